@@ -1,0 +1,74 @@
+"""Device choice and seeding, without a trace in torch's global state."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def resolve_device(device="auto"):
+    """Turn a device setting into a `torch.device`.
+
+    Parameters
+    ----------
+    device : {"auto"}, str or torch.device, default="auto"
+        "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Returns
+    -------
+    device : torch.device
+
+    Examples
+    --------
+    >>> from skactivekd._torch import resolve_device
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def draw_seed(random_state=None):
+    """Draw one integer seed from what scikit-learn calls a random state.
+
+    Parameters
+    ----------
+    random_state : None, int or numpy.random.RandomState, default=None
+        None takes entropy from the operating system: numpy's global
+        generator is neither read nor moved.
+
+    Returns
+    -------
+    seed : int
+        In [0, 2**31).
+
+    Raises
+    ------
+    ValueError
+        If `random_state` is none of these.
+
+    Examples
+    --------
+    >>> from skactivekd._torch import draw_seed
+    >>> draw_seed(0) == draw_seed(0)
+    True
+    """
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**31))
+    from sklearn.utils import check_random_state
+
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+@contextmanager
+def seeded(seed, device):
+    """Seed torch inside a block and put its generators back afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
