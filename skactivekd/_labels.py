@@ -28,8 +28,7 @@ def is_missing(y, missing_label=-1):
     >>> is_missing(["cat", None], missing_label=None)
     array([False,  True])
     """
-    y = y if hasattr(y, "dtype") else _as_labels(y)
-    y = np.asarray(y)
+    y = as_labels(y)
     if missing_label is None:
         return np.fromiter((value is None for value in y), dtype=bool, count=len(y))
     if isinstance(missing_label, numbers.Real) and np.isnan(missing_label):
@@ -40,8 +39,17 @@ def is_missing(y, missing_label=-1):
     return y == missing_label
 
 
-def _as_labels(y):
-    """Turn a list into an array without making strings of None or numbers."""
+def as_labels(y):
+    """Return labels as an array, without making strings of None or numbers.
+
+    Examples
+    --------
+    >>> from skactivekd._labels import as_labels
+    >>> as_labels(["cat", -1])
+    array(['cat', -1], dtype=object)
+    """
+    if hasattr(y, "dtype") or hasattr(y, "__array__"):
+        return np.asarray(y)
     y = list(y)
     kinds = {type(value) for value in y}
     return np.asarray(y, dtype=object if len(kinds) > 1 or type(None) in kinds else None)

@@ -1,0 +1,163 @@
+"""Cross-validation and scores for data in which most rows are not labelled."""
+
+import warnings
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+from sklearn.utils.validation import _num_samples
+
+from ._labels import as_labels, is_missing
+
+__all__ = ["LabeledStratifiedKFold", "labeled_accuracy"]
+
+
+class LabeledStratifiedKFold(BaseCrossValidator):
+    """Stratified folds over the labelled rows; the others always train.
+
+    Unlabelled rows are in every training fold, where they help to distil, and
+    in no test fold, where they could not be scored.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Shuffle the rows of each class before splitting.
+    random_state : None, int or numpy.random.RandomState, default=None
+        Order of the shuffle.
+    missing_label : int, float nan, str or None, default=-1
+        Marks the unlabelled rows of y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactivekd import LabeledStratifiedKFold
+    >>> y = [0, 1, -1, 0, 1, -1]
+    >>> for train, test in LabeledStratifiedKFold(2).split(np.zeros((6, 1)), y):
+    ...     print(train, test)
+    [2 3 4 5] [0 1]
+    [0 1 2 5] [3 4]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label=-1):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.missing_label = missing_label
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return self.n_splits
+
+    def split(self, X, y, groups=None):
+        """Yield the rows of each training and test fold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Only its length counts.
+        y : array-like of shape (n_samples,)
+            Labels, `missing_label` where unknown.
+        groups : object
+            Ignored.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Indices into X.
+
+        Raises
+        ------
+        ValueError
+            If fewer rows are labelled than there are folds.
+
+        Warns
+        -----
+        UserWarning
+            If no class has enough labelled rows to be in every fold; the folds
+            then disregard the classes.
+        """
+        if y is None:
+            raise ValueError("LabeledStratifiedKFold needs y to tell which rows are labelled.")
+        y = as_labels(y)
+        if len(y) != _num_samples(X):
+            raise ValueError(f"X has {_num_samples(X)} rows, but y has {len(y)}.")
+        missing = is_missing(y, self.missing_label)
+        labeled, unlabeled = np.flatnonzero(~missing), np.flatnonzero(missing)
+        if len(labeled) < self.n_splits:
+            raise ValueError(
+                f"{self.n_splits} folds need as many labelled rows, but only {len(labeled)} of "
+                f"{len(y)} are labelled (missing_label={self.missing_label!r}). Take fewer folds "
+                f"or label more rows."
+            )
+        codes = np.unique(np.asarray(y[labeled].tolist()), return_inverse=True)[1]
+        for train, test in self._folds(codes).split(codes, codes):
+            yield np.sort(np.concatenate([labeled[train], unlabeled])), labeled[test]
+
+    def _folds(self, codes):
+        kind = StratifiedKFold
+        if np.bincount(codes).max() < self.n_splits:
+            warnings.warn(
+                f"No class has {self.n_splits} labelled rows: the folds disregard the classes.",
+                UserWarning,
+                stacklevel=4,
+            )
+            kind = KFold
+        state = self.random_state if self.shuffle else None
+        return kind(self.n_splits, shuffle=self.shuffle, random_state=state)
+
+    def _iter_test_indices(self, X=None, y=None, groups=None):
+        for _, test in self.split(X, y, groups):
+            yield test
+
+
+def labeled_accuracy(estimator, X, y, *, missing_label=-1):
+    """Score the accuracy of an estimator on the labelled rows.
+
+    For ``scoring=`` of GridSearchCV and its kin, with any classifier; rows
+    without a label do not count.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A fitted one.
+    X : array-like of shape (n_samples, ...)
+        Rows to predict.
+    y : array-like of shape (n_samples,)
+        Labels, `missing_label` where unknown.
+    missing_label : int, float nan, str or None, default=-1
+        The marker. Fix another one with ``functools.partial``.
+
+    Returns
+    -------
+    accuracy : float
+
+    Raises
+    ------
+    ValueError
+        If no row is labelled.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from skactivekd import labeled_accuracy
+    >>> clf = DummyClassifier(strategy="constant", constant=1).fit([[0]] * 2, [0, 1])
+    >>> labeled_accuracy(clf, [[0]] * 4, [1, -1, -1, 0])
+    0.5
+    """
+    y = as_labels(y)
+    labeled = ~is_missing(y, missing_label)
+    if not labeled.any():
+        raise ValueError(f"No row is labelled: every entry of y is {missing_label!r}.")
+    return accuracy_score(y[labeled].tolist(), estimator.predict(X)[labeled])

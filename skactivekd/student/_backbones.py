@@ -1,0 +1,125 @@
+"""Backbones: the part of the student below its heads."""
+
+import copy
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+
+class MLP(nn.Sequential):
+    """Perceptron on rows of numbers, the default for 2-D X.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of the input.
+    hidden : int or tuple of int, default=(256, 256)
+        Widths of the hidden layers; the last one is the feature width.
+    dropout : float in [0, 1), default=0.0
+        Share of hidden units dropped in training.
+    """
+
+    def __init__(self, n_features, hidden=(256, 256), dropout=0.0):
+        widths = (n_features, *([hidden] if isinstance(hidden, int) else hidden))
+        layers = []
+        for n_in, n_out in pairwise(widths):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+        super().__init__(*layers)
+
+
+class SmallCNN(nn.Sequential):
+    """Small convolutional network, the default for images.
+
+    Images are halved, with twice the channels, until they are 4 pixels wide.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the images.
+    image_size : int
+        The longer side of the images in pixels.
+    width : int, default=32
+        Channels of the first layer; later ones have up to four times as many.
+    hidden : int, default=256
+        The feature width.
+    dropout : float in [0, 1), default=0.0
+        Share of features dropped in training.
+    """
+
+    def __init__(self, in_channels, image_size, width=32, hidden=256, dropout=0.0):
+        layers, channels = [nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU()], width
+        while image_size > 4:
+            wider = min(2 * channels, 4 * width)
+            layers += [
+                nn.Conv2d(channels, wider, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2, ceil_mode=True),
+            ]
+            channels, image_size = wider, -(-image_size // 2)
+        layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, hidden)]
+        super().__init__(*layers, nn.ReLU(), nn.Dropout(dropout))
+
+
+def build_backbone(module, input_shape, **kwargs):
+    """Make a fresh backbone.
+
+    Parameters
+    ----------
+    module : None, str, callable or torch.nn.Module
+        None: `MLP` or `SmallCNN`, as the input asks for. A string: the name
+        of a timm model, built without its classifier. A class or function:
+        called with `kwargs`. A module: copied, so that each fit starts from
+        the state it was given in.
+    input_shape : tuple of int
+        Shape of one row: (n_features,) or (C, H, W).
+    **kwargs
+        Arguments of the backbone.
+
+    Returns
+    -------
+    backbone : torch.nn.Module
+
+    Raises
+    ------
+    TypeError
+        If a module instance comes with `kwargs`.
+    """
+    if isinstance(module, nn.Module):
+        if kwargs:
+            raise TypeError(
+                f"The backbone is a module instance, which takes no arguments, but got "
+                f"{sorted(kwargs)}. Pass its class to set them."
+            )
+        return copy.deepcopy(module)
+    if isinstance(module, str):
+        import timm
+
+        return timm.create_model(module, num_classes=0, in_chans=input_shape[0], **kwargs)
+    if module is not None:
+        return module(**kwargs)
+    if len(input_shape) == 1:
+        return MLP(*input_shape, **kwargs)
+    return SmallCNN(input_shape[0], max(input_shape[1:]), **kwargs)
+
+
+def count_features(backbone, input_shape):
+    """Return the width of a backbone's output, found by running one empty row.
+
+    Raises
+    ------
+    ValueError
+        If the backbone does not return one row of features per row.
+    """
+    was_training = backbone.training
+    backbone.eval()
+    with torch.no_grad():
+        features = backbone(torch.zeros(1, *input_shape))
+    backbone.train(was_training)
+    if not isinstance(features, torch.Tensor) or features.ndim != 2:
+        got = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
+        raise ValueError(
+            f"The backbone must return features of shape (n, d) for input of shape "
+            f"(n, {', '.join(map(str, input_shape))}), but gave {got} for one row."
+        )
+    return features.shape[1]

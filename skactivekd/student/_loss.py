@@ -1,0 +1,102 @@
+"""The loss of DHO."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def dho_loss(ce_logits, kd_logits, y, teacher_proba=None, *, distill_weight=0.5, temperature=2.0):
+    r"""Compute the loss of dual-head distillation on one mini-batch.
+
+    With :math:`\lambda` the `distill_weight`, :math:`T` the `temperature`,
+    :math:`q = \mathrm{softmax}(\log p / T)` the softened teacher and
+    :math:`s = \mathrm{softmax}(h_{KD} / T)`,
+
+    .. math:: (1 - \lambda) \, \mathrm{CE}(h_{CE}, y)
+        + \lambda T^2 \left[ \overline{\mathrm{KL}(q \| s)}_{labelled}
+        + \overline{\mathrm{KL}(q \| s)}_{unlabelled} \right]
+
+    where each bar is a mean over its own rows and the two means are added,
+    so that few labelled rows weigh as much as many unlabelled ones. A term
+    without rows is zero.
+
+    Parameters
+    ----------
+    ce_logits, kd_logits : float tensor of shape (n, n_classes)
+        Outputs of the two heads.
+    y : integer tensor of shape (n,)
+        Class of each row in [0, n_classes); negative means unlabelled.
+    teacher_proba : float tensor of shape (n, n_classes), default=None
+        The teacher's probabilities; rows sum to one. No gradient flows into
+        them. None leaves the plain cross-entropy, with weight one.
+    distill_weight : float in [0, 1], default=0.5
+        Weight of the distillation terms.
+    temperature : float > 0, default=2.0
+        Softens teacher and student alike; the factor :math:`T^2` keeps the
+        gradients' scale.
+
+    Returns
+    -------
+    loss : scalar tensor
+
+    Notes
+    -----
+    Passing the same tensor for `ce_logits` and `kd_logits` gives single-head
+    distillation.
+
+    References
+    ----------
+    .. [1] Kang et al., "Simple Semi-supervised Knowledge Distillation from
+       Vision-Language Models via Dual-Head Optimization", arXiv:2505.07675,
+       equations 2 and 6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skactivekd import dho_loss
+    >>> logits = torch.zeros(2, 2)
+    >>> teacher = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    >>> dho_loss(logits, logits, torch.tensor([0, -1]), teacher)
+    tensor(0.3466)
+    """
+    labeled = y >= 0
+    cross_entropy = F.cross_entropy(ce_logits[labeled], y[labeled], reduction="sum")
+    cross_entropy = cross_entropy / labeled.sum().clamp(min=1)
+    if teacher_proba is None:
+        return cross_entropy
+    softened = torch.softmax(teacher_proba.detach().log() / temperature, dim=1)
+    student = torch.log_softmax(kd_logits / temperature, dim=1)
+    divergence = temperature**2 * F.kl_div(student, softened, reduction="none").sum(dim=1)
+    distillation = _mean(divergence[labeled]) + _mean(divergence[~labeled])
+    return (1 - distill_weight) * cross_entropy + distill_weight * distillation
+
+
+def _mean(values):
+    return values.sum() / max(len(values), 1)
+
+
+class DHOLoss(nn.Module):
+    """`dho_loss` as a module, the form in which skorch takes a criterion.
+
+    Parameters
+    ----------
+    distill_weight : float in [0, 1], default=0.5
+        Weight of the distillation terms.
+    temperature : float > 0, default=2.0
+        Softens teacher and student alike.
+    """
+
+    def __init__(self, distill_weight=0.5, temperature=2.0):
+        super().__init__()
+        self.distill_weight = distill_weight
+        self.temperature = temperature
+
+    def forward(self, logits, y, teacher_proba=None):
+        """Return the loss of ``logits = (ce_logits, kd_logits)``."""
+        return dho_loss(
+            *logits,
+            y,
+            teacher_proba,
+            distill_weight=self.distill_weight,
+            temperature=self.temperature,
+        )

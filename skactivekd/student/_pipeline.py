@@ -1,0 +1,223 @@
+"""The pipeline step that shows the teacher each training row."""
+
+import os
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _num_samples,
+    check_is_fitted,
+    check_memory,
+    validate_data,
+)
+
+from ._soft_labels import SoftLabeled
+
+
+def _names_features(step):
+    return step.features == "passthrough" or hasattr(step.features, "get_feature_names_out")
+
+
+class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Hand the student its training rows together with the teacher's view of them.
+
+    Put it before `DHOClassifier` in a pipeline. As with scikit-learn's
+    ``TargetEncoder``, ``fit_transform`` differs from ``transform`` on purpose:
+    in ``fit_transform`` the teacher sees every raw row and its probabilities
+    travel along with X; ``transform`` passes X alone, so that the teacher
+    never runs at prediction.
+
+    Parameters
+    ----------
+    teacher : estimator, array-like of shape (n_samples, n_classes) or None, default=None
+        Anything with ``predict_proba``, or the probabilities themselves, row
+        by row those of the X given to ``fit``. An estimator is cloned and
+        fitted on (X, y), y with its unlabelled rows; wrap one that is fitted
+        already in ``sklearn.frozen.FrozenEstimator``. None: no teacher.
+    features : "passthrough" or transformer, default="passthrough"
+        What makes the student's input out of X; the teacher sees the raw X.
+        Raw texts for the teacher and TF-IDF for the student, say.
+    memory : None, str or joblib.Memory, default=None
+        Where to keep fitted features and teacher probabilities on disk, as in
+        ``sklearn.pipeline.Pipeline``. Teachers that encode keep their
+        embeddings in a cache of their own, row by row, without it.
+
+    Attributes
+    ----------
+    teacher_ : estimator or array
+        The fitted teacher.
+    features_ : transformer or "passthrough"
+        The fitted transformer.
+    n_features_in_ : int
+        Width of X, where it has one.
+
+    References
+    ----------
+    .. [1] "Active Learning through Knowledge Distillation from Large Vision
+       Language Models", arXiv:2506.00910.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skactivekd import DHOClassifier, TeacherProba
+    >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+    >>> teacher_proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
+    >>> student = DHOClassifier(classes=[0, 1], random_state=0)
+    >>> pipe = make_pipeline(TeacherProba(teacher_proba), student)
+    >>> pipe.fit(X, [0, -1, -1, -1]).predict([[-3.0], [3.0]])
+    array([0, 1])
+    """
+
+    def __init__(self, teacher=None, features="passthrough", memory=None):
+        self.teacher = teacher
+        self.features = features
+        self.memory = memory
+
+    def __sklearn_tags__(self):
+        """Declare what input is taken."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X, y=None):
+        """Fit the features and the teacher.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, or sequence of texts, paths or images
+            The rows as the teacher takes them.
+        y : array-like of shape (n_samples,), default=None
+            Labels, with unlabelled rows; few-shot teachers learn from them.
+
+        Returns
+        -------
+        self : TeacherProba
+        """
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Fit, and return X with the teacher's probabilities.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, or sequence of texts, paths or images
+            The rows as the teacher takes them.
+        y : array-like of shape (n_samples,), default=None
+            Labels, with unlabelled rows; few-shot teachers learn from them.
+
+        Returns
+        -------
+        X_out : SoftLabeled, or array where there is no teacher
+            For `DHOClassifier`. Any other step before it would lose the
+            teacher, and is refused.
+
+        Raises
+        ------
+        ValueError
+            If X is raw text, paths or images and `features` is "passthrough",
+            or a matrix of probabilities does not have a row for each of X.
+        TypeError
+            If `teacher` is neither a classifier nor a matrix.
+        """
+        memory = check_memory(self.memory)
+        X_out = self._fit_features(X, y, memory)
+        self.teacher_ = None
+        if self.teacher is None:
+            return X_out
+        if hasattr(self.teacher, "predict_proba"):
+            teacher = clone(self.teacher) if hasattr(self.teacher, "get_params") else self.teacher
+            self.teacher_, proba = memory.cache(_teach)(teacher, X, y)
+        else:
+            self.teacher_ = proba = _check_matrix(self.teacher, X)
+        return SoftLabeled(X_out, proba, getattr(self.teacher_, "classes_", None))
+
+    def transform(self, X):
+        """Return the student's input; the teacher is not run.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, or sequence of texts, paths or images
+            Rows of the kind seen in ``fit``.
+
+        Returns
+        -------
+        X_out : array or sparse matrix of shape (n_samples, ...)
+        """
+        check_is_fitted(self)
+        if self.features_ == "passthrough":
+            return self._validate(X, reset=False)
+        return self.features_.transform(X)
+
+    @available_if(_names_features)
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the student's features.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        if self.features_ == "passthrough":
+            return _check_feature_names_in(self, input_features)
+        return self.features_.get_feature_names_out(input_features)
+
+    def _fit_features(self, X, y, memory):
+        if self.features == "passthrough":
+            self.features_ = "passthrough"
+            return self._validate(X, reset=True)
+        self.features_, X_out = memory.cache(_fit_transform)(clone(self.features), X, y)
+        if hasattr(self.features_, "n_features_in_"):
+            self.n_features_in_ = self.features_.n_features_in_
+        return X_out
+
+    def _validate(self, X, reset):
+        if _is_raw(X):
+            raise ValueError(
+                "X holds texts, paths or images, which the student cannot take as numbers. Give "
+                "TeacherProba(features=...) a transformer that makes its input, such as "
+                "TfidfVectorizer()."
+            )
+        return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
+
+
+def _teach(teacher, X, y):
+    if hasattr(teacher, "fit"):
+        teacher = teacher.fit(X, y)
+    return teacher, teacher.predict_proba(X)
+
+
+def _fit_transform(transformer, X, y):
+    return transformer, transformer.fit_transform(X, y)
+
+
+def _check_matrix(proba, X):
+    proba = np.asarray(proba)
+    if proba.ndim != 2 or proba.dtype.kind not in "fiu":
+        raise TypeError(
+            "teacher must have predict_proba, or be a matrix of probabilities of shape "
+            f"(n_samples, n_classes), got {type(proba).__name__} of shape {proba.shape}."
+        )
+    if len(proba) != _num_samples(X):
+        raise ValueError(
+            f"teacher has {len(proba)} rows of probabilities for {_num_samples(X)} rows of X. "
+            f"Cross-validation slices X but not this parameter: pass the matrix to "
+            f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
+        )
+    return proba
+
+
+def _is_raw(X):
+    """Tell sequences of texts, paths or pictures from numbers."""
+    if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or len(X) == 0:
+        return False
+    first = X.iloc[0] if hasattr(X, "iloc") else X[0]
+    return isinstance(first, str | bytes | os.PathLike) or type(first).__module__.startswith("PIL")

@@ -1,0 +1,72 @@
+"""Learning rate over the steps of a fit."""
+
+from functools import partial
+
+from skorch.callbacks import Callback
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def warmup_decay(step, n_steps, warmup=0.1):
+    """Scale the learning rate up linearly, then down linearly to zero.
+
+    Parameters
+    ----------
+    step : int
+        Steps taken so far.
+    n_steps : int
+        Steps of the whole fit.
+    warmup : float in [0, 1), default=0.1
+        Share of the steps spent going up.
+
+    Returns
+    -------
+    factor : float
+        In (0, 1] for every step before `n_steps`.
+
+    References
+    ----------
+    .. [1] Kang et al., arXiv:2505.07675, the schedule of the ten small sets.
+
+    Examples
+    --------
+    >>> from skactivekd.student._schedule import warmup_decay
+    >>> [warmup_decay(step, 10, warmup=0.2) for step in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    n_up = int(warmup * n_steps)
+    if step < n_up:
+        return (step + 1) / n_up
+    return (n_steps - step) / max(n_steps - n_up, 1)
+
+
+class WarmupDecay(Callback):
+    """Apply `warmup_decay` at every training step of a skorch net.
+
+    Parameters
+    ----------
+    warmup : float in [0, 1), default=0.1
+        Share of the steps spent going up.
+    """
+
+    def __init__(self, warmup=0.1):
+        self.warmup = warmup
+
+    def on_train_begin(self, net, **kwargs):
+        """Forget the schedule of an earlier fit."""
+        self.scheduler_ = None
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        """Lay out the schedule once the training set is known."""
+        if self.scheduler_ is None:
+            n_steps = net.max_epochs * net.count_steps(dataset_train)
+            factor = partial(warmup_decay, n_steps=n_steps, warmup=self.warmup)
+            self.scheduler_ = LambdaLR(net.optimizer_, factor)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        """Move the learning rate on by one step."""
+        if training:
+            self.scheduler_.step()
+
+    def on_train_end(self, net, **kwargs):
+        """Leave nothing of the schedule in pickles."""
+        self.scheduler_ = None
