@@ -14,6 +14,7 @@ from ._soft_labels import SoftLabeled
 from ._targets import (
     align_columns,
     check_labels,
+    check_teacher_classes,
     check_teacher_proba,
     encode_labels,
     resolve_classes,
@@ -297,6 +298,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(X, y)
         if teacher_proba is not None:
             teacher_proba = check_teacher_proba(teacher_proba, len(y))
+            check_teacher_classes(teacher_classes, self.missing_label)
         classes = self.classes if classes is None else classes
         if keep:
             self._check_same_classes(classes)
@@ -350,7 +352,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return net
 
     def _trained_heads(self, has_labels, has_teacher):
-        uses_labels = has_labels and (not has_teacher or self.distill_weight < 1)
+        uses_labels = bool(has_labels) and (not has_teacher or self.distill_weight < 1)
         if not uses_labels and not has_teacher:
             raise ValueError(
                 "There is nothing to learn from: no row of y is labelled and no teacher counts. "
@@ -358,7 +360,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
         if self.heads == "single":
             return ("ce",)
-        return ("ce",) * uses_labels + ("kd",) * has_teacher
+        return tuple(head for head, used in (("ce", uses_labels), ("kd", has_teacher)) if used)
 
     def _rows(self, X):
         X = X.X if isinstance(X, SoftLabeled) else X

@@ -65,7 +65,7 @@ class DHONet(NeuralNet):
     --------
     >>> import numpy as np
     >>> from skactivekd import DHOClassifier, DHONet
-    >>> net = DHONet(max_epochs=20, module__hidden=32)
+    >>> net = DHONet(max_epochs=100, module__hidden=32)
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> clf = DHOClassifier(net, random_state=0).fit(X, [0, -1, 1, -1])
     >>> clf.predict(X)

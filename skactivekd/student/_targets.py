@@ -223,6 +223,21 @@ def check_teacher_proba(proba, n_samples):
     return proba
 
 
+def check_teacher_classes(teacher_classes, missing_label=-1):
+    """Refuse a teacher that took unlabelled rows for a class of their own.
+
+    Raises
+    ------
+    ValueError
+        If `missing_label` is among the teacher's classes.
+    """
+    if teacher_classes is not None and is_missing(teacher_classes, missing_label).any():
+        raise ValueError(
+            f"The teacher learned missing_label={missing_label!r} as a class. Fit it on labelled "
+            f"rows beforehand and pass it as sklearn.frozen.FrozenEstimator(teacher)."
+        )
+
+
 def align_columns(proba, columns):
     """Order the teacher's columns by class; a class it does not know gets zero.
 

@@ -1,0 +1,8 @@
+"""Teachers: from images to class probabilities."""
+
+from ._cache import EmbeddingCache
+from ._encoders import OpenCLIPEncoder
+from ._prompts import embed_classes
+from ._zero_shot import ZeroShotTeacher
+
+__all__ = ["EmbeddingCache", "OpenCLIPEncoder", "ZeroShotTeacher", "embed_classes"]

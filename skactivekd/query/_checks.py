@@ -1,0 +1,119 @@
+"""Validation of what a strategy is given: clear errors, rows named."""
+
+import numbers
+import warnings
+
+import numpy as np
+from scipy.sparse import issparse
+
+_BLOCK_ELEMENTS = 2**22  # 32 MiB of float64
+
+
+def as_matrix(values, name):
+    """Return a 2-D numeric ndarray or torch tensor, without copying arrays.
+
+    Parameters
+    ----------
+    values : array-like or tensor of shape (n_rows, n_columns)
+        What the caller passed.
+    name : str
+        The argument's name, for the error.
+
+    Returns
+    -------
+    matrix : ndarray or tensor
+        Detached from the graph if it is a tensor.
+    """
+    if issparse(values):
+        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
+    values = values.detach() if hasattr(values, "detach") else np.asarray(values)
+    if not any(kind in dtype_name(values) for kind in ("float", "int", "bool")):
+        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}.")
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(
+            f"{name} must have two dimensions (rows, columns) and at least one column, "
+            f"got shape {tuple(values.shape)}."
+        )
+    return values
+
+
+def dtype_name(values):
+    """Name the dtype of an ndarray or tensor, whatever its byte order."""
+    return getattr(values.dtype, "name", str(values.dtype))
+
+
+def blocks(matrix):
+    """Yield (slice, float64 ndarray) over the rows of an ndarray or tensor."""
+    size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
+    for start in range(0, len(matrix), size):
+        rows = slice(start, start + size)
+        block = matrix[rows]
+        block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
+        yield rows, np.asarray(block, dtype=np.float64)
+
+
+def check_same_width(first, first_name, second, second_name):
+    """Raise ValueError if two matrices differ in their number of columns."""
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"{first_name} has {first.shape[1]} columns but {second_name} has {second.shape[1]}."
+        )
+
+
+def check_finite(values, name):
+    """Return a 2-D matrix all of whose values are finite; the error names the row."""
+    matrix = as_matrix(values, name)
+    for rows, block in blocks(matrix):
+        _refuse(rows, ~np.isfinite(block).all(axis=1), name, "has a value that is not finite.")
+    return matrix
+
+
+def check_proba(values, name):
+    """Return a 2-D matrix all of whose rows are probabilities.
+
+    Parameters
+    ----------
+    values : array-like or tensor of shape (n_rows, n_classes)
+        What the caller passed.
+    name : str
+        The argument's name, for the error.
+
+    Returns
+    -------
+    matrix : ndarray or tensor of shape (n_rows, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If a row is not finite, negative beyond rounding (1e-6), or does not
+        sum to one within 1e-3.
+    """
+    matrix = as_matrix(values, name)
+    for rows, block in blocks(matrix):
+        _refuse(rows, ~np.isfinite(block).all(axis=1), name, "has a value that is not finite.")
+        hint = "are these logits? Pass probabilities, e.g. their softmax."
+        _refuse(rows, (block < -1e-6).any(axis=1), name, f"has a negative value; {hint}")
+        _refuse(rows, abs(block.sum(axis=1) - 1) > 1e-3, name, f"does not sum to one; {hint}")
+    return matrix
+
+
+def check_n_instances(n_instances, n_pool):
+    """Return the number of rows to pick: `n_instances`, or the whole pool with a warning."""
+    if not isinstance(n_instances, numbers.Integral):
+        raise TypeError(f"n_instances must be an integer, got {n_instances!r}.")
+    if n_instances < 1:
+        raise ValueError(f"n_instances must be at least 1, got {n_instances}.")
+    if n_pool == 0:
+        raise ValueError("The pool is empty: there is nothing left to select from.")
+    if n_instances > n_pool:
+        warnings.warn(
+            f"n_instances={n_instances} is more than the pool holds: all {n_pool} are selected.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return min(int(n_instances), n_pool)
+
+
+def _refuse(rows, bad, name, fault):
+    if bad.any():
+        raise ValueError(f"{name}: row {rows.start + int(bad.argmax())} {fault}")

@@ -1,0 +1,85 @@
+"""Strategies that score each sample by itself."""
+
+import numpy as np
+from scipy.special import entr
+
+from ._checks import blocks
+from ._proba import ProbaStrategy
+
+
+class _ScoreStrategy(ProbaStrategy):
+    """Take the highest scores; subclasses write `_score`."""
+
+    _uses_labeled = False
+
+    def __init__(self, *, missing_label=-1):
+        self.missing_label = missing_label
+
+    def _pick(self, pool, labeled, n_instances):
+        scores = np.concatenate([self._score(block) for _, block in blocks(pool)])
+        return np.argsort(-scores, kind="stable")[:n_instances]
+
+
+class Entropy(_ScoreStrategy):
+    r"""Take the samples whose predicted probabilities have the highest entropy.
+
+    The entropy is :math:`-\sum_c p_c \log p_c` [1]_; labelled samples play no part.
+
+    Parameters
+    ----------
+    missing_label : int, float nan, str or None, default=-1
+        The marker of unlabelled rows.
+
+    See Also
+    --------
+    Margin : The two most probable classes only.
+
+    References
+    ----------
+    .. [1] B. Settles. "Active learning literature survey". University of
+       Wisconsin-Madison, 2009.
+
+    Examples
+    --------
+    >>> from skactivekd.query import Entropy
+    >>> Entropy().select([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]], n_instances=2)
+    array([1, 2])
+    """
+
+    def _score(self, proba):
+        # Sorted, so that rows that are permutations of one another tie to the bit.
+        return entr(np.sort(proba.clip(min=0), axis=1)).sum(axis=1)
+
+
+class Margin(_ScoreStrategy):
+    """Take the samples whose two most probable classes are closest.
+
+    The margin is the difference of the two highest probabilities [1]_, and the
+    smallest comes first; labelled samples play no part.
+
+    Parameters
+    ----------
+    missing_label : int, float nan, str or None, default=-1
+        The marker of unlabelled rows.
+
+    See Also
+    --------
+    Entropy : Uncertainty over all classes.
+
+    References
+    ----------
+    .. [1] T. Scheffer, C. Decomain and S. Wrobel. "Active hidden Markov models
+       for information extraction". IDA 2001.
+
+    Examples
+    --------
+    >>> from skactivekd.query import Margin
+    >>> Margin().select([[0.9, 0.1, 0.0], [0.4, 0.2, 0.4], [0.5, 0.3, 0.2]], n_instances=2)
+    array([1, 2])
+    """
+
+    def _score(self, proba):
+        if proba.shape[1] == 1:
+            return -proba[:, 0]
+        second, first = np.partition(proba, (-2, -1), axis=1)[:, -2:].T
+        return second - first

@@ -1,0 +1,295 @@
+"""k_center_greedy against a brute-force greedy in float64."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from skactivekd.query import k_center_greedy
+from skactivekd.query._k_center import _Rows
+
+
+def to_centers(points, centers):
+    """Float64 distances of all points to their nearest centre, one pair at a time."""
+    gaps = points[:, None].astype(np.float64) - np.asarray(centers, dtype=np.float64)[None]
+    return np.sqrt((gaps**2).sum(axis=2)).min(axis=1)
+
+
+def assert_greedy(points, centers, indices, distances, tol=1e-5):
+    """Each pick is a farthest point, and its reported distance is true, within tol."""
+    points = np.asarray(points, dtype=np.float64)
+    known = [] if centers is None else list(np.asarray(centers, dtype=np.float64))
+    tol = tol * max(1.0, np.ptp([*points, *known], axis=0).max())
+    free = np.ones(len(points), dtype=bool)
+    for index, distance in zip(indices, distances, strict=True):
+        true = to_centers(points, known or [points.mean(axis=0)])
+        assert free[index]
+        assert true[index] >= true[free].max() - tol
+        assert abs(distance - true[index]) <= tol
+        free[index] = False
+        known.append(points[index])
+
+
+def rng_points(n, d, seed=0, dtype=np.float64):
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(dtype)
+
+
+def probabilities(n, n_classes, sharpness=3.0, seed=0):
+    logits = sharpness * rng_points(n, n_classes, seed)
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+finite = st.floats(-1e3, 1e3, width=32)
+few_values = st.sampled_from([0.0, 0.5, 1.0])
+
+
+@settings(deadline=None, max_examples=80)
+@given(data=st.data(), values=st.sampled_from([finite, few_values]))
+def test_every_pick_is_a_farthest_point(data, values):
+    n, d, m = (data.draw(st.integers(low, high)) for low, high in [(1, 12), (1, 4), (0, 4)])
+    points = data.draw(
+        arrays(data.draw(st.sampled_from([np.float32, np.float64])), (n, d), elements=values)
+    )
+    centers = data.draw(arrays(np.float64, (m, d), elements=values)) if m else None
+    n_select = data.draw(st.integers(1, n))
+    block_size = data.draw(st.sampled_from([None, 1, 5]))
+    indices, distances = k_center_greedy(points, centers, n_select, block_size=block_size)
+    assert np.isfinite(distances).all()
+    assert_greedy(points, centers, indices, distances)
+
+
+HARD = {
+    "normal": rng_points(200, 8),
+    "probabilities": probabilities(200, 10),
+    "saturated probabilities": probabilities(200, 10, sharpness=30.0),
+    "duplicates": np.repeat(rng_points(20, 3), 5, axis=0),
+    "all equal": np.full((30, 4), 0.1),
+    "one-hot": np.eye(10)[np.random.default_rng(0).integers(10, size=100)],
+    "one column": rng_points(100, 1),
+    "tiny cluster far away": 1e6 + 1e-3 * rng_points(100, 5),
+    "float32 far away": (1e4 + rng_points(100, 5)).astype(np.float32),
+    "integers": np.random.default_rng(0).integers(0, 255, size=(60, 6)).astype(np.uint8),
+    "half precision": probabilities(100, 7).astype(np.float16),
+}
+
+
+@pytest.mark.parametrize("with_centers", [False, True])
+@pytest.mark.parametrize("name", HARD)
+def test_hard_data(name, with_centers):
+    points = HARD[name]
+    centers, points = (points[:7], points[7:]) if with_centers else (None, points)
+    indices, distances = k_center_greedy(points, centers, n_select=20, block_size=16)
+    assert indices.dtype == np.int64
+    assert distances.shape == (20,)
+    assert_greedy(points, centers, indices, distances)
+
+
+def test_a_tiny_cluster_far_from_the_origin_keeps_its_digits():
+    small = rng_points(80, 5)
+    expected = k_center_greedy(small, small[:3], 20)
+    indices, distances = k_center_greedy(1e6 + 1e-3 * small, 1e6 + 1e-3 * small[:3], 20)
+    np.testing.assert_array_equal(indices, expected[0])
+    np.testing.assert_allclose(distances, 1e-3 * expected[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_distances_within_two_distant_clusters_keep_their_digits(dtype):
+    cluster = rng_points(30, 3, dtype=dtype)
+    points = np.concatenate([cluster, cluster + dtype(4096)])
+    indices, distances = k_center_greedy(points, points[[0, 30]], 20)
+    true = points.astype(np.float64)
+    known = [true[0], true[30]]
+    for index, distance in zip(indices, distances, strict=True):
+        gaps = to_centers(true, known)
+        np.testing.assert_allclose(distance, gaps[index], rtol=1e-5)
+        assert gaps[index] >= gaps.max() * (1 - 1e-5)
+        known.append(true[index])
+
+
+def test_same_picks_as_brute_force_where_nothing_is_near_a_tie():
+    points, centers = probabilities(500, 10), probabilities(20, 10, seed=1)
+    known, expected = list(centers), []
+    for _ in range(60):
+        expected.append(int(to_centers(points, known).argmax()))
+        known.append(points[expected[-1]])
+    np.testing.assert_array_equal(k_center_greedy(points, centers, 60)[0], expected)
+
+
+def test_without_centers_the_first_pick_is_farthest_from_the_mean():
+    indices, distances = k_center_greedy([[0.0], [1.0], [2.0], [9.0]], n_select=3)
+    assert indices.tolist() == [3, 0, 2]
+    # To the mean (3), then to the first pick, then to the nearer of both.
+    np.testing.assert_allclose(distances, [6.0, 9.0, 2.0])
+
+
+def test_no_rows_of_centers_is_the_same_as_none():
+    points = rng_points(20, 3)
+    np.testing.assert_array_equal(
+        k_center_greedy(points, np.empty((0, 3)), 5), k_center_greedy(points, None, 5)
+    )
+
+
+def test_ties_go_to_the_first_row_and_no_row_comes_twice():
+    assert k_center_greedy(np.zeros((5, 2)), [[0.0, 0.0]], 5)[0].tolist() == [0, 1, 2, 3, 4]
+    assert k_center_greedy(np.zeros((5, 2)), None, 5)[0].tolist() == [0, 1, 2, 3, 4]
+    assert k_center_greedy(np.eye(4)[[2, 0, 2, 1, 0]], [[0, 0, 0, 1]], 5)[0].tolist() == [
+        0,
+        1,
+        3,
+        2,
+        4,
+    ]
+
+
+def read_only(points):
+    points = points.copy()
+    points.flags.writeable = False
+    return points
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray,
+    "strided": lambda points: np.repeat(points, 2, axis=1)[:, ::2],
+    "reversed twice": lambda points: np.ascontiguousarray(points[::-1, ::-1])[::-1, ::-1],
+    "read-only": read_only,
+    "big endian": lambda points: points.astype(points.dtype.newbyteorder(">")),
+    "list": lambda points: points.astype(np.float64).tolist(),
+    "tensor": torch.from_numpy,
+    "tensor with gradient": lambda points: torch.from_numpy(points).requires_grad_(),
+    "transposed tensor": lambda points: torch.from_numpy(np.ascontiguousarray(points.T)).T,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_container_and_layout_do_not_matter(layout, dtype):
+    points = probabilities(90, 6).astype(dtype)
+    expected = k_center_greedy(points[10:], points[:10], 12)
+    change = LAYOUTS[layout]
+    indices, distances = k_center_greedy(change(points[10:].copy()), change(points[:10].copy()), 12)
+    np.testing.assert_array_equal(indices, expected[0])
+    np.testing.assert_allclose(distances, expected[1], atol=1e-6)
+
+
+def test_memmap_opened_for_reading(tmp_path):
+    points = probabilities(60, 5).astype(np.float32)
+    np.save(tmp_path / "points.npy", points)
+    mapped = np.load(tmp_path / "points.npy", mmap_mode="r")
+    np.testing.assert_array_equal(
+        k_center_greedy(mapped, None, 9), k_center_greedy(points, None, 9)
+    )
+
+
+def test_bfloat16_tensors_are_taken_for_what_they_hold():
+    points = torch.from_numpy(rng_points(50, 4)).to(torch.bfloat16)
+    np.testing.assert_array_equal(
+        k_center_greedy(points, None, 9), k_center_greedy(points.float(), None, 9)
+    )
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 1000])
+def test_block_size_changes_nothing(block_size):
+    points, centers = rng_points(50, 4), rng_points(11, 4, seed=1)
+    np.testing.assert_array_equal(
+        k_center_greedy(points, centers, 20, block_size=block_size),
+        k_center_greedy(points, centers, 20),
+    )
+
+
+def test_input_is_left_unchanged():
+    points = rng_points(40, 3)
+    before = points.copy()
+    k_center_greedy(points, points[:4], 10)
+    np.testing.assert_array_equal(points, before)
+
+
+def resident_bytes(field):
+    """Read VmRSS (now) or VmHWM (peak) of this process."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads and resets peak memory in /proc")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_centers", [0, 50])
+def test_extra_memory_is_that_of_a_few_blocks(dtype, n_centers):
+    points = rng_points(80_000, 128).astype(dtype)  # 41 or 82 MB
+    k_center_greedy(points[:5_000], points[:n_centers], 2)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now the present
+    before = resident_bytes("VmRSS")
+    k_center_greedy(points, points[:n_centers], 3, block_size=4_000)  # 2 MB in float32
+    assert resident_bytes("VmHWM") - before < 20e6
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", [0, 7])
+def test_a_row_that_is_not_finite_is_named(bad, dtype, row):
+    points = rng_points(10, 3).astype(dtype)
+    good = points.copy()
+    points[row, 1] = bad
+    with pytest.raises(ValueError, match=rf"points: row {row} .*not finite"):
+        k_center_greedy(points, None, 2, block_size=4)
+    with pytest.raises(ValueError, match=rf"centers: row {row} .*not finite"):
+        k_center_greedy(good, points, 2)
+
+
+def test_values_that_would_overflow_are_refused():
+    with pytest.raises(ValueError, match=r"points: row 2 .*too large"):
+        k_center_greedy(np.array([[0.0], [1.0], [1e30]], dtype=np.float32), None, 2)
+    assert k_center_greedy([[0.0], [1.0], [1e30]], None, 2)[0].tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("points", "centers", "n_select", "error", "message"),
+    [
+        ([[0.0]], None, 0, ValueError, "n_select must be at least 1, got 0"),
+        ([[0.0]], None, 2, ValueError, "n_select=2, but there are only 1 points"),
+        ([[0.0]], None, 1.0, TypeError, "n_select must be an integer"),
+        (np.empty((0, 2)), None, 1, ValueError, "there are only 0 points"),
+        ([[0.0]], [[0.0, 1.0]], 1, ValueError, "points has 1 columns but centers has 2"),
+        ([0.0, 1.0], None, 1, ValueError, r"points must have two dimensions.*\(2,\)"),
+        (np.empty((3, 0)), None, 1, ValueError, "at least one column"),
+        ([["a"]], None, 1, TypeError, "points must hold real numbers"),
+        ([[1j]], None, 1, TypeError, "points must hold real numbers"),
+    ],
+)
+def test_wrong_arguments(points, centers, n_select, error, message):
+    with pytest.raises(error, match=message):
+        k_center_greedy(points, centers, n_select)
+
+
+def test_sparse_points_are_refused_with_the_remedy():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match=r"points\.toarray\(\)"):
+        k_center_greedy(sparse.eye_array(3, format="csr"), None, 1)
+
+
+@pytest.mark.parametrize("block_size", [0, 2.5])
+def test_wrong_block_size(block_size):
+    with pytest.raises((TypeError, ValueError), match="block_size"):
+        k_center_greedy([[0.0]], None, 1, block_size=block_size)
+
+
+def test_rows_made_resident_are_those_read_in_blocks(monkeypatch):
+    points = rng_points(10, 3)
+    rows = _Rows(points, torch.float32, torch.device("cpu"), block_size=4)
+    expected = rows[:]
+    monkeypatch.setattr(_Rows, "_lives_here", lambda self: False)
+    resident = rows.resident()
+    assert torch.is_tensor(resident.values)
+    torch.testing.assert_close(resident[:], expected, rtol=0, atol=0)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu():
+    points, centers = probabilities(500, 10), probabilities(20, 10, seed=1)
+    expected = k_center_greedy(points, centers, 30, device="cpu")[0]
+    for there in (points, torch.from_numpy(points).cuda()):
+        np.testing.assert_array_equal(k_center_greedy(there, centers, 30)[0], expected)

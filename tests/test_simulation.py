@@ -1,0 +1,136 @@
+"""simulate(): fair starts, tidy results, the same numbers again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from skactivekd import (
+    DHOClassifier,
+    DHONet,
+    Entropy,
+    LabelEfficiencyDisplay,
+    Margin,
+    Random,
+    simulate,
+)
+from skactivekd.plotting import summarize
+from skactivekd.simulation import hide_labels, initial_rows, play
+
+X, Y = load_iris(return_X_y=True)
+SPLIT = {"X_test": X[1::2], "y_test": Y[1::2], "progress": False}
+STUDENT = DHOClassifier(DHONet(max_epochs=8, lr=0.02, module__hidden=16))
+
+
+def run(estimator=STUDENT, y=Y[::2], **params):
+    params = {"n_rounds": 3, "n_instances": 4, "seeds": 2, **SPLIT, **params}
+    return simulate(estimator, X[::2], y, **params)
+
+
+def test_one_row_per_strategy_seed_and_round():
+    results = run(strategies=[Entropy(), Margin()])
+    assert results.columns.tolist() == [
+        "estimator",
+        "strategy",
+        "seed",
+        "round",
+        "n_labels",
+        "score",
+    ]
+    assert not results.duplicated(["estimator", "strategy", "seed", "round"]).any()
+    assert len(results) == 3 * 2 * 3
+    assert results.strategy.unique().tolist() == ["entropy", "margin", "random"]
+    assert results.n_labels.tolist() == [3, 7, 11] * 6
+    assert results.score.between(0, 1).all()
+
+
+def test_random_is_not_added_twice():
+    assert run(strategies={"chance": Random()}, seeds=1).strategy.unique().tolist() == ["chance"]
+
+
+def test_strategies_start_from_the_same_labels_of_their_seed():
+    first = (
+        run(strategies=[Entropy()])
+        .query("round == 0")
+        .pivot(index="strategy", columns="seed", values="score")
+    )
+    assert (first.loc["entropy"] == first.loc["random"]).all()
+
+
+def test_the_same_call_gives_the_same_numbers():
+    pd.testing.assert_frame_equal(run(strategies=[Entropy()]), run(strategies=[Entropy()]))
+
+
+def test_seeds_and_estimators_by_name():
+    results = run({"few": STUDENT, "fewer": STUDENT}, seeds=[7, 3], n_rounds=1)
+    assert results.seed.tolist() == [7, 3] * 2
+    assert results.estimator.tolist() == ["few"] * 2 + ["fewer"] * 2
+    assert results.score.tolist()[:2] == results.score.tolist()[2:]
+
+
+@pytest.mark.parametrize("missing_label", [None, "?"])
+def test_string_labels(missing_label):
+    names = np.array(["setosa", "versicolor", "virginica"])[Y]
+    student = STUDENT.__class__(STUDENT.net, missing_label=missing_label)
+    results = run(
+        student,
+        names[::2],
+        y_test=names[1::2],
+        strategies=[Entropy(missing_label=missing_label)],
+        missing_label=missing_label,
+        seeds=1,
+    )
+    expected = run(strategies=[Entropy()], seeds=1)
+    assert results.score.tolist() == expected.score.tolist()
+
+
+def test_rounds_reveal_what_was_asked_for():
+    start = initial_rows(Y, None, seed=0)
+    assert sorted(Y[start]) == [0, 1, 2]
+    rounds = list(play(STUDENT, Random(random_state=0), X, Y, start, 3, 5))
+    labeled = rounds[-1][1]
+    assert len(set(labeled.tolist())) == 13
+    assert labeled[:3].tolist() == start.tolist()
+
+
+def test_cold_start_has_no_labels(monkeypatch):
+    assert len(initial_rows(Y, 0)) == 0
+    assert len(set(initial_rows(Y, 9, seed=2).tolist())) == 9
+
+
+def test_hidden_labels_keep_their_kind():
+    assert hide_labels(np.array([0, 1], dtype=np.uint8), [0]).tolist() == [0, -1]
+    assert hide_labels(np.array([3, 1]), [1], np.nan).tolist()[1] == 1
+    assert hide_labels(np.array(["long name"]), [0], "").tolist() == ["long name"]
+    assert hide_labels(np.array([True, False]), [1]).tolist() == [-1, False]
+
+
+def test_impossible_plans_are_refused():
+    with pytest.raises(ValueError, match="need 83 rows, but the pool has 75"):
+        run(n_rounds=9, n_instances=10)
+    with pytest.raises(ValueError, match="misses 1, the first in row 2"):
+        run(y=np.where(np.arange(75) == 2, -1, Y[::2]))
+    with pytest.raises(ValueError, match="X has 75 rows, but y has 5"):
+        run(y=Y[:5])
+
+
+def test_curves_average_over_seeds():
+    results = pd.DataFrame(
+        {
+            "estimator": "a",
+            "strategy": "random",
+            "seed": [0, 1, 0, 1],
+            "round": [0, 0, 1, 1],
+            "n_labels": [3, 3, 7, 7],
+            "score": [0.2, 0.4, 0.5, 0.5],
+        }
+    )
+    curve = summarize(results)["random"]
+    assert curve["mean"].tolist() == pytest.approx([0.3, 0.5])
+    assert curve["std"].tolist() == pytest.approx([np.std([0.2, 0.4], ddof=1), 0])
+    display = LabelEfficiencyDisplay.from_results(results, baselines={"teacher": 0.7})
+    (line, baseline) = display.ax_.lines
+    assert line.get_ydata().tolist() == pytest.approx([0.3, 0.5])
+    assert baseline.get_label() == "teacher"
+    both = pd.concat([results, results.assign(estimator="b")])
+    assert list(summarize(both)) == ["a, random", "b, random"]
