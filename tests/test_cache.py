@@ -243,6 +243,11 @@ def test_kept_rows_cannot_be_changed_from_outside(encoder, X):
     assert encode_images(encoder, X).any()
 
 
+def test_a_kept_row_does_not_keep_its_batch(encoder, X):
+    encode_images(encoder, X)
+    assert all(row.base is None for row in encoder.cache._rows.values())
+
+
 def test_clear_forgets(encoder, X):
     encode_images(encoder, X)
     encoder.cache.clear()

@@ -271,6 +271,12 @@ def test_clones_share_the_loaded_model(encoder, X, monkeypatch):
     clone(encoder).set_params(batch_size=3).encode_image(X)
 
 
+def test_the_model_is_loaded_for_inference(encoder):
+    model, _, _ = encoder._load_model()
+    assert not any(module.training for module in model.modules())
+    assert not any(weight.requires_grad for weight in model.parameters())
+
+
 def test_a_changed_checkpoint_is_loaded_anew(tiny_clip, X, tmp_path):
     import torch
 

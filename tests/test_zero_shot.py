@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import sys
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -186,6 +188,43 @@ def test_bad_files_are_named_as_in_X_whatever_is_cached(teacher, X, tmp_path):
     with pytest.raises(ImageError) as error:
         teacher.predict_proba(paths)
     assert sorted(error.value.bad) == [5, 7]
+
+
+@pytest.fixture
+def embedded(tiny_clip, monkeypatch):
+    """The tiny model in the place of the embedded one."""
+    glyph = SimpleNamespace(
+        GLYPH_DIR=str(tiny_clip.directory),
+        GLYPH_CLASSES={4: "four", 2: "two"},
+        GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
+    )
+    monkeypatch.setitem(sys.modules, "skactivekd.teacher._glyph", glyph)
+    return glyph
+
+
+def test_the_embedded_model_brings_classes_and_templates(embedded, encoder, X):
+    explicit = ZeroShotTeacher(encoder, embedded.GLYPH_CLASSES, embedded.GLYPH_TEMPLATES).fit()
+    for teacher in (ZeroShotTeacher(), ZeroShotTeacher(OpenCLIPEncoder(batch_size=5))):
+        assert teacher.fit().classes_.tolist() == [4, 2]
+        np.testing.assert_allclose(teacher.predict_proba(X), explicit.predict_proba(X), atol=1e-6)
+
+
+def test_classes_and_templates_can_be_changed_one_by_one(embedded, encoder):
+    digits, templates = embedded.GLYPH_CLASSES, embedded.GLYPH_TEMPLATES
+    for given in ({"classes": {9: "nine"}}, {"templates": "a {}"}):
+        expected = {"classes": digits, "templates": templates, **given}
+        np.testing.assert_allclose(
+            ZeroShotTeacher(**given).fit().class_embeddings_,
+            ZeroShotTeacher(encoder, **expected).fit().class_embeddings_,
+            atol=1e-6,
+        )
+
+
+def test_other_encoders_have_a_template_of_their_own(embedded, encoder):
+    np.testing.assert_array_equal(
+        ZeroShotTeacher(encoder, NAMES).fit().class_embeddings_,
+        ZeroShotTeacher(encoder, NAMES, "a photo of a {}.").fit().class_embeddings_,
+    )
 
 
 class Counting(OpenCLIPEncoder):
