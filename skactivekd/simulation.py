@@ -86,8 +86,8 @@ def simulate(
 
     References
     ----------
-    .. [1] The rounds of "Active Learning through Knowledge Distillation from
-       Large Vision Language Models", arXiv:2506.00910.
+    .. [1] The rounds of "PCoreSet: Effective Active Learning through Knowledge
+       Distillation from Vision-Language Models", arXiv:2506.00910.
 
     Examples
     --------

@@ -251,7 +251,7 @@ def test_global_state_is_left_as_found(tiny_clip, X, monkeypatch):
     monkeypatch.setattr(logging.root, "handlers", [])
 
     def state():
-        numpy_state = np.random.get_state()  # noqa: NPY002
+        numpy_state = np.random.get_state()
         return [*map(str, numpy_state), torch.get_rng_state().tolist(), torch.get_num_threads()]
 
     before = state()

@@ -55,8 +55,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     References
     ----------
-    .. [1] "Active Learning through Knowledge Distillation from Large Vision
-       Language Models", arXiv:2506.00910.
+    .. [1] "PCoreSet: Effective Active Learning through Knowledge Distillation
+       from Vision-Language Models", arXiv:2506.00910.
 
     Examples
     --------

@@ -1,0 +1,146 @@
+"""DHONet: backbones, schedule, and skorch's own features around it."""
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, GradientNormClipping
+from skorch.dataset import ValidSplit
+from skorch.hf import AccelerateMixin
+from torch import nn
+
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import WarmupDecay
+from skactivekd.student._backbones import build_backbone, count_features
+from skactivekd.student._batches import RowDataset
+from skactivekd.student._schedule import warmup_decay
+
+RNG = np.random.RandomState(0)
+X = RNG.normal(size=(40, 5)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(int)
+HIDDEN = np.where(np.arange(40) < 20, Y, -1)
+TEACHER = 0.8 * np.eye(2)[Y] + 0.1
+
+
+class Lazy(nn.Sequential):
+    def __init__(self, width=7):
+        super().__init__(nn.LazyLinear(width), nn.Tanh())
+
+
+def train(net, **params):
+    return DHOClassifier(net, random_state=0, **params).fit(X, HIDDEN, teacher_proba=TEACHER)
+
+
+def test_backbone_from_a_class_of_ones_own():
+    assert train(DHONet(Lazy, module__width=9, max_epochs=2)).embed(X).shape == (40, 9)
+
+
+def test_backbone_instance_is_copied_for_each_fit():
+    backbone = Lazy()
+    backbone(torch.zeros(1, 5))
+    before = [p.clone() for p in backbone.parameters()]
+    clf = train(DHONet(backbone, max_epochs=2))
+    first = clf.predict_proba(X)
+    clf.fit(X, HIDDEN, teacher_proba=TEACHER)
+    assert np.array_equal(clf.predict_proba(X), first)
+    assert all(torch.equal(p, b) for p, b in zip(backbone.parameters(), before, strict=True))
+    with pytest.raises(TypeError, match="takes no arguments"):
+        train(DHONet(backbone, module__width=3))
+
+
+def test_backbone_from_timm_by_name():
+    images = RNG.normal(size=(8, 3, 32, 32)).astype(np.float32)
+    net = DHONet("test_resnet", max_epochs=1, batch_size=4)
+    clf = DHOClassifier(net, random_state=0).fit(images, np.arange(8) % 2)
+    assert clf.predict_proba(images).shape == (8, 2)
+    assert clf.embed(images).ndim == 2
+
+
+def test_backbone_must_return_features():
+    with pytest.raises(ValueError, match=r"features of shape \(n, d\)"):
+        count_features(nn.Conv2d(1, 2, 3), (1, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 8, 8), (1, 28, 28), (3, 40, 24), (1, 1, 1)])
+def test_default_cnn_takes_any_size(shape):
+    backbone = build_backbone(None, shape, hidden=10)
+    assert backbone(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+def test_default_perceptron_takes_widths():
+    widths = [
+        m.out_features for m in build_backbone(None, (5,), hidden=(4, 3)) if hasattr(m, "bias")
+    ]
+    assert widths == [4, 3]
+    assert count_features(build_backbone(None, (5,), hidden=6, dropout=0.5), (5,)) == 6
+
+
+def test_learning_rate_goes_up_and_down():
+    factors = [warmup_decay(step, 50) for step in range(50)]
+    assert np.argmax(factors) in (4, 5)
+    assert max(factors) == 1
+    assert np.all(np.diff(factors[:5]) > 0)
+    assert np.all(np.diff(factors[5:]) < 0)
+    assert min(factors) > 0
+    assert warmup_decay(0, 1) == 1
+    seen = []
+
+    class Spy(WarmupDecay):
+        def on_batch_begin(self, net, **kwargs):
+            seen.append(net.optimizer_.param_groups[0]["lr"])
+
+    train(DHONet(max_epochs=25, batch_size=10, lr=0.5, callbacks__schedule=Spy()))
+    assert seen == pytest.approx([0.5 * factor for factor in factors])
+    seen.clear()
+    train(DHONet(max_epochs=2, lr=0.5, callbacks__schedule=None))
+    assert seen == []
+
+
+def test_skorch_callbacks_and_validation_split(tmp_path):
+    net = DHONet(
+        max_epochs=8,
+        train_split=ValidSplit(4, stratified=False),
+        callbacks=[
+            EarlyStopping(patience=50),
+            Checkpoint(dirname=tmp_path, monitor="valid_loss_best"),
+            GradientNormClipping(1.0),
+            EpochScoring("accuracy", lower_is_better=False, name="valid_acc"),
+        ],
+    )
+    clf = train(net)
+    history = clf.net_.history
+    assert len(history) == 8
+    assert np.isfinite(history[:, ("train_loss", "valid_loss", "valid_acc")]).all()
+    assert (tmp_path / "params.pt").exists()
+
+
+def test_history_batches_hold_both_halves():
+    clf = train(DHONet(max_epochs=1, batch_size=8))
+    assert clf.net_.history[0, "batches", :, "train_batch_size"] == [16, 16, 16]
+
+
+def test_accelerate_trains_the_same_net():
+    class Accelerated(AccelerateMixin, DHONet):
+        def __init__(self, *args, accelerator, **kwargs):
+            super().__init__(*args, accelerator=accelerator, **kwargs)
+
+    state = torch.get_rng_state()
+    clf = train(Accelerated(max_epochs=20, accelerator=Accelerator(cpu=True)), device=None)
+    assert clf.score(X, Y) > 0.8
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_net_on_its_own_mixes_its_heads():
+    net = DHONet(n_classes=2, input_shape=(5,), max_epochs=3)
+    net.fit(RowDataset(X, HIDDEN, TEACHER.astype(np.float32)), None)
+    proba = net.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    assert net.predict(X).shape == (40,)
+    net.fit(X, Y)
+    with pytest.raises(ValueError, match="n_classes and input_shape"):
+        DHONet().fit(X, Y)
+
+
+def test_mistyped_parameters_are_refused():
+    with pytest.raises(ValueError, match="unexpected argument"):
+        train(DHONet(learning_rate=1))
