@@ -226,6 +226,16 @@ def test_extra_memory_is_that_of_a_few_blocks(dtype, n_centers):
     assert resident_bytes("VmHWM") - before < 20e6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads and resets peak memory in /proc")
+def test_extra_memory_does_not_grow_with_the_centers():
+    points = rng_points(5_000, 16, dtype=np.float32)
+    k_center_greedy(points, points[:20], 2)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident_bytes("VmRSS")
+    k_center_greedy(points, points, 1)  # all distances at once would take 100 MB
+    assert resident_bytes("VmHWM") - before < 20e6
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("row", [0, 7])

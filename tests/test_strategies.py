@@ -100,8 +100,8 @@ def test_entropy_of_certain_predictions_is_zero():
 
 
 def test_entropy_ties_between_permuted_rows_go_to_the_first():
-    row = np.array([0.1, 0.15, 0.2, 0.25, 0.3])
     rng = np.random.default_rng(0)
+    row = rng.dirichlet(np.ones(11))
     rows = np.array([rng.permutation(row) for _ in range(40)])
     assert Entropy().select(rows, None, 40).tolist() == list(range(40))
 
@@ -115,7 +115,11 @@ def test_margin_takes_the_smallest_first():
 
 @pytest.mark.parametrize("strategy", [Entropy(), Margin(), PCoreSet()])
 def test_ties_go_to_the_first_row(strategy):
-    assert strategy.select(np.full((6, 4), 0.25), None, 3).tolist() == [0, 1, 2]
+    pool = np.tile([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], (100, 1))
+    best = [1, 2, 0] if isinstance(strategy, PCoreSet) else [0, 3, 6]
+    assert strategy.select(pool, None, 3).tolist() == best
+    if not isinstance(strategy, PCoreSet):
+        assert strategy.select(pool, None, 100).tolist() == list(range(0, 300, 3))
     assert strategy.select(np.ones((4, 1)), None, 3).tolist() == [0, 1, 2]
 
 
