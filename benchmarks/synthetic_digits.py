@@ -10,6 +10,7 @@ M. D. Garris et al., NIST Form-Based Handprint Recognition System, NISTIR 5469, 
 E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def draw_font(contours, rng):
     morph = ImageFilter.MaxFilter if change > 0 else ImageFilter.MinFilter
     image = Image.fromarray(bitmap.astype(np.uint8)).filter(morph(2 * abs(change) + 1))
     thinned = np.asarray(image) > 0
-    return thinned if thinned.sum() > 100 else bitmap
+    return thinned if thinned.sum() > bitmap.sum() / 3 else bitmap
 
 
 def draw_pen(strokes, rng):
@@ -174,7 +175,7 @@ def _dense(line, step=0.04):
     """Add points along straight edges, so that they can bend."""
     pieces = [
         np.linspace(a, b, max(1, int(np.hypot(*(b - a)) / step)), endpoint=False)
-        for a, b in zip(line[:-1], line[1:], strict=True)
+        for a, b in pairwise(line)
     ]
     return np.concatenate([*pieces, line[-1:]])
 

@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder
+from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder
 from skactivekd.teacher._encode_once import encode_images, encode_texts
-from skactivekd.teacher._images import ImageError
 from skactivekd.teacher._row_keys import row_keys
 
 

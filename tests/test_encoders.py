@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder, _open_clip
-from skactivekd.teacher._images import ImageError
+from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder, _open_clip
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def test_the_same_picks_come_out_of_plain_modal(strategy, n_instances):
 def test_bootstraps_are_those_of_plain_modal(only_new):
     probabilities = []
     for Learner in (PlainActiveLearner, ActiveLearner):
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)
         learner = Learner(GaussianNB(), PCoreSet(), X[::3], Y[::3], bootstrap_init=True)
         learner.teach(X[1::3], Y[1::3], bootstrap=True, only_new=only_new)
         probabilities.append(learner.predict_proba(X))

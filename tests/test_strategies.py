@@ -232,6 +232,7 @@ CONTAINERS = {
     "frame": pd.DataFrame(X, index=range(100, 112), columns=list("abc")),
     "csr": sparse.csr_array(X),
     "coo": sparse.coo_array(X),
+    "dia": sparse.dia_array(X),
 }
 
 

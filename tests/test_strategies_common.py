@@ -200,7 +200,7 @@ def test_the_same_call_gives_the_same_picks(Strategy, X, y, model):
 
 def test_global_generators_and_threads_are_left_alone(Strategy, X, y, model):
     def state():
-        numpy_state = np.random.get_state()  # noqa: NPY002
+        numpy_state = np.random.get_state()
         return (
             str(numpy_state),
             numpy_state[1].tolist(),

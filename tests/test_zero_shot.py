@@ -16,8 +16,13 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder, ZeroShotTeacher, embed_classes
-from skactivekd.teacher._images import ImageError
+from skactivekd.teacher import (
+    EmbeddingCache,
+    ImageError,
+    OpenCLIPEncoder,
+    ZeroShotTeacher,
+    embed_classes,
+)
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
 TEMPLATES = ["a photo of a {}.", "{} in the wild", lambda name: f"art of the {name}"]

@@ -12,7 +12,8 @@ class EmbeddingCache:
 
     The rows used longest ago are dropped first. Clones and deep copies are
     the same object, so every fold and candidate of a grid search shares it; a
-    pickle carries the setting, not the embeddings.
+    pickle carries the setting, not the embeddings, so worker processes (``n_jobs``)
+    each fill their own.
 
     Parameters
     ----------

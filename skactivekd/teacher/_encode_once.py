@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 
 from ._cache import DEFAULT_CACHE, EmbeddingCache
-from ._images import ImageError
+from ._image_error import ImageError
 from ._row_keys import digest, row_keys
 
 

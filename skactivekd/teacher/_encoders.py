@@ -199,7 +199,7 @@ class OpenCLIPEncoder(BaseEstimator):
         )
         _sources.warn_of_other_architecture(self.model, name)
         if pretrained is not None and files and self.preprocess is None:
-            _warn_of_bare_file(pretrained)
+            _sources.warn_of_bare_file(pretrained)
         return model, transform, device
 
     def _embed(self, encode, batches, total, unit):
@@ -243,14 +243,3 @@ def _warn_of_cuts(texts, tokenizer):
             UserWarning,
             stacklevel=3,
         )
-
-
-def _warn_of_bare_file(path):
-    warnings.warn(
-        f"{path} is a bare checkpoint: it does not say how images were prepared in training, and "
-        "OpenAI's mean, std and bicubic resizing are the wrong ones for many models. Pass "
-        "preprocess={'mean': ..., 'std': ..., 'interpolation': ..., 'resize_mode': ...}, or {} "
-        "if OpenAI's are right, or a directory with open_clip_config.json",
-        UserWarning,
-        stacklevel=4,
-    )

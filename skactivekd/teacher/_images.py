@@ -4,57 +4,11 @@ import os
 
 import numpy as np
 
+from ._image_error import ImageError
+
 _SHAPES = "(n, H, W), (n, H, W, 1) or (n, H, W, 3)"
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _MAX_LISTED = 10  # array rows named in one message; files are always all named
-
-
-class ImageError(ValueError):
-    """Rows that are not usable images, all of them named at once.
-
-    Parameters
-    ----------
-    bad : dict of int to str
-        Row index to the reason.
-    problem : str
-        What is wrong with these rows, and what to do.
-    limit : int or None, default=None
-        Rows named in the message; None names every one.
-
-    Examples
-    --------
-    >>> from skactivekd.teacher._images import ImageError
-    >>> print(ImageError({2: "cat.png: no such file"}, "cannot be read"))
-    1 image cannot be read:
-      row 2: cat.png: no such file
-    """
-
-    def __init__(self, bad, problem, limit=None):
-        super().__init__(bad, problem, limit)
-        self.bad, self.problem, self.limit = dict(bad), problem, limit
-
-    def __str__(self):
-        rows = sorted(self.bad)
-        lines = [f"  row {row}: {self.bad[row]}" for row in rows[: self.limit]]
-        if len(lines) < len(rows):
-            lines.append(f"  and {len(rows) - len(lines)} more rows")
-        count = f"{len(rows)} image{'s' * (len(rows) > 1)}"
-        return "\n".join([f"{count} {self.problem}:", *lines])
-
-    def at(self, places):
-        """Name the rows by where they stand in a larger X.
-
-        Parameters
-        ----------
-        places : sequence of sequence of int
-            `places[i]` are all the places of row i in the larger X.
-
-        Returns
-        -------
-        error : ImageError
-        """
-        bad = {place: reason for row, reason in self.bad.items() for place in places[row]}
-        return ImageError(bad, self.problem, self.limit)
 
 
 def check_images(X):
@@ -87,7 +41,7 @@ def check_images(X):
     >>> check_images(np.full((5, 8, 8), 16.0))
     Traceback (most recent call last):
     ...
-    skactivekd.teacher._images.ImageError: 5 images hold floats outside [0, 1]; ...
+    skactivekd.teacher._image_error.ImageError: 5 images hold floats outside [0, 1]; ...
     """
     if isinstance(X, str | bytes | os.PathLike) or hasattr(X, "getbands"):
         raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")

@@ -160,3 +160,15 @@ def _differ(asked, held):
     if isinstance(asked, dict) and isinstance(held, dict):
         return any(asked[key] != held[key] for key in asked.keys() & held.keys())
     return held is not None and asked != held
+
+
+def warn_of_bare_file(path):
+    """Warn that a checkpoint file alone does not say how images were prepared."""
+    warnings.warn(
+        f"{path} is a bare checkpoint: it does not say how images were prepared in training, and "
+        "OpenAI's mean, std and bicubic resizing are the wrong ones for many models. Pass "
+        "preprocess={'mean': ..., 'std': ..., 'interpolation': ..., 'resize_mode': ...}, or {} "
+        "if OpenAI's are right, or a directory with open_clip_config.json",
+        UserWarning,
+        stacklevel=4,
+    )
