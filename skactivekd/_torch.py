@@ -1,9 +1,12 @@
 """Device choice and seeding, without a trace in torch's global state."""
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+_SMALL = 10**8  # weights times pixels, a bound on the multiplications per row
 
 
 def resolve_device(device="auto"):
@@ -72,3 +75,20 @@ def seeded(seed, device):
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def fewer_threads(module, input_shape):
+    """Train a small network on one thread, and put the thread count back.
+
+    A second thread gains nothing on batches this small, and loses much where
+    another process wants the core it waits for.
+    """
+    n_threads = torch.get_num_threads()
+    n_weights = sum(weight.numel() for weight in module.parameters())
+    if n_weights * math.prod(input_shape[1:]) < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -1,5 +1,6 @@
 """The main job, end to end: handwritten digits, few labels, an offline teacher."""
 
+import os
 from pathlib import Path
 
 from sklearn.model_selection import train_test_split
@@ -9,7 +10,7 @@ from .datasets import load_glyph_digits
 from .plotting import LabelEfficiencyDisplay
 from .query import PCoreSet
 from .simulation import simulate
-from .student import DHOClassifier, TeacherProba
+from .student import DHOClassifier, DHONet, TeacherProba
 from .teacher import ZeroShotTeacher
 
 __all__ = ["run_demo"]
@@ -35,19 +36,21 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
     teacher = ZeroShotTeacher().fit()
     accuracy = teacher.score(X_test, y_test)
+    net = DHONet(max_epochs=160, lr=3e-3, batch_size=80)
     results = simulate(
         {
-            "no distillation": DHOClassifier(),
-            "DHO": make_pipeline(TeacherProba(teacher), DHOClassifier()),
+            "no distillation": DHOClassifier(net),
+            "DHO": make_pipeline(TeacherProba(teacher), DHOClassifier(net)),
         },
         X,
         y,
         X_test=X_test,
         y_test=y_test,
         strategies={"PCoreSet": PCoreSet()},
-        n_rounds=8,
-        n_instances=10,
+        n_rounds=6,
+        n_instances=14,
         seeds=seeds,
+        n_jobs=min(os.cpu_count(), 8),
     )
     table = tabulate(results)
     print(f"Handwritten digits: {len(y)} in the pool, {len(y_test)} to test, {seeds} seeds.")

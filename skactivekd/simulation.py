@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
@@ -29,6 +30,7 @@ def simulate(
     seeds=3,
     scoring=None,
     missing_label=-1,
+    n_jobs=None,
     progress=True,
 ):
     """Measure accuracy against labels spent, for several strategies and seeds.
@@ -66,6 +68,9 @@ def simulate(
         As in ``cross_val_score``; None is the estimator's ``score``.
     missing_label : int, float nan, str or None, default=-1
         The marker that estimator and strategies use for unlabelled rows.
+    n_jobs : int, default=None
+        Runs at a time, each in a process of its own; -1 is one per core. On
+        small networks this pays more than the threads it takes away.
     progress : bool, default=True
         Show a progress bar on standard error.
 
@@ -111,21 +116,36 @@ def simulate(
     seeds = range(seeds) if isinstance(seeds, int) else seeds
     _check_pool(X, y, n_rounds, n_instances, n_initial, missing_label)
     runs = [(name, label, seed) for name in estimators for label in strategies for seed in seeds]
-    rows = []
-    with tqdm(total=len(runs) * n_rounds, disable=not progress, unit="fit") as bar:
-        for name, label, seed in runs:
-            bar.set_postfix_str(f"{name}, {label}, seed {seed}")
-            model = _seeded_clone(estimators[name], seed)
-            strategy = _seeded_clone(strategies[label], seed)
-            start = initial_rows(y, n_initial, seed)
-            scorer = check_scoring(model, scoring)
-            rounds = play(model, strategy, X, y, start, n_rounds, n_instances, missing_label)
-            for number, (fitted, labeled) in enumerate(rounds):
-                score = scorer(fitted, X_test, y_test)
-                rows.append((name, label, seed, number, len(labeled), score))
-                bar.update()
+    jobs = (
+        delayed(_run)(
+            estimators[name],
+            strategies[label],
+            seed,
+            (X, y, X_test, y_test),
+            (n_initial, n_rounds, n_instances, missing_label, scoring),
+        )
+        for name, label, seed in runs
+    )
+    curves = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    curves = tqdm(curves, total=len(runs), disable=not progress, unit="run")
+    rows = [
+        (*run, number, n_labels, score)
+        for run, curve in zip(runs, curves, strict=True)
+        for number, (n_labels, score) in enumerate(curve)
+    ]
     columns = ["estimator", "strategy", "seed", "round", "n_labels", "score"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _run(estimator, strategy, seed, data, plan):
+    """Play one seed of one strategy; return (n_labels, score) of each round."""
+    X, y, X_test, y_test = data
+    n_initial, n_rounds, n_instances, missing_label, scoring = plan
+    model, strategy = _seeded_clone(estimator, seed), _seeded_clone(strategy, seed)
+    start = initial_rows(y, n_initial, seed)
+    scorer = check_scoring(model, scoring)
+    rounds = play(model, strategy, X, y, start, n_rounds, n_instances, missing_label)
+    return [(len(labeled), scorer(fitted, X_test, y_test)) for fitted, labeled in rounds]
 
 
 def play(estimator, strategy, X, y, start, n_rounds, n_instances, missing_label=-1):

@@ -1,9 +1,13 @@
 """Fixtures shared by the tests."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
+
+# The networks here are small: more threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Not OpenAI's values, so that a test notices when they are not used.
 PREPROCESS = {

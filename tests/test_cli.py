@@ -29,4 +29,4 @@ def test_help_and_unknown_commands(capsys):
 
 
 SIMULATE = demo.simulate
-SMALL = {"n_rounds": 2, "progress": False}
+SMALL = {"n_rounds": 2, "n_jobs": 1, "progress": False}

@@ -144,3 +144,25 @@ def test_net_on_its_own_mixes_its_heads():
 def test_mistyped_parameters_are_refused():
     with pytest.raises(ValueError, match="unexpected argument"):
         train(DHONet(learning_rate=1))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "expected"), [(None, 1), (lambda: nn.Linear(5, 2 * 10**7), 2)]
+)
+def test_small_networks_train_on_one_thread_and_give_the_others_back(backbone, expected):
+    seen, before = [], torch.get_num_threads()
+
+    class Spy(WarmupDecay):
+        def on_epoch_begin(self, net, **kwargs):
+            seen.append(torch.get_num_threads())
+            raise KeyboardInterrupt
+
+    torch.set_num_threads(2)
+    try:
+        DHONet(
+            backbone, n_classes=2, input_shape=(5,), max_epochs=1, callbacks__schedule=Spy()
+        ).fit(X, Y)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [expected]

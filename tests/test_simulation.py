@@ -61,6 +61,11 @@ def test_the_same_call_gives_the_same_numbers():
     pd.testing.assert_frame_equal(run(strategies=[Entropy()]), run(strategies=[Entropy()]))
 
 
+@pytest.mark.slow
+def test_processes_give_the_same_numbers():
+    pd.testing.assert_frame_equal(run(n_jobs=2), run())
+
+
 def test_seeds_and_estimators_by_name():
     results = run({"few": STUDENT, "fewer": STUDENT}, seeds=[7, 3], n_rounds=1)
     assert results.seed.tolist() == [7, 3] * 2

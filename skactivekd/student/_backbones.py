@@ -39,26 +39,23 @@ class SmallCNN(nn.Sequential):
         Channels of the images.
     image_size : int
         The longer side of the images in pixels.
-    width : int, default=32
-        Channels of the first layer; later ones have up to four times as many.
+    width : int, default=16
+        Channels of the first layer; they double with each halving, up to 128.
     hidden : int, default=256
         The feature width.
     dropout : float in [0, 1), default=0.0
         Share of features dropped in training.
     """
 
-    def __init__(self, in_channels, image_size, width=32, hidden=256, dropout=0.0):
-        layers, channels = [nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU()], width
+    def __init__(self, in_channels, image_size, width=16, hidden=256, dropout=0.0):
+        layers, channels = [], in_channels
         while image_size > 4:
-            wider = min(2 * channels, 4 * width)
-            layers += [
-                nn.Conv2d(channels, wider, 3, padding=1),
-                nn.ReLU(),
-                nn.MaxPool2d(2, ceil_mode=True),
-            ]
-            channels, image_size = wider, -(-image_size // 2)
-        layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, hidden)]
-        super().__init__(*layers, nn.ReLU(), nn.Dropout(dropout))
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            layers += [nn.MaxPool2d(2, ceil_mode=True)]
+            channels, width, image_size = width, min(2 * width, 128), -(-image_size // 2)
+        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4)]
+        layers += [nn.Flatten(), nn.Linear(16 * width, hidden), nn.ReLU(), nn.Dropout(dropout)]
+        super().__init__(*layers)
 
 
 def build_backbone(module, input_shape, **kwargs):

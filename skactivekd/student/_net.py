@@ -8,6 +8,7 @@ from skorch.utils import is_dataset, to_device, to_tensor
 from torch import nn
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
 
+from .._torch import fewer_threads
 from ._backbones import build_backbone, count_features
 from ._batches import PairedBatchSampler, RowDataset, steps_per_epoch
 from ._heads import DualHead, mix_heads
@@ -124,6 +125,11 @@ class DHONet(NeuralNet):
             backbone, DualHead(n_features, self.n_classes, self.heads == "single")
         )
         return self
+
+    def fit_loop(self, X, y=None, epochs=None, **kwargs):
+        """Train; a small network does so on one thread."""
+        with fewer_threads(self.module_, self.input_shape):
+            return super().fit_loop(X, y, epochs, **kwargs)
 
     def get_dataset(self, X, y=None):
         """Wrap arrays for look-ups by batch; a dataset stays as it is."""
