@@ -10,7 +10,6 @@ release = skactivekd.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.doctest",
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
@@ -21,6 +20,7 @@ html_title = "skactivekd"
 html_theme_options = {"show_toc_level": 2}
 html_sidebars = {"installation": [], "changelog": []}
 exclude_patterns = ["_build"]
+templates_path = ["_templates"]
 default_role = "obj"
 
 autosummary_generate = True

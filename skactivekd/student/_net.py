@@ -47,11 +47,11 @@ class DHONet(NeuralNet):
         Passes over the labelled rows, or over the unlabelled ones where none
         is labelled.
     batch_size : int, default=64
-        Rows of each half, labelled and unlabelled, of a training batch.
+        Rows of each half, labelled and unlabelled, of a training batch. At
+        prediction batches have 256 rows at least, or what
+        ``iterator_valid__batch_size`` says.
     train_split : None or callable, default=None
         skorch's internal validation split. None trains on every label.
-    iterator_valid__batch_size : int, default=256
-        Rows of a batch at prediction.
     verbose : int, default=0
         1 prints a line per epoch.
     **kwargs
@@ -86,7 +86,6 @@ class DHONet(NeuralNet):
         max_epochs=200,
         batch_size=64,
         train_split=None,
-        iterator_valid__batch_size=256,
         verbose=0,
         **kwargs,
     ):
@@ -101,7 +100,6 @@ class DHONet(NeuralNet):
             max_epochs=max_epochs,
             batch_size=batch_size,
             train_split=train_split,
-            iterator_valid__batch_size=iterator_valid__batch_size,
             verbose=verbose,
             **kwargs,
         )
@@ -139,7 +137,10 @@ class DHONet(NeuralNet):
         """Return the loader of paired batches, or of plain ones in order."""
         prefix = "iterator_train" if training else "iterator_valid"
         kwargs = self.get_params_for(prefix)
-        batch_size = kwargs.pop("batch_size", self.batch_size)
+        default = (
+            self.batch_size if training or self.batch_size == -1 else max(self.batch_size, 256)
+        )
+        batch_size = kwargs.pop("batch_size", default)
         batch_size = len(dataset) if batch_size == -1 else batch_size
         if training:
             # The one random source of a fit is torch's generator, which the caller seeds.

@@ -1,6 +1,7 @@
 """What the student learns from: class indices and aligned teacher probabilities."""
 
 import numpy as np
+from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -71,7 +72,9 @@ def check_labels(y, missing_label=-1):
     if len(known):
         if len({isinstance(label, str) for label in known.tolist()}) == 2:
             raise ValueError("y mixes strings and numbers among its labels; use one kind.")
-        check_classification_targets(np.asarray(known.tolist()))
+        known = np.asarray(known.tolist())
+        assert_all_finite(known, input_name="y")
+        check_classification_targets(known)
     return y, labeled
 
 
