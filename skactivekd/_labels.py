@@ -63,4 +63,5 @@ def _equals_itself(value):
 
 
 def _same(value, marker):
-    return isinstance(value, str) == isinstance(marker, str) and value == marker
+    same_kind = isinstance(value, str) == isinstance(marker, str)
+    return same_kind and _equals_itself(value) and value == marker

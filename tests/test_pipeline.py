@@ -15,8 +15,17 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skactivekd import DHOClassifier, DHONet, LabeledStratifiedKFold, TeacherProba
+from skactivekd import (
+    DHOClassifier,
+    DHONet,
+    LabeledStratifiedKFold,
+    OpenCLIPEncoder,
+    TeacherProba,
+    ZeroShotTeacher,
+    load_glyph_digits,
+)
 from skactivekd.student._soft_labels import SoftLabeled
+from skactivekd.teacher import EmbeddingCache
 
 
 class OwnTeacher(ClassifierMixin, BaseEstimator):
@@ -239,3 +248,24 @@ def test_fitted_pipeline_survives_pickling(data):
     X, _, hidden = data
     pipe = make_pipeline(TeacherProba(OwnTeacher()), student()).fit(X, hidden)
     assert np.array_equal(pickle.loads(pickle.dumps(pipe)).predict_proba(X), pipe.predict_proba(X))
+
+
+def test_a_grid_search_encodes_each_training_row_once_and_no_other(monkeypatch):
+    seen = []
+    encode = OpenCLIPEncoder.encode_image
+
+    def counting(self, X):
+        seen.extend(image.tobytes() for image in X)
+        return encode(self, X)
+
+    monkeypatch.setattr(OpenCLIPEncoder, "encode_image", counting)
+    X, y = load_glyph_digits(return_X_y=True)
+    X, other = X[:150], X[150:200]
+    hidden = np.where(np.arange(150) % 3 == 0, y[:150], -1)
+    teacher = ZeroShotTeacher(OpenCLIPEncoder(cache=EmbeddingCache()))
+    net = DHONet(max_epochs=2, module__hidden=8)
+    pipe = make_pipeline(TeacherProba(teacher), DHOClassifier(net, random_state=0))
+    grid = {"dhoclassifier__temperature": [1.0, 2.0], "dhoclassifier__net__lr": [1e-3, 1e-2]}
+    search = GridSearchCV(pipe, grid, cv=LabeledStratifiedKFold(2)).fit(X, hidden)
+    search.predict(other)
+    assert sorted(seen) == sorted(image.tobytes() for image in X)
