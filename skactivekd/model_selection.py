@@ -117,10 +117,6 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         state = self.random_state if self.shuffle else None
         return kind(self.n_splits, shuffle=self.shuffle, random_state=state)
 
-    def _iter_test_indices(self, X=None, y=None, groups=None):
-        for _, test in self.split(X, y, groups):
-            yield test
-
 
 def labeled_accuracy(estimator, X, y, *, missing_label=-1):
     """Score the accuracy of an estimator on the labelled rows.

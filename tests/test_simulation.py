@@ -98,7 +98,7 @@ def test_rounds_reveal_what_was_asked_for():
     assert labeled[:3].tolist() == start.tolist()
 
 
-def test_cold_start_has_no_labels(monkeypatch):
+def test_cold_start_has_no_labels():
     assert len(initial_rows(Y, 0)) == 0
     assert len(set(initial_rows(Y, 9, seed=2).tolist())) == 9
 
