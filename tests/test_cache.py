@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.base import BaseEstimator, clone
 
 from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder
-from skactivekd.teacher._encode_once import encode_images, encode_texts
+from skactivekd.teacher._encode_once import encode_rows, encode_texts
 from skactivekd.teacher._row_keys import row_keys
 
 
@@ -48,21 +48,21 @@ def X():
 def test_rows_equal_those_of_the_encoder(encoder, X):
     expected = encoder.encode_image(X).astype(np.float32)
     order = np.array([3, 3, 0, 9, 1])
-    np.testing.assert_array_equal(encode_images(encoder, X[:4]), expected[:4])
-    np.testing.assert_array_equal(encode_images(encoder, X[order]), expected[order])
-    np.testing.assert_array_equal(encode_images(encoder, X), expected)
+    np.testing.assert_array_equal(encode_rows(encoder, X[:4]), expected[:4])
+    np.testing.assert_array_equal(encode_rows(encoder, X[order]), expected[order])
+    np.testing.assert_array_equal(encode_rows(encoder, X), expected)
 
 
 def test_only_unseen_rows_are_encoded_in_one_call(encoder, X):
-    encode_images(encoder, X[:4])
-    encode_images(encoder, X[2:7])
-    encode_images(clone(encoder), X[::-1])
-    encode_images(copy.deepcopy(encoder), X)
+    encode_rows(encoder, X[:4])
+    encode_rows(encoder, X[2:7])
+    encode_rows(clone(encoder), X[::-1])
+    encode_rows(copy.deepcopy(encoder), X)
     assert encoder.seen == [4, 3, 3]
 
 
 def test_duplicates_are_encoded_once(encoder, X):
-    assert len(encode_images(encoder, X[[0, 1, 0, 1, 0]])) == 5
+    assert len(encode_rows(encoder, X[[0, 1, 0, 1, 0]])) == 5
     assert encoder.seen == [2]
 
 
@@ -79,43 +79,43 @@ def test_lists_and_series_are_sliced_as_they_are(encoder, form, tmp_path):
 
     encoder.encode_image = encode
     X = form(files)
-    encode_images(encoder, X[:2])
-    encode_images(encoder, X)
+    encode_rows(encoder, X[:2])
+    encode_rows(encoder, X)
     assert [list(rows) for rows in received] == [files[:2], files[2:]]
     if form is pd.Series:
         assert type(received[1]) is pd.Series
 
 
 def test_other_parameters_are_another_encoder(encoder, X):
-    first = encode_images(encoder, X)
+    first = encode_rows(encoder, X)
     other = clone(encoder).set_params(scale=2.0)
-    assert not np.allclose(encode_images(other, X), first)
+    assert not np.allclose(encode_rows(other, X), first)
     assert encoder.seen == [10, 10]
 
 
 def test_a_patched_method_is_another_encoder(encoder, X):
-    encode_images(encoder, X)
+    encode_rows(encoder, X)
     with mock.patch.object(Encoder, "encode_image", autospec=True) as patched:
         patched.return_value = np.ones((10, 1))
-        assert encode_images(encoder, X).shape == (10, 1)
-    assert encode_images(encoder, X).shape == (10, 2)
+        assert encode_rows(encoder, X).shape == (10, 1)
+    assert encode_rows(encoder, X).shape == (10, 2)
     assert encoder.seen == [10]
 
 
 def test_no_cache_and_the_default_cache(encoder, X):
     X = X + 1000  # rows that no other test uses
     encoder.set_params(cache=False)
-    encode_images(encoder, X)
-    encode_images(encoder, X)
+    encode_rows(encoder, X)
+    encode_rows(encoder, X)
     encoder.set_params(cache=None)
-    encode_images(encoder, X)
-    encode_images(Encoder(), X)
+    encode_rows(encoder, X)
+    encode_rows(Encoder(), X)
     assert encoder.seen == [10, 10, 10]
 
 
 def test_a_wrong_cache_raises(encoder, X):
     with pytest.raises(TypeError, match=r"cache is True.*EmbeddingCache, or False"):
-        encode_images(encoder.set_params(cache=True), X)
+        encode_rows(encoder.set_params(cache=True), X)
 
 
 class Plain:
@@ -132,11 +132,11 @@ class Plain:
 
 def test_a_plain_object_stays_the_same_while_it_counts(encoder, X):
     plain = Plain(encoder)
-    encode_images(plain, X)
-    encode_images(plain, X)
+    encode_rows(plain, X)
+    encode_rows(plain, X)
     assert plain.rows == 10
-    assert encode_images(Plain(Encoder(scale=3.0)), X)[0] != pytest.approx(
-        encode_images(plain, X)[0]
+    assert encode_rows(Plain(Encoder(scale=3.0)), X)[0] != pytest.approx(
+        encode_rows(plain, X)[0]
     )
 
 
@@ -144,8 +144,8 @@ def test_plain_objects_that_cannot_be_pickled_are_kept_apart(X):
     first, second = Plain(Encoder()), Plain(Encoder())
     first.hook = second.hook = lambda: None
     for plain in (first, second):
-        encode_images(plain, X)
-        encode_images(plain, X)
+        encode_rows(plain, X)
+        encode_rows(plain, X)
         assert plain.rows == 10
 
 
@@ -159,8 +159,8 @@ def test_objects_that_take_no_reference_are_not_kept(X):
             return np.ones((len(X), 1))
 
     slotted = Slotted()
-    encode_images(slotted, X)
-    encode_images(slotted, X)
+    encode_rows(slotted, X)
+    encode_rows(slotted, X)
     assert slotted.seen == [10, 10]
 
 
@@ -176,17 +176,17 @@ def test_objects_that_take_no_reference_are_not_kept(X):
 def test_wrong_embeddings_raise(encoder, X, rows, match):
     encoder.encode_image = lambda X: rows
     with pytest.raises(ValueError, match=match):
-        encode_images(encoder, X)
+        encode_rows(encoder, X)
 
 
 def test_bad_rows_are_numbered_as_in_X(encoder, X):
     def encode(rows):
         raise ImageError({0: "first", 2: "third"}, "cannot be read")
 
-    encode_images(encoder, X[[0, 2]])
+    encode_rows(encoder, X[[0, 2]])
     encoder.__class__ = type("Broken", (Encoder,), {"encode_image": lambda self, X: encode(X)})
     with pytest.raises(ImageError) as error:
-        encode_images(encoder, X[[0, 5, 0, 6, 2, 5]])
+        encode_rows(encoder, X[[0, 5, 0, 6, 2, 5]])
     assert error.value.bad == {0: "first", 2: "first", 3: "third"}
 
 
@@ -209,7 +209,7 @@ def test_threads_wait_for_rows_under_way(encoder, X, monkeypatch):
     monkeypatch.setattr(
         Encoder, "encode_image", lambda self, X: (time.sleep(0.02), encode(self, X))[1]
     )
-    threads = [threading.Thread(target=encode_images, args=(encoder, X)) for _ in range(4)]
+    threads = [threading.Thread(target=encode_rows, args=(encoder, X)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -219,45 +219,45 @@ def test_threads_wait_for_rows_under_way(encoder, X, monkeypatch):
 
 def test_rows_used_longest_ago_are_dropped(encoder, X):
     encoder.cache = EmbeddingCache(max_bytes=4 * 8)  # four rows of two float32
-    encode_images(encoder, X[:4])
-    encode_images(encoder, X[:1])
-    encode_images(encoder, X[4:6])
+    encode_rows(encoder, X[:4])
+    encode_rows(encoder, X[:1])
+    encode_rows(encoder, X[4:6])
     assert len(encoder.cache) == 4
-    encode_images(encoder, X[[0, 3, 4, 5]])
+    encode_rows(encoder, X[[0, 3, 4, 5]])
     assert encoder.seen == [4, 2]
-    encode_images(encoder, X[[1, 2]])
+    encode_rows(encoder, X[[1, 2]])
     assert encoder.seen == [4, 2, 2]
 
 
 def test_rows_beyond_the_cache_are_right_and_warned_of(encoder, X):
     encoder.cache = EmbeddingCache(max_bytes=3 * 8)
     with pytest.warns(UserWarning, match="do not fit the cache"):
-        rows = encode_images(encoder, X)
+        rows = encode_rows(encoder, X)
     np.testing.assert_allclose(rows, encoder.encode_image(X), atol=1e-6)
     assert len(encoder.cache) == 3
 
 
 def test_kept_rows_cannot_be_changed_from_outside(encoder, X):
-    encode_images(encoder, X)[:] = 0
-    assert encode_images(encoder, X).any()
+    encode_rows(encoder, X)[:] = 0
+    assert encode_rows(encoder, X).any()
 
 
 def test_a_kept_row_does_not_keep_its_batch(encoder, X):
-    encode_images(encoder, X)
+    encode_rows(encoder, X)
     assert all(row.base is None for row in encoder.cache._rows.values())
 
 
 def test_clear_forgets(encoder, X):
-    encode_images(encoder, X)
+    encode_rows(encoder, X)
     encoder.cache.clear()
     assert len(encoder.cache) == 0
-    encode_images(encoder, X)
+    encode_rows(encoder, X)
     assert encoder.seen == [10, 10]
 
 
 def test_clones_share_the_cache_and_pickles_carry_its_setting(encoder, X):
     cache = encoder.cache
-    encode_images(encoder, X)
+    encode_rows(encoder, X)
     assert clone(encoder).cache is cache
     assert copy.deepcopy(cache) is copy.copy(cache) is cache
     other = pickle.loads(pickle.dumps(EmbeddingCache(max_bytes=77)))

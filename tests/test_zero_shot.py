@@ -168,8 +168,8 @@ def test_logit_scale_sharpens(encoder, X):
         ({"templates": ["a {}", 3]}, TypeError, "template 3"),
         ({"templates": lambda name: 3}, TypeError, "not a str"),
         ({"logit_scale": 0}, ValueError, "logit_scale=0"),
-        ({"encoder": OpenCLIPEncoder}, TypeError, "must be an object with encode_image"),
-        ({"encoder": "openai"}, TypeError, "must be an object with encode_image"),
+        ({"encoder": OpenCLIPEncoder}, TypeError, "must be an object with encode_text"),
+        ({"encoder": "openai"}, TypeError, "must be an object with encode_text"),
     ],
 )
 def test_wrong_settings_raise_with_a_hint(teacher, params, error, match):

@@ -10,19 +10,27 @@ from ._image_error import ImageError
 from ._row_keys import digest, row_keys
 
 
-def encode_images(encoder, X):
-    """Embed X, giving the encoder only rows it has not seen.
+ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
+
+
+def row_method(encoder):
+    """Name the method that embeds samples: the first of `ROW_METHODS` the encoder has."""
+    return next((name for name in ROW_METHODS if hasattr(encoder, name)), None)
+
+
+def encode_rows(encoder, X):
+    """Embed samples, giving the encoder only rows it has not seen.
 
     Parameters
     ----------
-    encoder : object with `encode_image`
-        Its `cache` attribute, if any, says where embeddings are kept: None,
+    encoder : object with `encode_image`, `encode_audio` or `encode_text`
+        The first of these it has embeds the samples. Its `cache` attribute, if any, says where embeddings are kept: None,
         one cache for the process; an `EmbeddingCache`; False, nowhere. Its
         `fingerprint()`, if any, says what its embeddings depend on. Without
         one it is known by its class and parameters, or by its class and what
         it holds at its first use.
     X : array-like of n rows
-        Whatever `encoder.encode_image` takes and scikit-learn can slice.
+        Whatever that method takes and scikit-learn can slice.
 
     Returns
     -------
@@ -39,7 +47,7 @@ def encode_images(encoder, X):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.teacher._encode_once import encode_images
+    >>> from skactivekd.teacher._encode_once import encode_rows
     >>> class Brightness:
     ...     def encode_image(self, X):
     ...         print(len(X), "rows encoded")
@@ -47,13 +55,13 @@ def encode_images(encoder, X):
     ...         return np.column_stack([np.cos(mean), np.sin(mean)])
     >>> encoder, X = Brightness(), np.zeros((3, 8, 8))
     >>> X[1] = 1
-    >>> encode_images(encoder, X).shape
+    >>> encode_rows(encoder, X).shape
     2 rows encoded
     (3, 2)
-    >>> encode_images(encoder, X[::-1]).shape
+    >>> encode_rows(encoder, X[::-1]).shape
     (3, 2)
     """
-    return _encode(encoder, "encode_image", X, row_keys)
+    return _encode(encoder, row_method(encoder), X, row_keys)
 
 
 def encode_texts(encoder, texts):
@@ -62,7 +70,7 @@ def encode_texts(encoder, texts):
     Parameters
     ----------
     encoder : object with `encode_text`
-        As for `encode_images`.
+        As for `encode_rows`.
     texts : list of str of length n
 
     Returns

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._encode_once import encode_images
+from ._encode_once import encode_rows
 from ._encoders import OpenCLIPEncoder
 from ._prompts import check_classes, embed_classes
 
@@ -133,7 +133,7 @@ class ZeroShotTeacher(ClassifierMixin, TransformerMixin, BaseEstimator):
         from scipy.special import softmax
 
         check_is_fitted(self)
-        embeddings = encode_images(self.encoder_, X)
+        embeddings = encode_rows(self.encoder_, X)
         return softmax(np.float32(self.logit_scale) * embeddings @ self.class_embeddings_.T, axis=1)
 
     def transform(self, X):
@@ -196,11 +196,10 @@ class ZeroShotTeacher(ClassifierMixin, TransformerMixin, BaseEstimator):
 
 
 def _check_encoder(encoder):
-    missing = [m for m in ("encode_image", "encode_text") if not hasattr(encoder, m)]
-    if missing or isinstance(encoder, type):
+    if not hasattr(encoder, "encode_text") or isinstance(encoder, type):
         raise TypeError(
-            f"encoder={encoder!r} must be an object with encode_image(X) and encode_text(texts), "
-            "such as OpenCLIPEncoder()"
+            f"encoder={encoder!r} must be an object with encode_text(texts) and, unless its "
+            "samples are texts, encode_image(X), such as OpenCLIPEncoder()"
         )
 
 
