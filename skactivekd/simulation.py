@@ -243,7 +243,12 @@ def initial_rows(y, n_initial=None, seed=0):
 def _with_random(strategies, missing_label):
     """Name the strategies, and put random selection among them."""
     if not isinstance(strategies, Mapping):
-        strategies = {type(strategy).__name__.lower(): strategy for strategy in strategies}
+        names = [type(strategy).__name__.lower() for strategy in strategies]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"Two strategies share a name in {names}; pass a dict of name: strategy."
+            )
+        strategies = dict(zip(names, strategies, strict=True))
     if any(isinstance(strategy, Random) for strategy in strategies.values()):
         return strategies
     return {**strategies, "random": Random(missing_label=missing_label)}

@@ -9,8 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from skactivekd.query import k_center_greedy
-from skactivekd.query._k_center import _Rows
+from skactivekd.query import _centers, _k_center, _shard, k_center_greedy
+from skactivekd.query._points import common_dtype
+
+
+def choose_path(monkeypatch, name):
+    """Make every search lazy, or none."""
+    monkeypatch.setattr(_k_center, "_is_small", lambda *_: name == "running minimum")
+
+
+@pytest.fixture(params=["lazy", "running minimum"])
+def path(request, monkeypatch):
+    choose_path(monkeypatch, request.param)
+    return request.param
 
 
 def to_centers(points, centers):
@@ -22,16 +33,20 @@ def to_centers(points, centers):
 def assert_greedy(points, centers, indices, distances, tol=1e-5):
     """Each pick is a farthest point, and its reported distance is true, within tol."""
     points = np.asarray(points, dtype=np.float64)
-    known = [] if centers is None else list(np.asarray(centers, dtype=np.float64))
-    tol = tol * max(1.0, np.ptp([*points, *known], axis=0).max())
+    known = points.mean(axis=0)[None] if centers is None else np.asarray(centers, np.float64)
+    tol = tol * max(1.0, np.ptp(np.concatenate([points, known]), axis=0).max())
+    nearest = np.full(len(points), np.inf)
+    for center in known:
+        nearest = np.minimum(nearest, np.linalg.norm(points - center, axis=1))
     free = np.ones(len(points), dtype=bool)
-    for index, distance in zip(indices, distances, strict=True):
-        true = to_centers(points, known or [points.mean(axis=0)])
+    for step, (index, distance) in enumerate(zip(indices, distances, strict=True)):
         assert free[index]
-        assert true[index] >= true[free].max() - tol
-        assert abs(distance - true[index]) <= tol
+        assert nearest[index] >= nearest[free].max() - tol
+        assert abs(distance - nearest[index]) <= tol
         free[index] = False
-        known.append(points[index])
+        if step == 0 and centers is None:
+            nearest[:] = np.inf  # the mean was no centre
+        nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
 
 
 def rng_points(n, d, seed=0, dtype=np.float64):
@@ -47,48 +62,93 @@ finite = st.floats(-1e3, 1e3, width=32)
 few_values = st.sampled_from([0.0, 0.5, 1.0])
 
 
+@pytest.mark.parametrize("name", ["lazy", "running minimum"])
 @settings(deadline=None, max_examples=80)
 @given(data=st.data(), values=st.sampled_from([finite, few_values]))
-def test_every_pick_is_a_farthest_point(data, values):
-    n, d, m = (data.draw(st.integers(low, high)) for low, high in [(1, 12), (1, 4), (0, 4)])
+def test_every_pick_is_a_farthest_point(name, data, values):
+    n, d, m = (data.draw(st.integers(low, high)) for low, high in [(1, 40), (1, 6), (0, 6)])
     points = data.draw(
         arrays(data.draw(st.sampled_from([np.float32, np.float64])), (n, d), elements=values)
     )
     centers = data.draw(arrays(np.float64, (m, d), elements=values)) if m else None
     n_select = data.draw(st.integers(1, n))
     block_size = data.draw(st.sampled_from([None, 1, 5]))
-    indices, distances = k_center_greedy(points, centers, n_select, block_size=block_size)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        choose_path(monkeypatch, name)
+        indices, distances = k_center_greedy(points, centers, n_select, block_size=block_size)
     assert np.isfinite(distances).all()
     assert_greedy(points, centers, indices, distances)
 
 
 HARD = {
-    "normal": rng_points(200, 8),
-    "probabilities": probabilities(200, 10),
-    "saturated probabilities": probabilities(200, 10, sharpness=30.0),
-    "duplicates": np.repeat(rng_points(20, 3), 5, axis=0),
-    "all equal": np.full((30, 4), 0.1),
-    "one-hot": np.eye(10)[np.random.default_rng(0).integers(10, size=100)],
-    "one column": rng_points(100, 1),
-    "tiny cluster far away": 1e6 + 1e-3 * rng_points(100, 5),
-    "float32 far away": (1e4 + rng_points(100, 5)).astype(np.float32),
-    "integers": np.random.default_rng(0).integers(0, 255, size=(60, 6)).astype(np.uint8),
-    "half precision": probabilities(100, 7).astype(np.float16),
+    "normal": rng_points(1000, 20),
+    "probabilities": probabilities(1000, 300).astype(np.float32),
+    "saturated probabilities": probabilities(1000, 300, sharpness=30.0).astype(np.float32),
+    "flat probabilities": probabilities(1000, 300, sharpness=0.1).astype(np.float32),
+    "duplicates": np.repeat(probabilities(300, 300), 4, axis=0),
+    "all equal": np.full((600, 300), 1 / 300, np.float32),
+    "one-hot": np.eye(50)[np.random.default_rng(0).integers(50, size=1500)],
+    "one column": rng_points(500, 1),
+    "tiny cluster far away": 1e6 + 1e-3 * rng_points(500, 5),
+    "float32 far away": (1e4 + rng_points(500, 5)).astype(np.float32),
+    "two clusters far apart": np.concatenate([rng_points(200, 3), 4096 + rng_points(200, 3)]),
+    "integers": np.random.default_rng(0).integers(0, 255, size=(600, 6)).astype(np.uint8),
+    "long integers": 2**30 + np.random.default_rng(0).integers(0, 9, size=(600, 6)),
+    "half precision": probabilities(600, 300).astype(np.float16),
+    "tiny values": 1e-25 * rng_points(200, 4),
 }
 
 
-@pytest.mark.parametrize("with_centers", [False, True])
+@pytest.mark.parametrize("n_centers", [0, 1, 20, 280])
 @pytest.mark.parametrize("name", HARD)
-def test_hard_data(name, with_centers):
-    points = HARD[name]
-    centers, points = (points[:7], points[7:]) if with_centers else (None, points)
-    indices, distances = k_center_greedy(points, centers, n_select=20, block_size=16)
+def test_hard_data(path, name, n_centers, monkeypatch):
+    monkeypatch.setattr(_centers, "SKETCH", 16)  # small enough for screens and several pools
+    monkeypatch.setattr(_shard, "POOL", 300)
+    monkeypatch.setattr(_shard, "FRONT", 64)
+    points = np.random.default_rng(1).permutation(HARD[name])
+    n_centers = min(n_centers, len(points) // 2)
+    centers, points = points[:n_centers], points[n_centers:]
+    n_select = min(120, len(points))
+    indices, distances = k_center_greedy(points, centers if n_centers else None, n_select)
     assert indices.dtype == np.int64
-    assert distances.shape == (20,)
-    assert_greedy(points, centers, indices, distances)
+    assert distances.dtype == np.float64
+    assert_greedy(points, centers if n_centers else None, indices, distances)
 
 
-def test_a_tiny_cluster_far_from_the_origin_keeps_its_digits():
+def test_both_paths_pick_the_same(monkeypatch):
+    points = probabilities(4000, 300)
+    choose_path(monkeypatch, "lazy")
+    lazy = k_center_greedy(points[300:], points[:300], 400)
+    choose_path(monkeypatch, "running minimum")
+    running = k_center_greedy(points[300:], points[:300], 400)
+    np.testing.assert_array_equal(lazy[0], running[0])
+    np.testing.assert_allclose(lazy[1], running[1], atol=1e-7)
+
+
+def test_few_rows_are_measured_against_all_centers(monkeypatch):
+    """The point of being lazy: most rows are covered by a bound alone."""
+    cluster = np.random.default_rng(0).integers(300, size=6000)
+    cluster[:600] %= 250  # the centres miss a sixth of the clusters
+    points = 0.98 * probabilities(300, 300, seed=3)[cluster] + 0.02 * probabilities(6000, 300)
+    settled = []
+    settle = _shard.Shard._settle
+    monkeypatch.setattr(
+        _shard.Shard, "_settle", lambda *args: (settled.append(len(args[1])), settle(*args))
+    )
+    choose_path(monkeypatch, "lazy")
+    k_center_greedy(points[600:], points[:600], 50)
+    assert 50 <= sum(settled) < 1500
+
+
+def test_every_row_can_be_picked(path):
+    points = probabilities(700, 10)
+    indices, distances = k_center_greedy(points, points[:3], 700)
+    assert sorted(indices) == list(range(700))
+    assert (np.diff(distances) <= 0).all()
+    assert not distances[-3:].any()
+
+
+def test_a_tiny_cluster_far_from_the_origin_keeps_its_digits(path):
     small = rng_points(80, 5)
     expected = k_center_greedy(small, small[:3], 20)
     indices, distances = k_center_greedy(1e6 + 1e-3 * small, 1e6 + 1e-3 * small[:3], 20)
@@ -97,7 +157,7 @@ def test_a_tiny_cluster_far_from_the_origin_keeps_its_digits():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_distances_within_two_distant_clusters_keep_their_digits(dtype):
+def test_distances_within_two_distant_clusters_keep_their_digits(path, dtype):
     cluster = rng_points(30, 3, dtype=dtype)
     points = np.concatenate([cluster, cluster + dtype(4096)])
     indices, distances = k_center_greedy(points, points[[0, 30]], 20)
@@ -110,7 +170,7 @@ def test_distances_within_two_distant_clusters_keep_their_digits(dtype):
         known.append(true[index])
 
 
-def test_same_picks_as_brute_force_where_nothing_is_near_a_tie():
+def test_same_picks_as_brute_force_where_nothing_is_near_a_tie(path):
     points, centers = probabilities(500, 10), probabilities(20, 10, seed=1)
     known, expected = list(centers), []
     for _ in range(60):
@@ -119,7 +179,7 @@ def test_same_picks_as_brute_force_where_nothing_is_near_a_tie():
     np.testing.assert_array_equal(k_center_greedy(points, centers, 60)[0], expected)
 
 
-def test_without_centers_the_first_pick_is_farthest_from_the_mean():
+def test_without_centers_the_first_pick_is_farthest_from_the_mean(path):
     indices, distances = k_center_greedy([[0.0], [1.0], [2.0], [9.0]], n_select=3)
     assert indices.tolist() == [3, 0, 2]
     # To the mean (3), then to the first pick, then to the nearer of both.
@@ -133,16 +193,19 @@ def test_no_rows_of_centers_is_the_same_as_none():
     )
 
 
-def test_ties_go_to_the_first_row_and_no_row_comes_twice():
-    assert k_center_greedy(np.zeros((5, 2)), [[0.0, 0.0]], 5)[0].tolist() == [0, 1, 2, 3, 4]
-    assert k_center_greedy(np.zeros((5, 2)), None, 5)[0].tolist() == [0, 1, 2, 3, 4]
-    assert k_center_greedy(np.eye(4)[[2, 0, 2, 1, 0]], [[0, 0, 0, 1]], 5)[0].tolist() == [
-        0,
-        1,
-        3,
-        2,
-        4,
-    ]
+def test_ties_go_to_the_first_row_and_no_row_comes_twice(path):
+    for centers in (None, [[0.0, 0.0]]):
+        indices, distances = k_center_greedy(np.zeros((700, 2)), centers, 700)
+        assert indices.tolist() == list(range(700))
+        assert not distances.any()
+    rows = np.eye(4)[[2, 0, 2, 1, 0]]
+    assert k_center_greedy(rows, [[0, 0, 0, 1]], 5)[0].tolist() == [0, 1, 3, 2, 4]
+
+
+def test_ties_of_many_duplicates_go_to_the_first_row(path):
+    points = np.tile(probabilities(100, 37).astype(np.float32), (8, 1))
+    indices, _ = k_center_greedy(points, points[:1], 99)
+    assert (indices < 100).all()
 
 
 def read_only(points):
@@ -166,7 +229,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_container_and_layout_do_not_matter(layout, dtype):
+def test_container_and_layout_do_not_matter(path, layout, dtype):
     points = probabilities(90, 6).astype(dtype)
     expected = k_center_greedy(points[10:], points[:10], 12)
     change = LAYOUTS[layout]
@@ -175,7 +238,7 @@ def test_container_and_layout_do_not_matter(layout, dtype):
     np.testing.assert_allclose(distances, expected[1], atol=1e-6)
 
 
-def test_memmap_opened_for_reading(tmp_path):
+def test_memmap_opened_for_reading(path, tmp_path):
     points = probabilities(60, 5).astype(np.float32)
     np.save(tmp_path / "points.npy", points)
     mapped = np.load(tmp_path / "points.npy", mmap_mode="r")
@@ -184,7 +247,7 @@ def test_memmap_opened_for_reading(tmp_path):
     )
 
 
-def test_bfloat16_tensors_are_taken_for_what_they_hold():
+def test_bfloat16_tensors_are_taken_for_what_they_hold(path):
     points = torch.from_numpy(rng_points(50, 4)).to(torch.bfloat16)
     np.testing.assert_array_equal(
         k_center_greedy(points, None, 9), k_center_greedy(points.float(), None, 9)
@@ -192,7 +255,7 @@ def test_bfloat16_tensors_are_taken_for_what_they_hold():
 
 
 @pytest.mark.parametrize("block_size", [1, 7, 1000])
-def test_block_size_changes_nothing(block_size):
+def test_block_size_changes_nothing(path, block_size):
     points, centers = rng_points(50, 4), rng_points(11, 4, seed=1)
     np.testing.assert_array_equal(
         k_center_greedy(points, centers, 20, block_size=block_size),
@@ -243,7 +306,7 @@ def test_extra_memory_does_not_grow_with_the_centers():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("row", [0, 7])
-def test_a_row_that_is_not_finite_is_named(bad, dtype, row):
+def test_a_row_that_is_not_finite_is_named(path, bad, dtype, row):
     points = rng_points(10, 3).astype(dtype)
     good = points.copy()
     points[row, 1] = bad
@@ -253,10 +316,29 @@ def test_a_row_that_is_not_finite_is_named(bad, dtype, row):
         k_center_greedy(good, points, 2)
 
 
-def test_values_that_would_overflow_are_refused():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_that_would_overflow_are_refused(path, dtype):
     with pytest.raises(ValueError, match=r"points: row 2 .*too large"):
-        k_center_greedy(np.array([[0.0], [1.0], [1e30]], dtype=np.float32), None, 2)
-    assert k_center_greedy([[0.0], [1.0], [1e30]], None, 2)[0].tolist() == [2, 0]
+        k_center_greedy(np.array([[0.0], [1.0], [1e30]], dtype), None, 2)
+
+
+def test_global_state_is_left_as_found(path):
+    torch.manual_seed(0)
+    before = torch.get_rng_state(), torch.get_num_threads(), np.random.get_state()[1].copy()
+    k_center_greedy(rng_points(600, 20), rng_points(30, 20), 20)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert torch.get_num_threads() == before[1]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[2])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8, np.int16, np.bool_])
+def test_narrow_inputs_stay_in_float32(dtype):
+    assert common_dtype(np.zeros((2, 2), dtype), np.zeros((1, 2), np.float32)) == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.int64])
+def test_wide_inputs_are_kept_in_float64(dtype):
+    assert common_dtype(np.zeros((2, 2), np.float32), np.zeros((1, 2), dtype)) == np.float64
 
 
 @pytest.mark.parametrize(
@@ -288,16 +370,6 @@ def test_sparse_points_are_refused_with_the_remedy():
 def test_wrong_block_size(block_size):
     with pytest.raises((TypeError, ValueError), match="block_size"):
         k_center_greedy([[0.0]], None, 1, block_size=block_size)
-
-
-def test_rows_made_resident_are_those_read_in_blocks(monkeypatch):
-    points = rng_points(10, 3)
-    rows = _Rows(points, torch.float32, torch.device("cpu"), block_size=4)
-    expected = rows[:]
-    monkeypatch.setattr(_Rows, "_lives_here", lambda self: False)
-    resident = rows.resident()
-    assert torch.is_tensor(resident.values)
-    torch.testing.assert_close(resident[:], expected, rtol=0, atol=0)
 
 
 @pytest.mark.cuda

@@ -119,6 +119,11 @@ def test_impossible_plans_are_refused():
         run(y=Y[:5])
 
 
+def test_strategies_of_one_class_need_names_of_their_own():
+    with pytest.raises(ValueError, match="pass a dict"):
+        run(strategies=[Random(random_state=0), Random(random_state=1)])
+
+
 def test_curves_average_over_seeds():
     results = pd.DataFrame(
         {

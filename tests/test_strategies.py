@@ -14,7 +14,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from skactivekd.query import CoreSet, Entropy, Margin, PCoreSet, QueryStrategy, Random, _base
+from skactivekd.query import (
+    CoreSet,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    PCoreSet,
+    QueryStrategy,
+    Random,
+    _base,
+)
 from skactivekd.query._embedding import embed
 
 
@@ -113,7 +122,22 @@ def test_margin_takes_the_smallest_first():
     np.testing.assert_array_equal(Margin().select(proba, None, 7), expected)
 
 
-@pytest.mark.parametrize("strategy", [Entropy(), Margin(), PCoreSet()])
+def test_least_confidence_takes_the_lowest_top_probability_first():
+    proba = probabilities(50)
+    expected = np.argsort(proba.max(axis=1))[:7]
+    np.testing.assert_array_equal(LeastConfidence().select(proba, None, 7), expected)
+
+
+def test_uncertainties_agree_on_two_classes_and_differ_on_three():
+    pair = probabilities(50, 2)
+    orders = [strategy.select(pair, None, 50).tolist() for strategy in (Entropy(), Margin())]
+    assert LeastConfidence().select(pair, None, 50).tolist() == orders[0] == orders[1]
+    rows = [[0.5, 0.49, 0.01], [0.45, 0.275, 0.275], [0.48, 0.3, 0.22]]
+    assert Margin().select(rows, None, 3).tolist() == [0, 1, 2]
+    assert LeastConfidence().select(rows, None, 3).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("strategy", [Entropy(), Margin(), LeastConfidence(), PCoreSet()])
 def test_ties_go_to_the_first_row(strategy):
     pool = np.tile([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], (100, 1))
     best = [1, 2, 0] if isinstance(strategy, PCoreSet) else [0, 3, 6]
@@ -152,7 +176,9 @@ def test_random_refuses_what_is_no_random_state():
         Random(random_state="seed").select(range(5))
 
 
-@pytest.mark.parametrize("strategy", [PCoreSet(), Entropy(), Margin(), CoreSet()])
+@pytest.mark.parametrize(
+    "strategy", [PCoreSet(), Entropy(), Margin(), LeastConfidence(), CoreSet()]
+)
 def test_tensors_and_memmaps_are_welcome(strategy, tmp_path):
     pool, labeled = probabilities(30), probabilities(4, seed=1)
     np.save(tmp_path / "pool.npy", pool)

@@ -2,23 +2,46 @@
 
 import inspect
 import pickle
+from functools import partial
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy import sparse
+from skactiveml.pool import TypiClust, UncertaintySampling
 from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_checks
 
 import skactivekd.query
-from skactivekd.query import QueryStrategy
+from skactivekd.query import (
+    Badge,
+    ClassBalanced,
+    FromSkactiveml,
+    PCoreSet,
+    QueryStrategy,
+    to_skactiveml,
+)
 
 STRATEGIES = [
     value
     for value in vars(skactivekd.query).values()
     if inspect.isclass(value) and issubclass(value, QueryStrategy) and value is not QueryStrategy
 ]
+WRAPPED = [TypiClust(), UncertaintySampling(), to_skactiveml(PCoreSet())]
+FACTORIES = {Strategy.__name__: Strategy for Strategy in STRATEGIES if Strategy != FromSkactiveml}
+FACTORIES |= {
+    f"FromSkactiveml-{type(wrapped).__name__}": partial(FromSkactiveml, wrapped)
+    for wrapped in WRAPPED
+}
+# What these pick depends on how many they are asked for.
+BATCHWISE = {"ClassBalanced", "FromSkactiveml-TypiClust"}
 CONSTRUCTOR_CHECKS = [
     estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
     estimator_checks.check_estimator_cloneable,
@@ -41,22 +64,48 @@ def make(Strategy, **params):
     return Strategy(**params)
 
 
-def pool_name(Strategy):
-    return next(name for name in inspect.signature(Strategy.select).parameters if name != "self")
+def views(strategy, X, proba, y, pool, labeled):
+    """Return what `select` is given of these rows, written out."""
+    if isinstance(strategy, Badge):
+        return (proba[pool], X[pool]), None, {}
+    if isinstance(strategy, ClassBalanced):
+        return proba[pool], y[labeled], {}
+    if isinstance(strategy, FromSkactiveml):
+        known = {"proba_pool": proba[pool], "proba_labeled": proba[labeled]}
+        return X[pool], X[labeled], {"y_labeled": y[labeled], **known}
+    seen = proba if "proba_pool" in inspect.signature(strategy.select).parameters else X
+    return seen[pool], seen[labeled], {}
 
 
-def concerned(*names):
-    """Keep the strategies whose pool has one of these names."""
-    return [Strategy for Strategy in STRATEGIES if pool_name(Strategy) in names]
+def select(Strategy, pool, labeled=None, n_instances=1):
+    """Select among rows that are probabilities and features at once."""
+    strategy = make(Strategy)
+    rows = np.concatenate([pool, pool[:0] if labeled is None else labeled])
+    where = slice(0, len(pool)), slice(len(pool), None)
+    pool, labeled, more = views(strategy, rows, rows, rows.argmax(axis=1), *where)
+    return strategy.select(pool, labeled, n_instances, **more)
 
 
-def select(Strategy, pool, labeled=None, n_instances=1, **params):
-    return make(Strategy, **params).select(pool, labeled, n_instances)
+def expected_of(Strategy, X, y, model, n_instances):
+    """Select what `query` is to return, through `select`."""
+    strategy, where = make(Strategy), (np.flatnonzero(y == -1), np.flatnonzero(y != -1))
+    pool, labeled, more = views(strategy, X, model.predict_proba(X), y, *where)
+    return where[0][strategy.select(pool, labeled, n_instances, **more)]
 
 
-@pytest.fixture(params=STRATEGIES, ids=lambda Strategy: Strategy.__name__)
+def looks_at(what):
+    """Name the strategies that look at probabilities, or at features, of the pool."""
+    takes = {
+        name: {*inspect.signature(Strategy.select).parameters, "proba_pool" * (Strategy is Badge)}
+        for name, Strategy in ((name, getattr(F, "func", F)) for name, F in FACTORIES.items())
+    }
+    asks_no_model = {"FromSkactiveml-TypiClust"} if what == "proba_pool" else set()
+    return sorted(name for name in takes if what in takes[name] and name not in asks_no_model)
+
+
+@pytest.fixture(params=FACTORIES)
 def Strategy(request):
-    return request.param
+    return FACTORIES[request.param]
 
 
 @pytest.fixture
@@ -78,21 +127,21 @@ def model(X, y):
     return GaussianNB(var_smoothing=0.1).fit(X[y != -1], y[y != -1])
 
 
-def view(Strategy, X, y, model):
-    """What `select` is to see of X, written out: probabilities, or else X itself."""
-    seen = model.predict_proba(X) if pool_name(Strategy) == "proba_pool" else X
-    return seen[y == -1], seen[y != -1]
-
-
 def test_all_strategies_are_found_and_exported():
     names = {Strategy.__name__ for Strategy in STRATEGIES}
-    assert {"PCoreSet", "CoreSet", "Entropy", "Margin", "Random"} <= names
+    assert {"PCoreSet", "CoreSet", "Entropy", "Margin", "Random", "Badge"} <= names
     assert names <= set(skactivekd.query.__all__)
+    others = {"QueryStrategy", "k_center_greedy", "to_skactiveml"}
+    assert names | others == set(skactivekd.query.__all__)
 
 
 @pytest.mark.parametrize("check", CONSTRUCTOR_CHECKS, ids=lambda check: check.__name__)
 def test_sklearn_constructor_checks(Strategy, check):
-    check(Strategy.__name__, Strategy())
+    if check is estimator_checks.check_parameters_default_constructible and hasattr(
+        Strategy, "func"
+    ):
+        pytest.skip("what it adapts has no default")
+    check("strategy", Strategy())
 
 
 def test_parameters_are_keyword_only_and_survive_clone_repr_and_pickle(Strategy):
@@ -100,8 +149,8 @@ def test_parameters_are_keyword_only_and_survive_clone_repr_and_pickle(Strategy)
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
     strategy = make(Strategy, missing_label="?")
     for copy in (clone(strategy), pickle.loads(pickle.dumps(strategy))):
-        assert copy.get_params() == strategy.get_params()
-    assert repr(strategy).startswith(f"{Strategy.__name__}(")
+        assert str(copy.get_params()) == str(strategy.get_params())
+    assert repr(strategy).startswith(f"{type(strategy).__name__}(")
     assert "missing_label='?'" in repr(strategy)
 
 
@@ -115,18 +164,32 @@ def test_query_returns_rows_of_the_X_passed(Strategy, X, y, model, n_instances):
     assert picks.shape == (n_instances,)
     assert len(set(picks)) == n_instances
     assert set(picks) <= set(pool)
-    expected = select(Strategy, *view(Strategy, X, y, model), n_instances)
-    np.testing.assert_array_equal(picks, pool[expected])
+    np.testing.assert_array_equal(picks, expected_of(Strategy, X, y, model, n_instances))
+
+
+@pytest.mark.parametrize("kind", ["labelled rows alone", "the whole pool"])
+def test_the_call_of_modal_picks_the_same(Strategy, X, y, model, kind):
+    rows = y != -1 if kind == "labelled rows alone" else np.full(N, True)
+    learner = SimpleNamespace(
+        X_training=X[rows], y_training=y[rows], estimator=model, predict_proba=model.predict_proba
+    )
+    picks = make(Strategy)(learner, X[y == -1], n_instances=4)
+    picks = picks[0] if isinstance(picks, tuple) else picks
+    expected = expected_of(Strategy, X, y, model, 4)
+    np.testing.assert_array_equal(np.flatnonzero(y == -1)[picks], expected)
 
 
 def test_select_takes_its_arguments_by_name(Strategy, X, y, model):
-    pool, labeled = view(Strategy, X, y, model)
-    names = pool_name(Strategy), list(inspect.signature(Strategy.select).parameters)[2]
-    picks = make(Strategy).select(**dict(zip(names, (pool, labeled), strict=True)), n_instances=3)
-    np.testing.assert_array_equal(picks, select(Strategy, pool, labeled, 3))
+    strategy, where = make(Strategy), (np.flatnonzero(y == -1), np.flatnonzero(y != -1))
+    *given, more = views(strategy, X, model.predict_proba(X), y, *where)
+    names = list(inspect.signature(strategy.select).parameters)[:2]
+    picks = strategy.select(**dict(zip(names, given, strict=True)), n_instances=3, **more)
+    np.testing.assert_array_equal(where[0][picks], expected_of(Strategy, X, y, model, 3))
 
 
-def test_smaller_batches_are_the_beginning_of_larger_ones(Strategy, X):
+@pytest.mark.parametrize("name", sorted(FACTORIES.keys() - BATCHWISE))
+def test_smaller_batches_are_the_beginning_of_larger_ones(name, X):
+    Strategy = FACTORIES[name]
     np.testing.assert_array_equal(select(Strategy, X, X[:5], 3), select(Strategy, X, X[:5], 20)[:3])
 
 
@@ -160,12 +223,16 @@ def test_an_empty_pool_raises(Strategy, X, y, model):
 
 def test_no_labels_at_all(Strategy, X, model):
     picks = make(Strategy).query(X, np.full(N, -1), model, 5)
-    expected = select(Strategy, *view(Strategy, X, np.full(N, -1), model), 5)
+    expected = expected_of(Strategy, X, np.full(N, -1), model, 5)
     np.testing.assert_array_equal(picks, expected)
 
 
 def test_no_rows_of_labelled_are_the_same_as_none(Strategy, X):
-    np.testing.assert_array_equal(select(Strategy, X, X[:0], 5), select(Strategy, X, None, 5))
+    strategy = make(Strategy)
+    pool, empty, more = views(strategy, X, X, X.argmax(axis=1), slice(None), slice(0, 0))
+    picks = strategy.select(pool, empty, 5, **more)
+    none = {name: value for name, value in more.items() if name == "proba_pool"}
+    np.testing.assert_array_equal(strategy.select(pool, None, 5, **none), picks)
 
 
 def test_one_class_only(Strategy, X):
@@ -179,9 +246,19 @@ def test_one_sample_left(Strategy, X, y, model):
     assert make(Strategy).query(X, y, model, 1).tolist() == [17]
 
 
-def test_duplicates_in_the_pool(Strategy, X):
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.parametrize("n_instances", [1, 2, 3, 20])
+def test_duplicates_in_the_pool(Strategy, X, n_instances):
     twins = np.repeat(X[:5], 4, axis=0)
-    assert sorted(select(Strategy, twins, X[:2], 20)) == list(range(20))
+    for labeled in (None, X[:2]):
+        picks = select(Strategy, twins, labeled, n_instances)
+        assert len(set(picks)) == n_instances
+        assert set(picks) <= set(range(20))
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_rows_that_are_all_equal(Strategy):
+    assert sorted(select(Strategy, np.full((6, 4), 0.25), None, 6)) == list(range(6))
 
 
 def test_model_and_data_are_left_unchanged(Strategy, X, y, model):
@@ -189,6 +266,16 @@ def test_model_and_data_are_left_unchanged(Strategy, X, y, model):
     before = joblib.hash((model, X, y, strategy))
     strategy.query(X, y, model, 5)
     assert joblib.hash((model, X, y, strategy)) == before
+
+
+@pytest.mark.parametrize("container", [list, pd.DataFrame, sparse.csr_array])
+def test_containers_of_samples_do_not_matter(Strategy, X, y, model, container):
+    samples = container(X.tolist()) if container is list else container(X)
+    dense = FunctionTransformer(lambda X: X.toarray() if sparse.issparse(X) else np.asarray(X))
+    named = make_pipeline(dense, clone(model)).fit(samples, np.arange(N) % 3)
+    plain = clone(model).fit(X, np.arange(N) % 3)
+    picks = make(Strategy).query(samples, y, named, 5)
+    np.testing.assert_array_equal(picks, make(Strategy).query(X, y, plain, 5))
 
 
 def test_the_same_call_gives_the_same_picks(Strategy, X, y, model):
@@ -219,24 +306,43 @@ def test_single_and_double_precision_give_the_same_picks(Strategy, X):
     np.testing.assert_array_equal(select(Strategy, single, single[:3], 12), expected)
 
 
-@pytest.mark.parametrize("Strategy", concerned("proba_pool", "features_pool"))
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused_with_their_row(Strategy, X, bad):
+@pytest.mark.parametrize("name", sorted({*looks_at("proba_pool"), *looks_at("features_pool")}))
+def test_values_that_are_not_finite_are_refused_with_their_row(name, X, bad):
     X[23, 1] = bad
-    message = f"{pool_name(Strategy)}: row 23 has a value that is not finite"
-    with pytest.raises(ValueError, match=message):
-        select(Strategy, X)
-    with pytest.raises(ValueError, match="row 23 has a value that is not finite"):
-        select(Strategy, X[:5], X)
+    with pytest.raises(ValueError, match="_pool: row 23 has a value that is not finite"):
+        select(FACTORIES[name], X)
+    if name not in ("Badge", "ClassBalanced"):  # they do not look at labelled rows
+        with pytest.raises(ValueError, match="_labeled: row 23 has a value that is not finite"):
+            select(FACTORIES[name], X[:5], X)
 
 
-@pytest.mark.parametrize("Strategy", concerned("proba_pool"))
-def test_rows_that_do_not_sum_to_one_are_refused(Strategy, X):
+@pytest.mark.parametrize("name", looks_at("proba_pool"))
+def test_rows_that_do_not_sum_to_one_are_refused(name, X):
     X[23] *= 1.01
     with pytest.raises(ValueError, match="proba_pool: row 23 does not sum to one"):
-        select(Strategy, X)
-    with pytest.raises(ValueError, match="proba_labeled: row 23 does not sum to one"):
-        select(Strategy, X[:5], X)
+        select(FACTORIES[name], X)
+    if name not in ("Badge", "ClassBalanced"):
+        with pytest.raises(ValueError, match="proba_labeled: row 23 does not sum to one"):
+            select(FACTORIES[name], X[:5], X)
+
+
+@pytest.mark.parametrize("name", looks_at("proba_pool"))
+@pytest.mark.parametrize(("bad", "fault"), [(np.nan, "not finite"), (2.0, "not sum to one")])
+def test_faulty_predictions_of_a_model_are_refused(name, X, y, model, bad, fault):
+    class Faulty(GaussianNB):
+        def predict_proba(self, X):
+            return np.where(np.arange(len(X))[:, None] == 3, bad, super().predict_proba(X))
+
+    faulty = Faulty(var_smoothing=0.1).fit(X[y != -1], y[y != -1])
+    with pytest.raises(ValueError, match=f"row 3 .*{fault}"):
+        make(FACTORIES[name]).query(X, y, faulty, 2)
+
+
+@pytest.mark.parametrize("name", looks_at("proba_pool"))
+def test_an_estimator_without_probabilities_is_refused(name, X, y):
+    with pytest.raises(TypeError, match=r"needs an estimator with predict_proba, got LinearSVC"):
+        make(FACTORIES[name]).query(X, y, LinearSVC().fit(X, y), 2)
 
 
 @pytest.mark.parametrize("missing_label", [-1, 7, np.nan, None, "?", ""])
@@ -245,7 +351,8 @@ def test_any_missing_label(Strategy, X, y, model, missing_label, kind):
     names = ["cat", "dog", "owl"] if isinstance(missing_label, str | None) else [0, 1, 2]
     labels = [missing_label if label == -1 else names[label] for label in y]
     labels = np.array(labels) if kind == "array" else labels
-    picks = make(Strategy, missing_label=missing_label).query(X, labels, model, 5)
+    named = GaussianNB(var_smoothing=0.1).fit(X[y != -1], np.array(names)[y[y != -1]])
+    picks = make(Strategy, missing_label=missing_label).query(X, labels, named, 5)
     np.testing.assert_array_equal(picks, make(Strategy).query(X, y, model, 5))
 
 
@@ -253,6 +360,13 @@ def test_string_labels_of_the_model(Strategy, X, y, model):
     names = np.array(["cat", "dog", "owl", "?"])[y]
     named = GaussianNB(var_smoothing=0.1).fit(X[y != -1], names[y != -1])
     picks = make(Strategy, missing_label="?").query(X, names, named, 5)
+    np.testing.assert_array_equal(picks, make(Strategy).query(X, y, model, 5))
+
+
+def test_integer_labels_that_are_no_column_numbers(Strategy, X, y, model):
+    years = np.where(y == -1, -1, 1990 + 10 * y)
+    dated = GaussianNB(var_smoothing=0.1).fit(X[y != -1], years[y != -1])
+    picks = make(Strategy).query(X, years, dated, 5)
     np.testing.assert_array_equal(picks, make(Strategy).query(X, y, model, 5))
 
 

@@ -4,17 +4,26 @@ Every strategy has three calls: ``select`` for arrays, ``query`` for a fitted
 estimator and a y that marks the unlabelled rows, and the call modAL makes.
 """
 
+from ._badge import Badge
 from ._base import QueryStrategy
+from ._class_balanced import ClassBalanced
+from ._from_skactiveml import FromSkactiveml
 from ._k_center import k_center_greedy
 from ._strategies import CoreSet, PCoreSet, Random
-from ._uncertainty import Entropy, Margin
+from ._to_skactiveml import to_skactiveml
+from ._uncertainty import Entropy, LeastConfidence, Margin
 
 __all__ = [
+    "Badge",
+    "ClassBalanced",
     "CoreSet",
     "Entropy",
+    "FromSkactiveml",
+    "LeastConfidence",
     "Margin",
     "PCoreSet",
     "QueryStrategy",
     "Random",
     "k_center_greedy",
+    "to_skactiveml",
 ]

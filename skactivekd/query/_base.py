@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._labels import is_missing
+from .._labels import as_labels, is_missing
 from ._checks import check_n_instances
 from ._rows import n_rows, take_rows
 
@@ -24,6 +24,8 @@ class QueryStrategy(BaseEstimator):
 
     - ``select(pool, labeled=None, n_instances=1)``,
     - ``_view(estimator, X)``: what `select` wants to know of the rows of X,
+    - ``_view_labeled(estimator, X, y)`` if it wants something else of the
+      labelled rows, such as their labels y,
     - ``_uses_labeled = False`` if `select` ignores the labelled rows.
 
     See Also
@@ -90,7 +92,7 @@ class QueryStrategy(BaseEstimator):
                 + _marker_hint(y, self.missing_label)
             )
         pool = np.flatnonzero(missing)
-        picks = self._choose(estimator, take_rows(X, pool), X, ~missing, n_instances)
+        picks = self._choose(estimator, take_rows(X, pool), X, y, ~missing, n_instances)
         return pool[picks]
 
     def __call__(self, learner, X_pool, n_instances=1):
@@ -120,15 +122,19 @@ class QueryStrategy(BaseEstimator):
             )
         X, y = learner.X_training, learner.y_training
         labeled = np.zeros(0, bool) if y is None else ~unlabeled_mask(y, self.missing_label)
-        picks = self._choose(self._model(learner), X_pool, X, labeled, n_instances)
+        picks = self._choose(self._model(learner), X_pool, X, y, labeled, n_instances)
         return (picks, None) if _modal_wants_pair() else picks
 
-    def _choose(self, model, X_pool, X, labeled, n_instances):
+    def _choose(self, model, X_pool, X, y, labeled, n_instances):
         n_instances = check_n_instances(n_instances, n_rows(X_pool))
         view = None
         if self._uses_labeled and labeled.any():
-            view = self._view(model, take_rows(X, np.flatnonzero(labeled)))
+            rows = np.flatnonzero(labeled)
+            view = self._view_labeled(model, take_rows(X, rows), as_labels(y)[rows])
         return self.select(self._view(model, X_pool), view, n_instances)
+
+    def _view_labeled(self, model, X, y):
+        return self._view(model, X)
 
     def _model(self, learner):
         """Return what `_view` is to ask, given a modAL learner."""

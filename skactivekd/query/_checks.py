@@ -10,7 +10,7 @@ _BLOCK_ELEMENTS = 2**22  # 32 MiB of float64
 
 
 def as_matrix(values, name):
-    """Return a 2-D numeric ndarray or torch tensor, without copying arrays.
+    """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
 
     Parameters
     ----------
@@ -21,13 +21,14 @@ def as_matrix(values, name):
 
     Returns
     -------
-    matrix : ndarray or tensor
+    matrix : ndarray, tensor or dask array
         Detached from the graph if it is a tensor.
     """
     if issparse(values):
         raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
-    values = values.detach() if hasattr(values, "detach") else np.asarray(values)
-    if not any(kind in dtype_name(values) for kind in ("float", "int", "bool")):
+    if not is_dask(values):
+        values = values.detach() if hasattr(values, "detach") else np.asarray(values)
+    if not _is_real(values):
         raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}.")
     if values.ndim != 2 or values.shape[1] == 0:
         raise ValueError(
@@ -37,13 +38,22 @@ def as_matrix(values, name):
     return values
 
 
-def dtype_name(values):
-    """Name the dtype of an ndarray or tensor, whatever its byte order."""
-    return getattr(values.dtype, "name", str(values.dtype))
+def is_dask(values):
+    """Tell a dask array from the arrays of this process."""
+    return hasattr(values, "to_delayed")
+
+
+def _is_real(values):
+    if hasattr(values, "is_complex"):
+        return not values.is_complex()
+    return values.dtype.kind in "fiub"
 
 
 def blocks(matrix):
-    """Yield (slice, float64 ndarray) over the rows of an ndarray or tensor."""
+    """Yield (slice, float64 ndarray) over the rows; a dask array is one block of its own."""
+    if is_dask(matrix):
+        yield slice(0, len(matrix)), matrix
+        return
     size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
     for start in range(0, len(matrix), size):
         rows = slice(start, start + size)

@@ -1,15 +1,20 @@
-"""Greedy k-center (farthest-first traversal) on torch."""
+"""Greedy k-center (farthest-first traversal): exact, and lazy where that pays."""
 
-import math
 import numbers
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 
 from .._torch import resolve_device
-from ._checks import as_matrix, check_same_width, dtype_name
+from ._checks import as_matrix, check_same_width, is_dask
+from ._farthest import OneShard, farthest_first
+from ._points import common_dtype, mean_row, take
+from ._running import running_minimum
+from ._shard import Shard
 
-_BLOCK_ELEMENTS = 2**23  # 32 MiB of float32
+SMALL = 4_000_000  # cells of the points
+SMALL_WORK = 2e8  # cells read
 
 
 def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_size=None):
@@ -25,9 +30,11 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
 
     Parameters
     ----------
-    points : array-like or tensor of shape (n_points, n_features)
+    points : array-like, tensor or dask array of shape (n_points, n_features)
         Candidates: ndarray or memmap of any layout, or a torch tensor on any
-        device; any real dtype.
+        device; any real dtype. The rows of a dask array stay on the workers of
+        the current ``distributed.Client``, which send candidates only (extra
+        ``dask``); with no client, this process does it.
     centers : array-like or tensor of shape (n_centers, n_features), default=None
         Points that are covered already. With None, or no rows, the first pick
         is the point farthest from the mean of `points`; the mean itself is no
@@ -36,10 +43,10 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
         Number of picks, at most n_points.
     device : {"auto"}, str or torch.device, default="auto"
         Where distances are computed. "auto" stays with a tensor that lives on
-        an accelerator, and else takes CUDA, MPS or the CPU. An accelerator
-        gets its own copy of the points, once.
+        an accelerator, and else takes CUDA, MPS or the CPU. Points elsewhere
+        go there block by block. Workers of a cluster take the CPU.
     block_size : int, default=None
-        Rows handled at a time. None takes as many as fill 32 MiB in float32.
+        Rows, and centres, of one matrix product; None takes 2048.
 
     Returns
     -------
@@ -55,20 +62,28 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     TypeError
         If an input is sparse or not numeric, or a count is no integer.
     ValueError
-        If a row is not finite or too large for distances (it is named), widths
-        differ, or `n_select` is not in [1, n_points].
+        If a row is not finite or beyond 1e18 (it is named), widths differ, or
+        `n_select` is not in [1, n_points].
+    RuntimeError
+        If workers of a cluster are lost again and again. One that is lost once
+        is replaced, without a change in the picks.
 
     Notes
     -----
-    Time is O((n_centers + n_select) * n_points * n_features); on the CPU the
-    extra memory is O(n_points + block), as only the distance of each point to
-    its nearest centre is kept.
+    The search is exact and lazy. A point's distance to its nearest centre only
+    ever shrinks, so an old value bounds it from above: points whose bound
+    cannot win are left alone. The first bounds come from a random projection
+    to 64 dimensions, in which the likeliest two centres of each point are
+    found; only points that may be the farthest are measured against all
+    centres. Time lies between O(n_points * n_features * 64) and the
+    O((n_centers + n_select) * n_points * n_features) of a running minimum,
+    which is what small problems get. Memory beside the inputs is that of
+    n_points bounds, of n_centers + n_select rows, and of a few blocks.
 
-    Distances are square roots of sums of squared differences, never
-    differences of squared norms: rounding is relative to the distance itself,
-    however far from zero the points are. The arithmetic is float32 for inputs
-    of at most 32-bit floats and float64 for wider ones (float32 on MPS, which
-    has no float64).
+    Candidates are compared in float64 by their differences, so that distances
+    keep their digits however far from zero the points are. Where the running
+    minimum serves, float32 inputs stay in float32 while rounding errors are
+    small beside the distances.
 
     References
     ----------
@@ -90,111 +105,58 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     """
     points = as_matrix(points, "points")
     centers = points[:0] if centers is None else as_matrix(centers, "centers")
+    centers = np.asarray(centers) if is_dask(centers) else centers
     check_same_width(points, "points", centers, "centers")
     _check_count(n_select, "n_select", len(points))
-    if block_size is None:
-        block_size = max(1, _BLOCK_ELEMENTS // points.shape[1])
-    _check_count(block_size, "block_size")
+    if block_size is not None:
+        _check_count(block_size, "block_size")
+    if is_dask(points):
+        from ._cluster import cluster_search
 
-    device = _device_for(points, device)
-    dtype = _dtype_for(points, centers, device)
-    points = _Rows(points, dtype, device, block_size).checked("points").resident()
-    centers = _Rows(centers, dtype, device, block_size).checked("centers")
-    return _greedy(points, centers, n_select)
-
-
-def _greedy(points, centers, n_select):
-    """Run the traversal on checked rows; see `k_center_greedy`."""
-    nearest = points.to_mean() if not len(centers) else points.full(torch.inf)
-    for _, block in centers.blocks():
-        _lower(nearest, points, block)
-
-    indices = np.empty(n_select, dtype=np.int64)
-    distances = np.empty(n_select)
-    for step in range(n_select):
-        if step == 1 and not len(centers):
-            nearest.fill_(torch.inf)  # the mean was no centre
-        if step:
-            last = int(indices[step - 1])
-            _lower(nearest, points, points[last : last + 1])
-            nearest[last] = -1.0  # below every distance: never picked again
-        indices[step] = int(nearest.argmax())
-        distances[step] = float(nearest[indices[step]])
-    return indices, distances
+        opened = cluster_search(points, block_size)
+    else:
+        opened = nullcontext((points, _search_on(_device_for(points, device), block_size)))
+    with opened as (points, search):
+        if len(centers):
+            index, squares = search(points, centers, n_select)
+        else:
+            index, squares = _from_the_mean(search, points, n_select)
+    return index, np.sqrt(squares)
 
 
-def _lower(nearest, points, centers):
-    """Lower the distances in `nearest` to those of the nearest of more centres."""
-    for rows, block in points.blocks():
-        # Chunks of this length keep the distance matrix no larger than the block.
-        for chunk in centers.split(block.shape[1]):
-            distances = torch.cdist(block, chunk, compute_mode="donot_use_mm_for_euclid_dist")
-            nearest[rows] = torch.minimum(nearest[rows], distances.amin(dim=1))
+def _search_on(device, block_size):
+    """Return the search for a device: ``search(points, centers, n_select, taken=())``."""
+
+    def search(points, centers, n_select, taken=()):
+        if device.type == "cpu" and _is_small(points.shape, len(centers), n_select):
+            return running_minimum(points, centers, n_select, taken)
+        room, dtype = len(centers) + n_select, common_dtype(points, centers)
+        with torch.no_grad():
+            shard = Shard(points, centers, room, dtype, device, block=block_size, taken=taken)
+            return farthest_first(OneShard(shard), n_select)
+
+    return search
 
 
-class _Rows:
-    """Rows of an array or tensor, handed out as tensors of one dtype on the device."""
+def _is_small(shape, n_centers, n_select):
+    """Tell whether running minima cost less than the bookkeeping of laziness.
 
-    def __init__(self, values, dtype, device, block_size):
-        self.values = values
-        self.dtype = dtype
-        self.device = device
-        self.block_size = block_size
+    A pick costs a pass over memory; of centres known beforehand, eight do.
+    """
+    n_points, n_features = shape
+    cells = n_points * n_features
+    few_passes = cells * (n_centers / 8 + n_select) < SMALL_WORK
+    return cells <= SMALL and (few_passes or n_select > n_points / 10)
 
-    def __len__(self):
-        return len(self.values)
 
-    def __getitem__(self, rows):
-        block = self.values[rows]
-        if not torch.is_tensor(block):
-            dtype = np.float32 if self.dtype == torch.float32 else np.float64
-            # Copies only what torch cannot share: another dtype or layout, read-only memory.
-            block = torch.from_numpy(np.require(block, dtype, "CW"))
-        return block.to(self.device, self.dtype)
-
-    def blocks(self):
-        """Yield (slice, rows) over all rows."""
-        for start in range(0, len(self), self.block_size):
-            rows = slice(start, start + self.block_size)
-            yield rows, self[rows]
-
-    def full(self, value):
-        """Return one value per row."""
-        return torch.full((len(self),), value, dtype=self.dtype, device=self.device)
-
-    def checked(self, name):
-        """Raise for the first row whose distances would not be finite."""
-        limit = math.sqrt(torch.finfo(self.dtype).max / self.values.shape[1]) / 2
-        for rows, block in self.blocks():
-            bad = ~(block.abs().amax(dim=1) < limit)  # also true of nan
-            if bad.any():
-                row = rows.start + int(bad.int().argmax())
-                raise ValueError(
-                    f"{name}: row {row} has a value that is not finite, or too large for "
-                    f"distances in {self.dtype}; remove the row or rescale the data."
-                )
-        return self
-
-    def resident(self):
-        """Copy the rows to the device for good, if reading them means a transfer."""
-        if self._lives_here():
-            return self
-        values = torch.empty(tuple(self.values.shape), dtype=self.dtype, device=self.device)
-        for rows, block in self.blocks():
-            values[rows] = block
-        return _Rows(values, self.dtype, self.device, self.block_size)
-
-    def _lives_here(self):
-        return self.device.type == "cpu"
-
-    def to_mean(self):
-        """Return the distance of each row to the mean row, worked out in float64."""
-        wide = _Rows(self.values, torch.float64, torch.device("cpu"), self.block_size)
-        mean = sum(block.sum(dim=0) for _, block in wide.blocks()) / len(self)
-        distances = self.full(torch.inf)
-        for rows, block in wide.blocks():
-            distances[rows] = torch.linalg.vector_norm(block - mean, dim=1).to(distances)
-        return distances
+def _from_the_mean(search, points, n_select):
+    """Search without centres: the mean is the first, and then the first pick in its place."""
+    first, square = search(points, mean_row(points, "points")[None], 1)
+    if n_select == 1:
+        return first, square
+    start = take(points, first)
+    rest, squares = search(points, start, n_select - 1, taken=first)
+    return np.append(first, rest), np.append(square, squares)
 
 
 def _device_for(points, device):
@@ -202,12 +164,6 @@ def _device_for(points, device):
     if device == "auto" and torch.is_tensor(points) and points.device.type != "cpu":
         return points.device
     return resolve_device(device)
-
-
-def _dtype_for(points, centers, device):
-    """Return the dtype that holds both inputs, where the device has it."""
-    narrow = all(dtype_name(v).endswith(("float16", "float32")) for v in (points, centers))
-    return torch.float32 if narrow or device.type == "mps" else torch.float64
 
 
 def _check_count(value, name, most=None):

@@ -44,10 +44,15 @@ class ProbaStrategy(QueryStrategy):
         return self._pick(pool, labeled, check_n_instances(n_instances, len(pool)))
 
     def _view(self, model, X):
-        if not hasattr(model, "predict_proba"):
-            name = type(self).__name__
-            raise TypeError(f"{name} needs an estimator with predict_proba, got {model!r}.")
-        return model.predict_proba(X)
+        return ask_proba(self, model, X)
 
     def _model(self, learner):
         return learner
+
+
+def ask_proba(strategy, model, X):
+    """Return what `model` predicts for X, or name who needs predictions and gets none."""
+    if not hasattr(model, "predict_proba"):
+        name = type(strategy).__name__
+        raise TypeError(f"{name} needs an estimator with predict_proba, got {model!r}.")
+    return model.predict_proba(X)

@@ -1,12 +1,10 @@
 """Farthest-first strategies, and the random baseline."""
 
-import numbers
-
 import numpy as np
 
-from .._torch import draw_seed
 from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._draw import generator
 from ._embedding import embed
 from ._k_center import k_center_greedy
 from ._proba import ProbaStrategy
@@ -196,12 +194,8 @@ class Random(QueryStrategy):
             If the pool is empty or `n_instances` is below 1.
         """
         n_instances = check_n_instances(n_instances, n_rows(pool))
-        seed = self.random_state
-        if isinstance(seed, numbers.Integral):
-            seed = [int(seed), 0 if labeled is None else n_rows(labeled)]
-        else:
-            seed = draw_seed(seed)
-        return np.random.default_rng(seed).permutation(n_rows(pool))[:n_instances]
+        rng = generator(self.random_state, 0 if labeled is None else n_rows(labeled))
+        return rng.permutation(n_rows(pool))[:n_instances]
 
     def _view(self, model, X):
         return X

@@ -16,8 +16,10 @@ class _ScoreStrategy(ProbaStrategy):
         self.missing_label = missing_label
 
     def _pick(self, pool, labeled, n_instances):
-        scores = np.concatenate([self._score(block) for _, block in blocks(pool)])
-        return np.argsort(-scores, kind="stable")[:n_instances]
+        return np.argsort(-self._scores(pool), kind="stable")[:n_instances]
+
+    def _scores(self, pool):
+        return np.concatenate([self._score(block) for _, block in blocks(pool)])
 
 
 class Entropy(_ScoreStrategy):
@@ -33,6 +35,7 @@ class Entropy(_ScoreStrategy):
     See Also
     --------
     Margin : The two most probable classes only.
+    LeastConfidence : The most probable class only.
 
     References
     ----------
@@ -65,6 +68,7 @@ class Margin(_ScoreStrategy):
     See Also
     --------
     Entropy : Uncertainty over all classes.
+    LeastConfidence : The most probable class only.
 
     References
     ----------
@@ -83,3 +87,36 @@ class Margin(_ScoreStrategy):
             return -proba[:, 0]
         second, first = np.partition(proba, (-2, -1), axis=1)[:, -2:].T
         return second - first
+
+
+class LeastConfidence(_ScoreStrategy):
+    """Take the samples whose most probable class has the lowest probability.
+
+    The score is one minus the highest probability [1]_; labelled samples play
+    no part. With two classes this orders the samples as `Margin` and `Entropy`
+    do.
+
+    Parameters
+    ----------
+    missing_label : int, float nan, str or None, default=-1
+        The marker of unlabelled rows.
+
+    See Also
+    --------
+    Margin : The two most probable classes only.
+    Entropy : Uncertainty over all classes.
+
+    References
+    ----------
+    .. [1] A. Culotta and A. McCallum. "Reducing labeling effort for structured
+       prediction tasks". AAAI 2005.
+
+    Examples
+    --------
+    >>> from skactivekd.query import LeastConfidence
+    >>> LeastConfidence().select([[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.5, 0.5, 0.0]], n_instances=2)
+    array([1, 2])
+    """
+
+    def _score(self, proba):
+        return 1 - proba.max(axis=1)

@@ -1,0 +1,209 @@
+"""Labels where the classes have fewest."""
+
+import numpy as np
+
+from .._labels import as_labels
+from ._checks import blocks, check_n_instances, check_proba
+from ._draw import generator
+from ._proba import ProbaStrategy
+
+
+class ClassBalanced(ProbaStrategy):
+    r"""Take samples at random, most of them from the classes with fewest labels.
+
+    Every sample counts for the class the model predicts. Class :math:`c`, of
+    which :math:`n_c` samples are labelled, gets a share of the batch in
+    proportion to :math:`1 / (n_c + 1)`, among the classes that are predicted
+    at all: the shares are rounded down, and what is left over goes, one each,
+    to the classes with the largest. Inside a class samples are drawn at
+    random; where a class has fewer than its share, samples of any class, drawn
+    at random, make up for it.
+
+    Parameters
+    ----------
+    random_state : None, int or numpy.random.RandomState, default=None
+        As in `Random`: with an int the same call returns the same picks, the
+        next round others.
+    missing_label : int, float nan, str or None, default=-1
+        The marker of unlabelled rows.
+
+    See Also
+    --------
+    Random : The same without looking at the classes.
+
+    Notes
+    -----
+    A class without a label has :math:`n_c = 0` here, so it comes before one
+    with a single label. The experiments of [1]_ let the two tie.
+
+    References
+    ----------
+    .. [1] The class-balanced baseline of "PCoreSet: Effective Active Learning
+       through Knowledge Distillation from Vision-Language Models". 2025.
+       arXiv:2506.00910.
+
+    Examples
+    --------
+    Class 0 has two labels and class 1 none, so shares are 1/4 and 3/4:
+
+    >>> from skactivekd.query import ClassBalanced
+    >>> proba_pool = [[0.9, 0.1]] * 6 + [[0.2, 0.8]] * 6
+    >>> picks = ClassBalanced(random_state=0).select(proba_pool, [0, 0], n_instances=4)
+    >>> int((picks >= 6).sum())
+    3
+    """
+
+    def __init__(self, *, random_state=None, missing_label=-1):
+        self.random_state = random_state
+        self.missing_label = missing_label
+
+    def select(self, proba_pool, y_labeled=None, n_instances=1):
+        """Choose rows of a matrix of probabilities.
+
+        Parameters
+        ----------
+        proba_pool : array-like or tensor of shape (n_pool, n_classes)
+            Predicted probabilities of the samples to choose from.
+        y_labeled : array-like of int of shape (n_labeled,), default=None
+            Classes of the labelled samples, as columns of `proba_pool`. None:
+            no sample is labelled yet. (`query` and modAL's call find the
+            columns of any labels in the estimator's ``classes_``.)
+        n_instances : int, default=1
+            Samples to choose.
+
+        Returns
+        -------
+        indices : ndarray of int64 of shape (n_instances,)
+            Rows of `proba_pool`, those of the class with fewest labels first,
+            and those that make up for short classes last.
+
+        Warns
+        -----
+        UserWarning
+            If `n_instances` exceeds n_pool: the whole pool is returned.
+
+        Raises
+        ------
+        ValueError
+            If the pool is empty, a row is not a probability distribution (it
+            is named), or a label is no column.
+        TypeError
+            If the labels are not integers.
+        """
+        pool = check_proba(proba_pool, "proba_pool")
+        columns = _check_columns(() if y_labeled is None else y_labeled, pool.shape[1])
+        n_instances = check_n_instances(n_instances, len(pool))
+        counts = np.bincount(columns, minlength=pool.shape[1])
+        predicted = np.concatenate([block.argmax(axis=1) for _, block in blocks(pool)])
+        rng = generator(self.random_state, len(columns))
+        return _draw_balanced(predicted, counts, n_instances, rng)
+
+    def _view_labeled(self, model, X, y):
+        classes = getattr(model, "classes_", getattr(_inner(model), "classes_", None))
+        if classes is None:
+            raise TypeError(f"ClassBalanced needs an estimator with classes_, got {model!r}.")
+        return label_columns(y, classes)
+
+
+def label_columns(y, classes):
+    """Find the column of each label.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels.
+    classes : array-like of shape (n_classes,)
+        The label of each column.
+
+    Returns
+    -------
+    columns : ndarray of int64 of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If a label is none of `classes`.
+
+    Examples
+    --------
+    >>> from skactivekd.query._class_balanced import label_columns
+    >>> label_columns(["owl", "cat"], ["cat", "dog", "owl"])
+    array([2, 0])
+    """
+    columns = {label: column for column, label in enumerate(as_labels(classes).tolist())}
+    labels = as_labels(y).tolist()
+    for label in labels:
+        if label not in columns:
+            raise ValueError(
+                f"The label {label!r} is none of the estimator's classes {list(columns)}; "
+                "fit it with all labels, or name all classes to it."
+            )
+    return np.array([columns[label] for label in labels], dtype=np.int64)
+
+
+def allocate(counts, n_instances):
+    """Share a batch among classes, more to those with fewer labels.
+
+    Parameters
+    ----------
+    counts : ndarray of int of shape (n_classes,)
+        Labels per class.
+    n_instances : int
+        Size of the batch.
+
+    Returns
+    -------
+    shares : ndarray of int64 of shape (n_classes,)
+        They sum to `n_instances`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactivekd.query._class_balanced import allocate
+    >>> allocate(np.array([0, 1, 3]), 7)  # 4, 2 and 1 sevenths
+    array([4, 2, 1])
+    """
+    weights = 1 / (counts + 1)
+    # The little more keeps a whole number whole when rounding took it below.
+    shares = np.floor(n_instances * weights / weights.sum() + 1e-9).astype(np.int64)
+    left = n_instances - shares.sum()
+    shares[np.argsort(-weights, kind="stable")[:left]] += 1
+    return shares
+
+
+def _draw_balanced(predicted, counts, n_instances, rng):
+    """Draw rows by class, then what is missing; see `ClassBalanced`."""
+    order = rng.permutation(len(predicted))
+    classes, codes, sizes = np.unique(predicted, return_inverse=True, return_counts=True)
+    shares = allocate(counts[classes], n_instances)
+    order = order[np.argsort(codes[order], kind="stable")]  # by class, shuffled inside
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    taken = place < np.repeat(shares, sizes)
+    picks, rest = order[taken], order[~taken]
+    picks = picks[np.argsort(counts[predicted[picks]], kind="stable")]
+    return np.concatenate([picks, rng.permutation(rest)[: n_instances - len(picks)]])
+
+
+def _inner(learner):
+    """Return the estimator of a modAL learner, which has no classes_ itself."""
+    return getattr(learner, "estimator", None)
+
+
+def _check_columns(y_labeled, n_classes):
+    columns = np.asarray(y_labeled)
+    if columns.ndim != 1:
+        raise ValueError(f"y_labeled must have one dimension, got shape {columns.shape}.")
+    if not columns.size:
+        return np.zeros(0, dtype=np.int64)
+    if columns.dtype.kind not in "iu":
+        raise TypeError(
+            f"y_labeled must hold columns of proba_pool, got dtype {columns.dtype}; "
+            "np.searchsorted(classes, labels) makes them of other labels."
+        )
+    bad = (columns < 0) | (columns >= n_classes)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"y_labeled[{row}] is {columns[row]}, but proba_pool has {n_classes} columns."
+        )
+    return columns.astype(np.int64)

@@ -1,0 +1,248 @@
+"""Strategies of scikit-activeml as ours."""
+
+import inspect
+import numbers
+
+import numpy as np
+from sklearn.base import clone
+
+from .._labels import as_labels
+from .._torch import draw_seed
+from ._base import QueryStrategy
+from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._class_balanced import label_columns
+from ._draw import own_generators
+from ._embedding import embed
+from ._proba import ask_proba
+from ._rows import n_rows, take_rows
+from ._to_skactiveml import require_skactiveml
+
+_CLASSIFIERS = ("clf", "estimator")  # what its strategies call the model they ask
+
+
+class FromSkactiveml(QueryStrategy):
+    """Use a pool strategy of scikit-activeml as one of ours.
+
+    Its strategy sees the features of the model (see `CoreSet`) in place of X;
+    where it asks a classifier, it gets the predictions of the fitted estimator,
+    which is not fitted again. Needs the extra ``skactiveml``.
+
+    Parameters
+    ----------
+    strategy : skactiveml.base.SingleAnnotatorPoolQueryStrategy
+        TypiClust, ProbCover, UncertaintySampling or another. It is cloned for
+        each call; its own ``missing_label`` does not matter.
+    query_params : dict, default=None
+        Further arguments of its ``query``, such as a ``discriminator``, an
+        ``ensemble``, or a ``clf`` of scikit-activeml for strategies that fit
+        one: these see the features, and labels coded 0 to n_classes - 1 in
+        sorted order, nan where missing.
+    random_state : None, int or numpy.random.RandomState, default=None
+        Governs the strategy and all inside it, whatever their own
+        ``random_state``. With an int, the same call returns the same picks.
+        None keeps theirs, and draws anew where they have none. Global
+        generators are left as found.
+    missing_label : int, float nan, str or None, default=-1
+        The marker of unlabelled rows, for `query` and modAL's call.
+
+    See Also
+    --------
+    to_skactiveml : The way back.
+
+    Notes
+    -----
+    Some of its strategies may choose a row twice, e.g. TypiClust among
+    duplicates. They are then asked again for what is missing, with the rows
+    not yet chosen as candidates. Time and memory are those of the strategy:
+    many hold a matrix of n_instances x n_samples, ProbCover one of
+    n_samples x n_samples.
+
+    Examples
+    --------
+    Typical samples of clusters without a label, and samples that cover most of
+    the others; both work before there is any label:
+
+    >>> import numpy as np
+    >>> from skactiveml.pool import ProbCover, TypiClust
+    >>> from skactivekd.query import FromSkactiveml
+    >>> features = np.random.default_rng(0).normal(size=(40, 2)) * 0.1
+    >>> features[20:] += 3
+    >>> picks = FromSkactiveml(TypiClust(), random_state=0).select(features, n_instances=2)
+    >>> sorted((picks // 20).tolist())  # one of each cluster
+    [0, 1]
+    >>> cover = FromSkactiveml(ProbCover(n_classes=2), random_state=0)
+    >>> y = np.full(40, -1)
+    >>> y[:5] = 0
+    >>> cover.query(features, y, estimator=None) >= 20  # the first 20 are covered
+    array([ True])
+    """
+
+    def __init__(self, strategy, *, query_params=None, random_state=None, missing_label=-1):
+        self.strategy = strategy
+        self.query_params = query_params
+        self.random_state = random_state
+        self.missing_label = missing_label
+
+    def select(
+        self,
+        features_pool,
+        features_labeled=None,
+        n_instances=1,
+        *,
+        y_labeled=None,
+        proba_pool=None,
+        proba_labeled=None,
+    ):
+        """Choose rows of a matrix of features.
+
+        Parameters
+        ----------
+        features_pool : array-like or tensor of shape (n_pool, n_features)
+            Features of the samples to choose from.
+        features_labeled : array-like or tensor of shape (n_labeled, n_features), default=None
+            Features of the labelled samples. None: no sample is labelled yet.
+        n_instances : int, default=1
+            Samples to choose.
+        y_labeled : array-like of shape (n_labeled,), default=None
+            Their labels. None: they count as one class, which is all the same
+            to most strategies.
+        proba_pool, proba_labeled : array-like of shape (n_rows, n_classes), default=None
+            Predictions for both, where the strategy asks a classifier.
+
+        Returns
+        -------
+        indices : ndarray of int64 of shape (n_instances,)
+            Rows of `features_pool` in order of selection.
+
+        Warns
+        -----
+        UserWarning
+            If `n_instances` exceeds n_pool: the whole pool is returned.
+
+        Raises
+        ------
+        ValueError
+            If the pool is empty, a row is not finite (it is named), or shapes
+            do not fit together.
+        TypeError
+            If `strategy` is no pool strategy of scikit-activeml, or needs an
+            argument that is missing.
+        RuntimeError
+            If the strategy returns too few samples.
+        """
+        _check_strategy(self.strategy)
+        pool = check_finite(features_pool, "features_pool")
+        labeled = pool[:0]
+        if features_labeled is not None:
+            labeled = check_finite(features_labeled, "features_labeled")
+            check_same_width(pool, "features_pool", labeled, "features_labeled")
+        n_instances = check_n_instances(n_instances, len(pool))
+
+        X = np.concatenate([_float64(labeled), _float64(pool)])
+        y = np.full(len(X), np.nan)
+        y[: len(labeled)] = self._codes(y_labeled, len(labeled))
+        params = self._arguments(X, len(labeled), proba_pool, proba_labeled)
+        _check_arguments(self.strategy, params)
+        seed = self._seed()
+        with own_generators(seed):
+            picks = _ask(self._prepared(seed), X, y, n_instances, params)
+        return picks - len(labeled)
+
+    def _choose(self, model, X_pool, X, y, labeled, n_instances):
+        n_instances = check_n_instances(n_instances, n_rows(X_pool))
+        _check_strategy(self.strategy)
+        parts, known = {"pool": X_pool}, {}
+        if labeled.any():
+            rows = np.flatnonzero(labeled)
+            parts["labeled"], known["y_labeled"] = take_rows(X, rows), as_labels(y)[rows]
+        known |= {f"features_{name}": embed(model, part) for name, part in parts.items()}
+        if self._asked():
+            proba = {f"proba_{name}": ask_proba(self, model, part) for name, part in parts.items()}
+            known |= proba
+        return self.select(n_instances=n_instances, **known)
+
+    def _asked(self):
+        """Name the argument of the strategy that takes a classifier, if we have to give it."""
+        names = inspect.signature(self.strategy.query).parameters
+        given = self.query_params or {}
+        return next((name for name in _CLASSIFIERS if name in names and name not in given), None)
+
+    def _arguments(self, X, n_labeled, proba_pool, proba_labeled):
+        name = self._asked()
+        if name is None:
+            return dict(self.query_params or {})
+        if proba_pool is None:
+            kind = type(self.strategy).__name__
+            raise TypeError(f"{kind} asks a classifier: pass proba_pool, and proba_labeled.")
+        adapters = require_skactiveml()
+        proba = adapters.join_proba(proba_labeled, proba_pool, n_labeled, len(X))
+        model = adapters.KnownPredictions(X, proba)
+        return {name: model, f"fit_{name}": False, **(self.query_params or {})}
+
+    def _codes(self, y_labeled, n_labeled):
+        if y_labeled is None:
+            return np.zeros(n_labeled)
+        labels = as_labels(y_labeled)
+        if labels.shape != (n_labeled,):
+            raise ValueError(f"features_labeled has {n_labeled} rows but y_labeled {labels.shape}.")
+        classes = getattr(self.strategy, "classes", None)
+        return label_columns(labels, np.unique(labels) if classes is None else classes)
+
+    def _seed(self):
+        own = self.random_state
+        seed = getattr(self.strategy, "random_state", None) if own is None else own
+        return int(seed) if isinstance(seed, numbers.Integral) else draw_seed(seed)
+
+    def _prepared(self, seed):
+        """Clone the strategy, seeded, and told how labels are coded here."""
+        strategy = clone(self.strategy)
+        changes = {}
+        for name, value in strategy.get_params().items():
+            last = name.split("__")[-1]
+            if last == "missing_label":
+                changes[name] = np.nan
+            elif last == "classes" and value is not None:
+                changes[name] = np.arange(len(value))
+            elif last == "random_state" and (value is None or self.random_state is not None):
+                changes[name] = seed
+        return strategy.set_params(**changes)
+
+
+def _ask(strategy, X, y, n_instances, params):
+    """Query until there are enough different rows."""
+    rest, picks = np.flatnonzero(np.isnan(y)), []
+    candidates = None
+    while len(picks) < n_instances:
+        size = n_instances - len(picks)
+        try:
+            answer = strategy.query(X, y, candidates=candidates, batch_size=size, **params)
+        except Exception as error:
+            error.add_note(f"Raised by scikit-activeml's {strategy!r}.")
+            raise
+        new = list(dict.fromkeys(np.ravel(answer).tolist()))
+        if not set(new) <= set(rest.tolist()) or not new:
+            raise RuntimeError(f"{strategy!r} returned {answer!r}: no candidates.")
+        picks += new
+        candidates = rest = np.setdiff1d(rest, new)
+    return np.array(picks, dtype=np.int64)
+
+
+def _float64(matrix):
+    return np.concatenate([np.empty((0, matrix.shape[1])), *(block for _, block in blocks(matrix))])
+
+
+def _check_arguments(strategy, params):
+    try:
+        inspect.signature(strategy.query).bind(None, None, **params)
+    except TypeError as error:
+        kind = type(strategy).__name__
+        raise TypeError(f"{kind}.query: {error}; query_params is {sorted(params)}.") from None
+
+
+def _check_strategy(strategy):
+    base = require_skactiveml().SingleAnnotatorPoolQueryStrategy
+    if not isinstance(strategy, base):
+        raise TypeError(
+            f"strategy must be a {base.__name__} of scikit-activeml, e.g. TypiClust(), "
+            f"got {strategy!r}."
+        )
