@@ -1,6 +1,8 @@
 """Device choice and seeding, without a trace in torch's global state."""
 
+import collections
 import math
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -75,6 +77,42 @@ def seeded(seed, device):
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def threads_apart(device):
+    """Run calls side by side, each on one thread.
+
+    A chain of small operations, some of them numpy's, then keeps every core
+    busy, and no thread waits for another in the middle of an operation.
+
+    Parameters
+    ----------
+    device : torch.device
+        Anywhere but on the CPU, calls follow one another.
+
+    Yields
+    ------
+    run : callable
+        ``run(function, items)`` calls the function for each item, as many at
+        a time as torch has threads; each writes where no other does.
+    """
+    n_threads = torch.get_num_threads()
+    if device.type != "cpu" or n_threads == 1:
+        yield run_in_turn
+        return
+    torch.set_num_threads(1)  # threads that start now have one too
+    try:
+        with ThreadPoolExecutor(n_threads) as pool:
+            yield lambda function, items: collections.deque(pool.map(function, items), maxlen=0)
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def run_in_turn(function, items):
+    """Call the function for each item."""
+    for item in items:
+        function(item)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Plots, as Display objects in scikit-learn's manner."""
 
-__all__ = ["LabelEfficiencyDisplay"]
+__all__ = ["LabelEfficiencyDisplay", "TeacherReportDisplay"]
 
 
 class LabelEfficiencyDisplay:
@@ -111,3 +111,130 @@ def summarize(results):
         scores = runs.groupby("n_labels")["score"].agg(["mean", "std"]).fillna(0.0)
         curves[f"{estimator}, {strategy}" if several else strategy] = scores
     return curves
+
+
+class TeacherReportDisplay:
+    """A teacher report in three pictures.
+
+    Accuracy against confidence, the diagonal being a teacher that knows how
+    often it is right; the accuracy of each class, the worst first; and the
+    radii of the clusters of its predictions, the widest first, beside those
+    of the shuffled control. Bars are the report's intervals.
+
+    Parameters
+    ----------
+    reliability, per_class, clusters, control : pandas.DataFrame
+        Tables of `TeacherReport.to_frame`.
+    accuracy : float
+        Accuracy on the labelled rows.
+    chance : float
+        Accuracy of guessing.
+
+    Attributes
+    ----------
+    axes_ : ndarray of three matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    Examples
+    --------
+    >>> from skactivekd import TeacherReportDisplay, teacher_report
+    >>> proba = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6], [0.1, 0.9]] * 4
+    >>> report = teacher_report(proba, y=[0, 0, 1, 1, -1] * 4)
+    >>> display = TeacherReportDisplay.from_report(report)
+    >>> display.axes_[0].get_xlabel()
+    'confidence'
+    """
+
+    def __init__(self, reliability, per_class, clusters, control, *, accuracy, chance):
+        self.reliability = reliability
+        self.per_class = per_class
+        self.clusters = clusters
+        self.control = control
+        self.accuracy = accuracy
+        self.chance = chance
+
+    @classmethod
+    def from_report(cls, report, *, axes=None):
+        """Plot what `teacher_report` returned.
+
+        Parameters
+        ----------
+        report : TeacherReport
+        axes : sequence of three matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : TeacherReportDisplay
+        """
+        names = ("reliability", "per_class", "clusters", "control")
+        tables = {name: report.to_frame(name) for name in names}
+        return cls(**tables, accuracy=report.accuracy, chance=report.chance).plot(axes=axes)
+
+    def plot(self, *, axes=None):
+        """Draw the three pictures.
+
+        Parameters
+        ----------
+        axes : sequence of three matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        display : TeacherReportDisplay
+        """
+        import matplotlib.pyplot as plt
+        import numpy as np
+
+        if axes is None:
+            _, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+        self.axes_ = np.asarray(axes).ravel()
+        self.figure_ = self.axes_[0].figure
+        self._plot_reliability(self.axes_[0])
+        self._plot_classes(self.axes_[1])
+        self._plot_radii(self.axes_[2])
+        return self
+
+    def _plot_reliability(self, ax):
+        table = self.reliability
+        ax.plot([0, 1], [0, 1], color="gray", linestyle="--", label="calibrated")
+        ax.errorbar(
+            table["confidence"], table["accuracy"], yerr=_bars(table), marker="o", label="teacher"
+        )
+        ax.set(xlabel="confidence", ylabel="accuracy", xlim=_SHARE, ylim=_SHARE)
+        ax.legend(**_ABOVE)
+
+    def _plot_classes(self, ax):
+        table = self.per_class[self.per_class["n"] > 0].sort_values("accuracy")
+        rank = range(len(table))
+        ax.errorbar(table["accuracy"], rank, xerr=_bars(table), fmt="o")
+        ax.axvline(self.accuracy, color="C0", linestyle=":", label="all classes")
+        ax.axvline(self.chance, color="gray", linestyle="--", label="chance")
+        names = [str(name) for name in table.index]
+        if len(names) <= _MOST_NAMES:
+            ax.set_yticks(rank, names)
+        ax.set(xlabel="accuracy", ylabel="class", xlim=_SHARE)
+        ax.legend(**_ABOVE)
+
+    def _plot_radii(self, ax):
+        for _, shuffle in self.control.groupby("shuffle"):
+            radii = shuffle["mean_radius"].sort_values(ascending=False)
+            (control,) = ax.plot(range(1, len(radii) + 1), radii, color="gray", alpha=0.6)
+        control.set_label("shuffled")
+        radii = self.clusters["mean_radius"].sort_values(ascending=False)
+        ax.plot(range(1, len(radii) + 1), radii, marker=".", label="teacher")
+        ax.set(xlabel="clusters of predictions", ylabel="mean radius", ylim=(0, None))
+        ax.legend(**_ABOVE)
+
+
+_MOST_NAMES = 30
+_ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2, "frameon": False}
+_SHARE = (-0.02, 1.02)  # leaves room for whole markers
+
+
+def _bars(table):
+    """Lengths of the bars below and above the accuracies; rounding leaves none negative."""
+    below, above = table["accuracy"] - table["low"], table["high"] - table["accuracy"]
+    return [below.clip(lower=0), above.clip(lower=0)]

@@ -69,3 +69,42 @@ def save_random_clip(folder, name, seed):
 def tiny_clip(tmp_path_factory):
     """A tiny random CLIP: `name` (registered), `directory`, `pt`, `safetensors`, `preprocess`."""
     return save_random_clip(tmp_path_factory.mktemp("clip"), "tiny-test-clip", seed=0)
+
+
+def save_random_sentence_model(folder, seed=0):
+    """Save a tiny random BERT with mean pooling, as sentence-transformers does."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    model = folder / "model"
+    (model / "1_Pooling").mkdir(parents=True)
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] the a cat dog sat ran query :".split()
+    (model / "vocab.txt").write_text("\n".join(words))
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=16,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        BertModel(config).save_pretrained(model)
+    BertTokenizerFast(str(model / "vocab.txt")).save_pretrained(model)
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate(modules)
+    ]
+    pooling = {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True}
+    (model / "modules.json").write_text(json.dumps(modules))
+    (model / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 8}))
+    (model / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_sentence(tmp_path_factory):
+    """Directory of a tiny random sentence-transformers model of 16 dimensions."""
+    return save_random_sentence_model(tmp_path_factory.mktemp("sentence"))

@@ -1,6 +1,7 @@
 """Embeddings kept by content: each row is encoded once, and never mistaken for another."""
 
 import copy
+import datetime
 import os
 import pathlib
 import pickle
@@ -14,9 +15,11 @@ import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder
+from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder, SkippedRowsWarning
+from skactivekd.teacher import _skipping as skipping
 from skactivekd.teacher._encode_once import encode_rows, encode_texts
-from skactivekd.teacher._row_keys import row_keys
+from skactivekd.teacher._identity import identify
+from skactivekd.teacher._row_keys import row_keys, text_keys
 
 
 class Encoder(BaseEstimator):
@@ -135,9 +138,7 @@ def test_a_plain_object_stays_the_same_while_it_counts(encoder, X):
     encode_rows(plain, X)
     encode_rows(plain, X)
     assert plain.rows == 10
-    assert encode_rows(Plain(Encoder(scale=3.0)), X)[0] != pytest.approx(
-        encode_rows(plain, X)[0]
-    )
+    assert encode_rows(Plain(Encoder(scale=3.0)), X)[0] != pytest.approx(encode_rows(plain, X)[0])
 
 
 def test_plain_objects_that_cannot_be_pickled_are_kept_apart(X):
@@ -188,6 +189,178 @@ def test_bad_rows_are_numbered_as_in_X(encoder, X):
     with pytest.raises(ImageError) as error:
         encode_rows(encoder, X[[0, 5, 0, 6, 2, 5]])
     assert error.value.bad == {0: "first", 2: "first", 3: "third"}
+
+
+class Reader(BaseEstimator):
+    """Rows of files with a number in them, three at a time."""
+
+    def __init__(self, cache=None, on_error="raise", batch_size=3):
+        self.cache, self.on_error, self.batch_size = cache, on_error, batch_size
+
+    def encode_image(self, X):
+        seen.append(len(X))
+        bad = {i: "no number" for i, path in enumerate(X) if not path.read_bytes().isdigit()}
+        if bad and self.on_error == "raise":
+            raise ImageError(bad, "cannot be read")
+        if bad:
+            skipping.report(bad, "image")
+        numbers = np.array([np.nan if i in bad else int(X[i].read_bytes()) for i in range(len(X))])
+        return np.column_stack([np.cos(numbers), np.sin(numbers)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    seen.clear()
+    files = [tmp_path / f"{i}.png" for i in range(10)]
+    for i, file in enumerate(files):
+        file.write_bytes(b"%d" % i)
+    return files
+
+
+seen = []
+
+
+def test_rows_are_encoded_in_batches(files):
+    reader = Reader(EmbeddingCache())
+    encode_rows(reader, files[:2])
+    encode_rows(reader, files)
+    assert seen == [2, 3, 3, 2]
+
+
+@pytest.mark.parametrize("size", [None, 0, "auto"])
+def test_an_encoder_with_no_batch_size_gets_64_rows(files, size):
+    X = np.arange(130.0).reshape(130, 1, 1)
+    encoder = Encoder(cache=EmbeddingCache())
+    encoder.seen, encoder.batch_size = [], size
+    assert len(encode_rows(encoder, X)) == 130
+    assert encoder.seen == [64, 64, 2]
+
+
+def test_one_error_names_the_bad_rows_of_all_batches_and_nothing_done_is_lost(files):
+    for bad in (4, 5, 9):
+        files[bad].write_bytes(b"x")
+    files.append(files[4])
+    reader = Reader(EmbeddingCache())
+    with pytest.raises(ImageError) as error:
+        encode_rows(reader, files)
+    assert sorted(error.value.bad) == [4, 5, 9, 10]
+    assert len(reader.cache) == 3
+    seen.clear()
+    encode_rows(reader, [files[i] for i in (0, 1, 2, 3, 6, 7, 8)])
+    assert seen == [3, 1]
+
+
+def test_bad_files_of_the_same_content_are_all_named(files):
+    for bad in (0, 1, 5):
+        files[bad].write_bytes(b"x")
+    with pytest.raises(ImageError) as error:
+        encode_rows(Reader(EmbeddingCache()), files)
+    assert sorted(error.value.bad) == [0, 1, 5]
+
+
+def test_files_that_are_not_there_fail_before_any_work(files):
+    files[8].unlink()
+    reader = Reader(EmbeddingCache())
+    with pytest.raises(FileNotFoundError):
+        encode_rows(reader, files)
+    assert seen == [3]
+    assert len(reader.cache) == 0
+
+
+@pytest.mark.parametrize("cache", [False, None])
+def test_skipped_rows_are_reported_once_by_their_place_and_never_kept(files, cache):
+    cache = EmbeddingCache() if cache is None else cache
+    for bad in (1, 4):
+        files[bad].write_bytes(b"x")
+    reader = Reader(cache, on_error="skip")
+    for _ in range(2):
+        with pytest.warns(SkippedRowsWarning) as caught:
+            rows = encode_rows(reader, [*files, files[4]])
+        assert [sorted(warning.message.bad) for warning in caught] == [[1, 4, 10]]
+        assert np.flatnonzero(np.isnan(rows).any(axis=1)).tolist() == [1, 4, 10]
+    if cache:
+        assert len(cache) == 8
+
+
+def test_nan_without_a_report_is_an_error(encoder, X):
+    encoder.encode_image = lambda X: np.full((len(X), 2), np.nan)
+    with pytest.raises(ValueError, match="the first at 0 with norm nan"):
+        encode_rows(encoder, X)
+
+
+def test_texts_are_not_taken_for_files(files, monkeypatch):
+    class Texts:
+        def encode_text(self, texts):
+            return np.array([[np.cos(len(text)), np.sin(len(text))] for text in texts])
+
+    files[1].write_bytes(b"0")  # as files[0]
+    rows = encode_rows(Texts(), [str(files[0]), str(files[1]) + " "])
+    monkeypatch.chdir(files[0].parent)
+    assert not np.allclose(encode_rows(Texts(), ["0.png"]), rows[:1])
+
+
+def test_long_texts_come_first(encoder):
+    class Texts:
+        batch_size = 2
+        seen = []
+
+        def encode_text(self, texts):
+            self.seen.append(list(texts))
+            return np.array([[np.cos(len(text)), np.sin(len(text))] for text in texts])
+
+    texts = Texts()
+    texts.cache = EmbeddingCache()
+    rows = encode_texts(texts, ["a", "bbb", "cc", "bbb", "dddd"])
+    assert texts.seen == [["dddd", "bbb"], ["cc", "a"]]
+    np.testing.assert_allclose(rows[:, 0], np.cos([1, 3, 2, 3, 4]), atol=1e-6)
+
+
+def test_progress_is_shown_once_for_all_batches(encoder, X, capsys):
+    encoder.batch_size, encoder.verbose = 3, 1
+    encode_rows(encoder, X)
+    assert encoder.seen == [3, 3, 3, 1]
+    assert "10/10" in capsys.readouterr().err
+
+
+def test_float16_takes_half_and_gives_float32_of_norm_1(encoder, X):
+    expected = encode_rows(encoder, X)
+    half = Encoder(cache=EmbeddingCache(dtype="float16"))
+    first, again = encode_rows(half, X), encode_rows(half, X)
+    assert half.cache.nbytes == encoder.cache.nbytes / 2 == 40
+    assert again.dtype == np.float32
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(again, expected, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(again, axis=1), 1, atol=1e-6)
+
+
+def test_prune_by_age_and_size(encoder, X, monkeypatch):
+    encode_rows(encoder, X[:4])
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + 100)
+    encode_rows(encoder, X[4:])
+    cache = encoder.cache
+    assert cache.prune(older_than=datetime.timedelta(seconds=1000)) == 0
+    assert cache.prune(older_than=50) == 4
+    encode_rows(encoder, X[4:5])
+    assert cache.prune(max_bytes=16) == 4
+    assert (len(cache), cache.nbytes) == (2, 16)
+    with pytest.raises(ValueError, match="max_bytes="):
+        cache.prune()
+
+
+def test_wrong_settings_of_a_cache_raise():
+    with pytest.raises(TypeError, match="max_bytes="):
+        EmbeddingCache(2**20)
+    with pytest.raises(ValueError, match="max_bytes=0"):
+        EmbeddingCache(max_bytes=0)
+    with pytest.raises(ValueError, match="float64"):
+        EmbeddingCache(dtype="float64")
+
+
+def test_embeddings_of_another_length_are_told(encoder, X):
+    encode_rows(encoder, X[:5])
+    owner = identify(encoder, "encode_image")
+    with pytest.raises(ValueError, match="different lengths"):
+        encoder.cache.fetch(owner, row_keys(X).keys, lambda rows: np.ones((len(rows), 3)))
 
 
 def test_texts_are_encoded_once():
@@ -242,11 +415,6 @@ def test_kept_rows_cannot_be_changed_from_outside(encoder, X):
     assert encode_rows(encoder, X).any()
 
 
-def test_a_kept_row_does_not_keep_its_batch(encoder, X):
-    encode_rows(encoder, X)
-    assert all(row.base is None for row in encoder.cache._rows.values())
-
-
 def test_clear_forgets(encoder, X):
     encode_rows(encoder, X)
     encoder.cache.clear()
@@ -260,46 +428,61 @@ def test_clones_share_the_cache_and_pickles_carry_its_setting(encoder, X):
     encode_rows(encoder, X)
     assert clone(encoder).cache is cache
     assert copy.deepcopy(cache) is copy.copy(cache) is cache
-    other = pickle.loads(pickle.dumps(EmbeddingCache(max_bytes=77)))
-    assert (other.max_bytes, len(other)) == (77, 0)
-    assert repr(other) == "EmbeddingCache(max_bytes=77)"
+    other = pickle.loads(pickle.dumps(EmbeddingCache(max_bytes=77, dtype="float16")))
+    assert (other.max_bytes, other.dtype, other.path, len(other)) == (77, "float16", None, 0)
+    assert repr(other) == "<EmbeddingCache(max_bytes=77, dtype='float16'): 0 rows, 0 bytes>"
+    assert repr(cache) == "<EmbeddingCache(): 10 rows, 80 bytes>"
 
 
 def test_array_keys_tell_content_shape_and_dtype_apart():
     zeros = np.zeros((1, 2, 6), dtype=np.uint8)
     X = [zeros, zeros.reshape(1, 3, 4), zeros.astype(np.int8), zeros + 1]
-    assert len({row_keys(x)[0] for x in X}) == 4
+    assert len({row_keys(x).keys[0] for x in X}) == 4
     strided = np.arange(12).reshape(3, 4)
     assert row_keys(strided.T) == row_keys(np.ascontiguousarray(strided.T))
     assert row_keys(list(strided)) == row_keys(strided)
+    assert row_keys(list(strided[0])) == row_keys(strided[0])
+    assert len(set(row_keys(np.array(["2020", "2021"], "M8[Y]")[:, None]).keys)) == 2
 
 
 def test_object_rows_are_keyed_by_content():
     X = [pd.DataFrame({"a": [1, 2, 1], "b": ["x", "y", "x"]}) for _ in range(2)]
-    first, second = map(row_keys, X)
+    first, second = (row_keys(x).keys for x in X)
     assert first == second
     assert first[0] == first[2] != first[1]
 
 
-def test_path_keys_follow_the_file(tmp_path, monkeypatch):
+def test_file_stamps_follow_the_file(tmp_path, monkeypatch):
     file = tmp_path / "a.png"
     file.write_bytes(b"one")
-    before = row_keys([str(file)])
-    assert row_keys([file]) == row_keys(pd.Series([str(file)])) == before
+    before = row_keys([str(file)]).keys
+    assert row_keys([file]).keys == row_keys(pd.Series([str(file)])).keys == before
     monkeypatch.chdir(tmp_path)
-    assert row_keys(["a.png"]) == before
+    assert row_keys(["a.png"]) == (before, {before[0]: "a.png"}, [True])
     os.utime(file, ns=(0, 1))
-    touched = row_keys([file])
+    touched = row_keys([file]).keys
     file.write_bytes(b"three")
     os.utime(file, ns=(0, 1))
-    assert len({*before, *touched, *row_keys([file])}) == 3
+    assert len({*before, *touched, *row_keys([file]).keys}) == 3
 
 
-def test_texts_and_missing_files_are_keyed_by_themselves():
-    texts = ["no such file", "x" * 100_000, "nul \0 byte", "no such file"]
-    first, *others, last = row_keys(texts)
-    assert first == last
-    assert len({first, *others}) == 3
+def test_missing_files_are_keyed_by_name_and_come_first(tmp_path):
+    (tmp_path / "a.png").touch()
+    missing = ["no such file", "x" * 100_000, "nul \0 byte", "no such file"]
+    keys, files, order = row_keys([tmp_path / "a.png", *missing, np.zeros(3)])
+    assert keys[1] == keys[4]
+    assert len(set(keys)) == 5
+    assert list(files.values()) == [tmp_path / "a.png"]
+    assert order == [True, False, False, False, False, True]
+
+
+def test_texts_are_keyed_by_themselves_in_any_form(tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    monkeypatch.chdir(tmp_path)
+    texts = ["a", "bcd", "\ud800", "a"]
+    keys, files, order = text_keys(texts)
+    assert (len(set(keys)), files, order) == (3, {}, [-1, -3, -1, -1])
+    assert text_keys(np.array(texts)).keys == text_keys(pd.Series(texts)).keys == keys
 
 
 def test_pil_keys_tell_pixels_mode_and_palette_apart():
@@ -309,9 +492,9 @@ def test_pil_keys_tell_pixels_mode_and_palette_apart():
     other = palette.copy()
     other.putpalette([3, 2, 1] + [0] * 765)
     images = [grey, Image.new("L", (3, 2), 5), grey.convert("RGB"), palette, other]
-    keys = row_keys(images)
+    keys = row_keys(images).keys
     assert len(set(keys)) == 5
-    assert row_keys([image.copy() for image in images]) == keys
+    assert row_keys([image.copy() for image in images]).keys == keys
 
 
 def test_broken_pil_images_have_a_key_of_their_own(tmp_path):
@@ -319,7 +502,7 @@ def test_broken_pil_images_have_a_key_of_their_own(tmp_path):
     Image.new("RGB", (50, 50)).save(file)
     file.write_bytes(pathlib.Path(file).read_bytes()[:60])
     with Image.open(file) as image:
-        assert row_keys([image]) != row_keys([image])
+        assert row_keys([image]).keys != row_keys([image]).keys
 
 
 def test_the_encoder_has_the_cache_as_a_parameter():

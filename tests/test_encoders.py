@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 
 import numpy as np
@@ -16,7 +17,13 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 
-from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder, _open_clip
+from skactivekd.teacher import (
+    EmbeddingCache,
+    ImageError,
+    OpenCLIPEncoder,
+    SkippedRowsWarning,
+    _open_clip,
+)
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +210,64 @@ def test_bad_files_are_all_named(encoder, X, tmp_path):
     assert sorted(error.value.bad) == [2, 3, 4]
 
 
+@pytest.mark.parametrize("n_workers", [None, 0, 1, 4])
+def test_workers_do_not_change_embeddings(encoder, X, expected, tmp_path, n_workers):
+    paths = [tmp_path / f"{i}.png" for i in range(len(X))]
+    for path, x in zip(paths, X, strict=True):
+        Image.fromarray(x).save(path)
+    threads = threading.active_count()
+    reader = clone(encoder).set_params(n_workers=n_workers, batch_size=2)
+    np.testing.assert_allclose(reader.encode_image(paths), expected, atol=1e-6)
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("n_workers", [-1, 1.5, "all"])
+def test_a_wrong_number_of_workers_raises(encoder, X, n_workers):
+    with pytest.raises(ValueError, match="n_workers"):
+        clone(encoder).set_params(n_workers=n_workers).encode_image(X)
+
+
+def test_an_error_in_the_model_ends_the_workers(encoder, X, tmp_path, monkeypatch):
+    def fail(images):
+        raise KeyboardInterrupt
+
+    model, _, _ = encoder._load_model()
+    monkeypatch.setattr(model, "encode_image", fail)
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        clone(encoder).set_params(n_workers=2, batch_size=1).encode_image(X)
+    assert threading.active_count() == threads
+
+
+def test_skipped_rows_are_nan_and_all_named(encoder, X, expected, tmp_path):
+    rows = [Image.fromarray(x) for x in X]
+    rows[1], rows[4] = tmp_path / "missing.png", None
+    skipping = clone(encoder).set_params(on_error="skip", batch_size=2)
+    with pytest.warns(SkippedRowsWarning, match=r"(?s)row 1: .*missing.*row 4: None") as caught:
+        embeddings = skipping.encode_image(rows)
+    assert len(caught) == 1
+    assert sorted(caught[0].message.bad) == [1, 4]
+    assert np.isnan(embeddings[[1, 4]]).all()
+    good = [0, 2, 3, 5, 6]
+    np.testing.assert_allclose(embeddings[good], expected[good], atol=1e-6)
+
+
+def test_where_every_row_is_skipped_the_width_is_right(encoder):
+    skipping = clone(encoder).set_params(on_error="skip")
+    with pytest.warns(SkippedRowsWarning):
+        assert skipping.encode_image([None, "no.png"]).shape == (2, 16)
+    with pytest.warns(SkippedRowsWarning):
+        assert skipping.encode_text([None]).shape == (1, 16)
+
+
+def test_an_embedding_that_is_nan_is_named(encoder, X, monkeypatch):
+    model, _, _ = encoder._load_model()
+    encode = model.encode_image
+    monkeypatch.setattr(model, "encode_image", lambda images: encode(images).log())
+    with pytest.raises(ImageError, match="row 0: the model gives it an embedding of norm nan"):
+        encoder.encode_image(X)
+
+
 def test_batch_size_does_not_change_embeddings(encoder, X):
     texts = [f"number {i}" for i in range(7)]
     single = clone(encoder).set_params(batch_size=1)
@@ -227,7 +292,7 @@ def test_low_precision_stays_close_and_returns_float32(tiny_clip, X, expected):
     ("texts", "error", "match"),
     [
         ("a cat", TypeError, r"one str.*\[texts\]"),
-        (["a cat", 3], TypeError, r"texts\[1\] is a int"),
+        (["a cat", 3], TypeError, r"row 1: 3 is a int, not a str"),
         ([], ValueError, "no text"),
     ],
 )
@@ -302,6 +367,8 @@ def test_fingerprint_follows_what_embeddings_depend_on(tiny_clip, encoder):
     same = [
         {"device": "auto"},
         {"batch_size": 3},
+        {"n_workers": 3},
+        {"on_error": "skip"},
         {"cache": EmbeddingCache()},
         {"cache_dir": "x"},
         {"verbose": 1},
@@ -313,7 +380,6 @@ def test_fingerprint_follows_what_embeddings_depend_on(tiny_clip, encoder):
         {"preprocess": {"mean": (0.5, 0.5, 0.5)}},
         {"model": tiny_clip.name, "pretrained": tiny_clip.pt},
         {"model": tiny_clip.name, "pretrained": tiny_clip.safetensors},
-        {"model": "ViT-B-32", "pretrained": "openai"},
     ]
     fingerprint = encoder.fingerprint()
     assert isinstance(fingerprint, str)

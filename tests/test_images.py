@@ -1,16 +1,17 @@
 """Images in the forms users hold them: what is accepted, what is refused and how."""
 
-import os
 import pathlib
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from skactivekd.teacher import _images
-from skactivekd.teacher._images import ImageError, check_images, image_batches
+from skactivekd.teacher import ImageError, TextError
+from skactivekd.teacher._images import check_images
+from skactivekd.teacher._read_image import read_image, reason
 
 
 @pytest.fixture
@@ -26,9 +27,17 @@ def paths(pixels, tmp_path):
     return files
 
 
-def as_array(X, batch_size=2):
-    batches = image_batches(check_images(X), batch_size)
-    return np.stack([np.asarray(image) for batch in batches for image in batch])
+def as_array(X):
+    X, bad = check_images(X)
+    assert not bad
+    return np.stack([np.asarray(read_image(item)) for item in X])
+
+
+def why_not(item):
+    """The reason why one image cannot be read."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        read_image(item)
+    return reason(item, caught.value)
 
 
 @pytest.mark.parametrize(
@@ -89,20 +98,6 @@ def test_transparent_palette_does_not_warn(pixels):
     assert as_array([image]).shape == (1, 6, 7, 3)
 
 
-def test_batches_have_the_size_asked_for(pixels):
-    assert [len(batch) for batch in image_batches(check_images(pixels), 2)] == [2, 2, 1]
-
-
-def test_files_are_read_only_when_due(paths, monkeypatch):
-    read = []
-    to_pil = _images._to_pil
-    monkeypatch.setattr(_images, "_to_pil", lambda item: (read.append(item), to_pil(item))[1])
-    batches = image_batches(check_images(paths), 2)
-    assert read == []
-    next(batches)
-    assert read == paths[:2]
-
-
 @pytest.mark.parametrize(
     ("X", "match"),
     [
@@ -114,7 +109,9 @@ def test_files_are_read_only_when_due(paths, monkeypatch):
         (np.zeros((5, 8, 8), dtype=bool), "dtype bool"),
         (np.zeros((0, 8, 8)), "no image"),
         ([], "no image"),
-        ([np.zeros((2, 2)), np.zeros((3, 3))], "different shapes"),
+        (np.zeros((5, 0, 8)), "without a pixel"),
+        (np.zeros((5, 8, 8), dtype=object), "dtype object"),
+        (np.zeros((5, 8, 8), dtype=np.uint16), "dtype uint16"),
     ],
 )
 def test_wrong_arrays_raise_with_a_hint(X, match):
@@ -131,6 +128,7 @@ def test_wrong_arrays_raise_with_a_hint(X, match):
         (pd.DataFrame({"path": ["cat.png"]}), "column"),
         (iter(["cat.png"]), "list_iterator"),
         (3, "int"),
+        (np.float64(3), "float64"),
     ],
 )
 def test_wrong_types_raise_with_a_hint(X, match):
@@ -153,49 +151,80 @@ def test_many_bad_array_rows_are_counted():
         check_images(np.full((100, 2, 2), 16.0))
 
 
-def spoil(paths, tmp_path):
-    """Make rows 0, 2 and 4 unreadable, each in its own way."""
-    os.remove(paths[0])
-    data = pathlib.Path(paths[2]).read_bytes()
-    pathlib.Path(paths[2]).write_bytes(data[: len(data) // 2])
-    pathlib.Path(paths[4]).write_text("no image")
-    return [0, 2, 4]
+def test_out_of_range_rows_are_found_and_the_others_kept():
+    X = np.zeros((5, 2, 2))
+    X[3] = 16
+    kept, bad = check_images(X, on_error="skip")
+    assert kept is X
+    assert bad == {3: "values from 16 to 16, outside [0, 1]"}
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 10])
-def test_all_bad_files_are_named_at_once(paths, tmp_path, batch_size):
-    bad = spoil(paths, tmp_path)
-    with pytest.raises(ImageError, match="3 images cannot be read") as error:
-        list(image_batches(check_images(paths), batch_size))
-    assert sorted(error.value.bad) == bad
-    for row in bad:
-        assert f"row {row}: {paths[row]}" in str(error.value)
-    assert "no such file" in str(error.value)
+def test_arrays_of_different_shapes_are_images_of_their_own(pixels):
+    X, bad = check_images([pixels[0], pixels[1][:3], pixels[2][..., 0] / 255])
+    assert not bad
+    assert [read_image(x).size for x in X] == [(7, 6), (7, 3), (7, 6)]
+    np.testing.assert_array_equal(np.asarray(read_image(X[1])), pixels[1][:3])
 
 
-def test_bad_files_found_late_are_all_named(paths, tmp_path):
-    for row in (1, 4):
-        pathlib.Path(paths[row]).write_text("no image")
-    batches = image_batches(check_images(paths), 1)
-    next(batches)
-    with pytest.raises(ImageError) as error:
-        next(batches)
-    assert sorted(error.value.bad) == [1, 4]
+def test_what_is_no_image_is_named_before_anything_is_read(pixels, tmp_path):
+    empty, folder, link = tmp_path / "empty.png", tmp_path / "folder", tmp_path / "link.png"
+    empty.touch()
+    folder.mkdir()
+    link.symlink_to(tmp_path / "gone.png")
+    rows = [Image.fromarray(pixels[0]), None, np.nan, b"cat.png", empty, folder, link, "cat.png"]
+    rows += [pixels[0].astype(int), pixels[0] * 2.0, pixels[0, :, :, :2], np.zeros((0, 2)), "a\0b"]
+    _, bad = check_images(np.array([*rows, None], dtype=object)[:-1])
+    assert {row: reason.removeprefix(f"{tmp_path}/") for row, reason in bad.items()} == {
+        1: "None is a NoneType, neither a file path nor a PIL image",
+        2: "nan is a float, neither a file path nor a PIL image",
+        3: "b'cat.png' is a bytes, neither a file path nor a PIL image",
+        4: "empty.png: an empty file",
+        5: "folder: a directory, not a file",
+        6: "link.png: no such file",
+        7: "cat.png: no such file",
+        8: bad[8],
+        9: bad[9],
+        10: "array of shape (6, 7, 2); one image has (H, W), (H, W, 1) or (H, W, 3)",
+        11: "array of shape (0, 2) has no pixel",
+        12: "a\0b: no such file",
+    }
+    assert re.match(r"values from \d+ to \d+, outside \[0, 1\]", bad[9])
+    assert bad[8].startswith("dtype int64; images are uint8")
 
 
-def test_rows_that_are_no_images_are_named(paths):
-    with pytest.raises(ImageError, match="row 1: None: TypeError: neither a file path nor"):
-        list(image_batches(check_images([paths[0], None]), 2))
-
-
-def test_16_bit_images_are_refused(tmp_path):
+def test_deep_images_are_refused_not_clipped(tmp_path):
     file = tmp_path / "deep.png"
     Image.fromarray(np.full((4, 4), 60000, dtype=np.uint16)).save(file)
-    with pytest.raises(ImageError, match=r"more than 8 bits.*uint8"):
-        list(image_batches(check_images([file]), 2))
+    assert "more than 8 bits" in why_not(file)
+    assert "more than 8 bits" in why_not(Image.new("F", (4, 4)))
 
 
-def test_error_survives_a_pickle_and_moves_to_other_rows():
-    error = ImageError({0: "a", 1: "b"}, "cannot be read")
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-    assert error.at([[4], [2, 9]]).bad == {4: "a", 2: "b", 9: "b"}
+def test_extreme_shapes_are_refused_and_single_pixels_are_not():
+    assert "one side is more than 200 times" in why_not(Image.new("L", (201, 1)))
+    assert "one side is more than 200 times" in why_not(np.zeros((603, 3, 3)))
+    assert read_image(Image.new("L", (1, 200))).size == (1, 200)
+    assert read_image(Image.new("L", (1, 1))).size == (1, 1)
+
+
+def test_decompression_bombs_are_named_with_the_way_out(tmp_path, monkeypatch):
+    file = tmp_path / "bomb.png"
+    Image.new("L", (30, 30)).save(file)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert re.search(r"bomb.png: DecompressionBomb.*Raise PIL.Image.MAX_IMAGE_PIX", why_not(file))
+
+
+def test_an_animation_is_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    for kind in ("gif", "png", "webp"):
+        file = tmp_path / f"two.{kind}"
+        frames[0].save(file, save_all=True, append_images=frames[1:], lossless=True)
+        assert read_image(file).getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_errors_survive_a_pickle_and_move_to_other_rows():
+    for cls in (ImageError, TextError):
+        error = cls({0: "a", 1: "b"}, "cannot be read")
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        moved = error.at([[4], [2, 9]])
+        assert type(moved) is cls
+        assert moved.bad == {4: "a", 2: "b", 9: "b"}

@@ -1,6 +1,6 @@
 """The centres of a farthest-first search, and distances of rows to the nearest of them.
 
-There are three prices for such a distance. A *screen* ranks the centres in a random sketch of 64
+There are three prices for such a distance. A *screen* ranks the centres in a random sketch of 32
 dimensions and measures the distance to the two that rank best: an upper bound, at a tenth of the
 price of all distances. `Centers.nearest` is an upper bound from all distances in float32, tight
 up to rounding. `Centers.exact_nearest` then measures in float64 those that rounding leaves in
@@ -12,7 +12,7 @@ import torch
 
 from ._points import LIMIT, as_float32, refuse_bad_row, to_numpy
 
-SKETCH = 64  # dimensions of the random sketch
+SKETCH = 32  # dimensions of the random sketch
 GATHER = 128  # rows whose candidates are gathered together
 TINY = 1e-36  # what float32 may lose to underflow
 

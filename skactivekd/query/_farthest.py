@@ -1,8 +1,11 @@
 """The picks of a farthest-first search, from the fronts of its shards."""
 
 import numpy as np
+import torch
 
 from ._centers import coarse
+
+CLOSE = 1e-2  # of the norms; below, a difference of products has too few digits
 
 
 def farthest_first(shards, n_select):
@@ -67,15 +70,22 @@ def pick(index, squares, rows, limit, n_wanted):
     taken : list of float
         Their squared distances when they were picked.
     """
-    picks, taken, gaps = [], [], np.empty_like(rows)
+    picks, taken = [], []
+    x = torch.from_numpy(rows)
+    products = (x @ x.T).numpy()  # not numpy's threads, which would wait for torch's
+    norms = products.diagonal()
     while len(index) and len(picks) < n_wanted:
         best = squares.argmax()
         if squares[best] < 0 or (squares[best], -index[best]) < limit:
             break
         picks.append(best)
         taken.append(squares[best])
-        np.subtract(rows, rows[best], out=gaps)
-        np.minimum(squares, coarse(np.einsum("ij,ij->i", gaps, gaps)), out=squares)
+        total = norms + norms[best]
+        fresh = total - 2 * products[best]
+        close = fresh < CLOSE * total
+        gaps = rows[close] - rows[best]
+        fresh[close] = np.einsum("ij,ij->i", gaps, gaps)
+        np.minimum(squares, coarse(fresh), out=squares)
         squares[picks] = -1.0
     return picks, taken
 

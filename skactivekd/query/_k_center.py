@@ -73,9 +73,9 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     The search is exact and lazy. A point's distance to its nearest centre only
     ever shrinks, so an old value bounds it from above: points whose bound
     cannot win are left alone. The first bounds come from a random projection
-    to 64 dimensions, in which the likeliest two centres of each point are
+    to 32 dimensions, in which the likeliest two centres of each point are
     found; only points that may be the farthest are measured against all
-    centres. Time lies between O(n_points * n_features * 64) and the
+    centres. Time lies between O(n_points * n_features * 32) and the
     O((n_centers + n_select) * n_points * n_features) of a running minimum,
     which is what small problems get. Memory beside the inputs is that of
     n_points bounds, of n_centers + n_select rows, and of a few blocks.

@@ -3,7 +3,9 @@
 from collections import namedtuple
 
 import numpy as np
+import torch
 
+from .._torch import threads_apart
 from ._centers import Centers, squared_norms
 from ._points import LIMIT, as_float32, origin, refuse_bad_row, take, to_float64, to_numpy
 
@@ -71,7 +73,9 @@ class Shard:
     def _first_pass(self):
         """Bound every row by a screen or, where that saves nothing, by all distances."""
         bound = self.centers.screen if self.centers.screening_pays() else self.centers.nearest
-        for start in range(0, len(self.points), self.block):
+
+        @torch.no_grad()  # a setting of the thread
+        def bound_block(start):
             where = slice(start, start + self.block)
             x = self._load(where)
             norms = squared_norms(x)
@@ -79,6 +83,9 @@ class Shard:
             if not (self.norm[where] < LIMIT**2).all():
                 refuse_bad_row(self.points[where], "points", self.offset + start)
             self.bound[where] = bound(x, norms)
+
+        with threads_apart(self.device) as run:
+            run(bound_block, range(0, len(self.points), self.block))
         self.screened[:] = self.centers.count
 
     def front(self, n_wanted):
@@ -159,8 +166,8 @@ class Shard:
         """Make the bounds of rows their distances to the nearest of all centres."""
         x, exact = as_float32(rows, self.shift, self.device), to_float64(rows)
         squares = np.where(self.exact[index], self.bound[index], np.inf)
-        new = self.settled[index] == 0
-        for group in (np.flatnonzero(new), np.flatnonzero(~new)):
+        first = self.settled[index] == 0
+        for group in (np.flatnonzero(first), np.flatnonzero(~first)):
             if len(group):
                 start = self.settled[index[group]].min()
                 fresh = self.centers.exact_nearest(x[group], exact[group], start)

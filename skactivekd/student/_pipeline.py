@@ -31,11 +31,14 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     Parameters
     ----------
-    teacher : estimator, array-like of shape (n_samples, n_classes) or None, default=None
-        Anything with ``predict_proba``, or the probabilities themselves, row
-        by row those of the X given to ``fit``. An estimator is cloned and
-        fitted on (X, y), y with its unlabelled rows; wrap one that is fitted
-        already in ``sklearn.frozen.FrozenEstimator``. None: no teacher.
+    teacher : estimator, callable, array-like or None, default=None
+        Anything with ``predict_proba``; a function from X to probabilities of
+        shape (n_samples, n_classes); or these probabilities, row by row those
+        of the X given to ``fit``. An estimator is cloned and fitted on (X, y),
+        y with its unlabelled rows, so that a few-shot teacher learns from the
+        labels so far each time: wrap one that cannot tell these rows in
+        `LabeledOnly`, one that is fitted already in
+        ``sklearn.frozen.FrozenEstimator``. None: no teacher.
     features : "passthrough" or transformer, default="passthrough"
         What makes the student's input out of X; the teacher sees the raw X.
         Raw texts for the teacher and TF-IDF for the student, say.
@@ -46,7 +49,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     Attributes
     ----------
-    teacher_ : estimator or array
+    teacher_ : estimator, callable or array
         The fitted teacher.
     features_ : transformer or "passthrough"
         The fitted transformer.
@@ -119,9 +122,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ------
         ValueError
             If X is raw text, paths or images and `features` is "passthrough",
-            or a matrix of probabilities does not have a row for each of X.
+            or probabilities do not have a row for each of X.
         TypeError
-            If `teacher` is neither a classifier nor a matrix.
+            If `teacher` is neither a classifier, nor a function, nor a matrix.
         """
         memory = check_memory(self.memory)
         X_out = self._fit_features(X, y, memory)
@@ -131,6 +134,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if hasattr(self.teacher, "predict_proba"):
             teacher = clone(self.teacher) if hasattr(self.teacher, "get_params") else self.teacher
             self.teacher_, proba = memory.cache(_teach)(teacher, X, y)
+        elif callable(self.teacher):
+            # Not kept in `memory`, which knows a function by its name alone.
+            self.teacher_, proba = self.teacher, _check_answer(self.teacher(X), X)
         else:
             self.teacher_ = proba = _check_matrix(self.teacher, X)
         return SoftLabeled(X_out, proba, getattr(self.teacher_, "classes_", None))
@@ -199,12 +205,23 @@ def _fit_transform(transformer, X, y):
     return transformer, transformer.fit_transform(X, y)
 
 
+def _check_answer(proba, X):
+    proba = np.asarray(proba)
+    if proba.ndim != 2 or proba.dtype.kind not in "fiu" or len(proba) != _num_samples(X):
+        raise ValueError(
+            f"teacher(X) must return probabilities of shape ({_num_samples(X)}, n_classes), a row "
+            f"for each of X, but returned {proba.dtype} of shape {proba.shape}."
+        )
+    return proba
+
+
 def _check_matrix(proba, X):
     proba = np.asarray(proba)
     if proba.ndim != 2 or proba.dtype.kind not in "fiu":
         raise TypeError(
-            "teacher must have predict_proba, or be a matrix of probabilities of shape "
-            f"(n_samples, n_classes), got {type(proba).__name__} of shape {proba.shape}."
+            "teacher must have predict_proba, or be a function from X to probabilities, or their "
+            f"matrix of shape (n_samples, n_classes), got {type(proba).__name__} of shape "
+            f"{proba.shape}."
         )
     if len(proba) != _num_samples(X):
         raise ValueError(

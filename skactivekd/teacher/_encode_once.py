@@ -1,14 +1,14 @@
 """Embeddings through a cache: an encoder sees only rows it has not seen before."""
 
-import os
-import weakref
+import numbers
 
 import numpy as np
 
 from ._cache import DEFAULT_CACHE, EmbeddingCache
-from ._image_error import ImageError
-from ._row_keys import digest, row_keys
-
+from ._identity import identify
+from ._image_error import RowError
+from ._row_keys import row_keys, text_keys
+from ._skipping import collecting, report
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
 
@@ -24,23 +24,25 @@ def encode_rows(encoder, X):
     Parameters
     ----------
     encoder : object with `encode_image`, `encode_audio` or `encode_text`
-        The first of these it has embeds the samples. Its `cache` attribute, if any, says where embeddings are kept: None,
-        one cache for the process; an `EmbeddingCache`; False, nowhere. Its
-        `fingerprint()`, if any, says what its embeddings depend on. Without
-        one it is known by its class and parameters, or by its class and what
-        it holds at its first use.
+        The first of these it has embeds the samples, `batch_size` (64 if it
+        has none) at a time. Its `cache` attribute, if any, says where
+        embeddings are kept: None, one cache for the process; an
+        `EmbeddingCache`; False, nowhere. Its `fingerprint()`, if any, says
+        what its embeddings depend on. Without one it is known by its class
+        and parameters, or by its class and what it holds at its first use.
     X : array-like of n rows
         Whatever that method takes and scikit-learn can slice.
 
     Returns
     -------
     embeddings : ndarray of float32 of shape (n, d)
-        Rows of norm 1, in the order of X.
+        Rows of norm 1, in the order of X; nan where the encoder skipped them.
 
     Raises
     ------
-    ImageError
-        If rows cannot be read; they are numbered as in `X`.
+    RowError
+        If rows cannot be encoded; they are numbered as in `X`, and what was
+        encoded before them is kept.
     ValueError
         If the encoder returns anything but n rows of norm 1.
 
@@ -61,7 +63,8 @@ def encode_rows(encoder, X):
     >>> encode_rows(encoder, X[::-1]).shape
     (3, 2)
     """
-    return _encode(encoder, row_method(encoder), X, row_keys)
+    method = row_method(encoder)
+    return _encode(encoder, method, X, text_keys if method == "encode_text" else row_keys)
 
 
 def encode_texts(encoder, texts):
@@ -85,32 +88,81 @@ def encode_texts(encoder, texts):
     >>> len(encode_texts(OpenCLIPEncoder(), ["seven", "seven", "nine"]))
     3
     """
-    return _encode(encoder, "encode_text", texts, lambda texts: list(map(digest, texts)))
+    return _encode(encoder, "encode_text", texts, text_keys)
 
 
 def _encode(encoder, method, X, keys_of):
-    from sklearn.utils import _safe_indexing
-
-    encode, n = getattr(encoder, method), X.shape[0] if hasattr(X, "shape") else len(X)
-    cache = _cache_of(encoder)
+    n, cache = X.shape[0] if hasattr(X, "shape") else len(X), _cache_of(encoder)
+    call = _Call(encoder, method, X, n)
     if cache is None or n == 0:
-        return _check_rows(encode(X), n, encoder, method)
-    keys = keys_of(X)
+        rows = call.rows(call.all)
+        call.report(lambda bad: bad)
+        return rows
+    keys, files, order = keys_of(X)
+    options = {"batch_size": _batch_size(encoder), "verbose": _verbose(encoder)}
+    try:
+        rows = cache.fetch(
+            identify(encoder, method), keys, call.rows, files=files, order=order, **options
+        )
+    except RowError as error:
+        raise type(error)(_at_all(keys, error.bad), error.problem, error.limit) from None
+    call.report(lambda bad: _at_all(keys, bad))
+    return rows
 
-    def encode_missing(indices):
-        rows = X if len(indices) == n else _safe_indexing(X, indices)
-        try:
-            return _check_rows(encode(rows), len(indices), encoder, method)
-        except ImageError as error:
-            places = {key: [] for key in (keys[index] for index in indices)}
-            for index, key in enumerate(keys):
-                if key in places:
-                    places[key].append(index)
-            raise error.at(list(places.values())) from None
 
-    # The function itself tells a patched or redefined method from the original.
-    owner = (_identity(encoder), getattr(encode, "__func__", encode))
-    return cache.fetch(owner, keys, encode_missing)
+class _Call:
+    """A method of an encoder, applied to some rows of X after others."""
+
+    def __init__(self, encoder, method, X, n):
+        self.encode, self.X, self.all = getattr(encoder, method), X, list(range(n))
+        self.name, self.skipped, self.noun = f"{type(encoder).__name__}.{method}", {}, "row"
+
+    def rows(self, indices):
+        """Encode rows; nan where they were skipped."""
+        from sklearn.utils import _safe_indexing
+
+        X = self.X if indices == self.all else _safe_indexing(self.X, indices)
+        with collecting() as warned:
+            rows = np.asarray(self.encode(X), dtype=np.float32)
+        skipped = {row: reason for warning in warned for row, reason in warning.bad.items()}
+        self._check(rows, indices, skipped)
+        self.noun = warned[0].noun if warned else self.noun
+        self.skipped.update((indices[row], reason) for row, reason in skipped.items())
+        return rows
+
+    def report(self, number):
+        """Warn of the rows that were skipped; `number` says where they are."""
+        if self.skipped:
+            report(number(self.skipped), self.noun)
+
+    def _check(self, rows, indices, skipped):
+        n = len(indices)
+        if rows.ndim != 2 or len(rows) != n:
+            raise ValueError(f"{self.name} returned shape {rows.shape}; it must return ({n}, d)")
+        norms = np.linalg.norm(rows, axis=1)
+        norms[list(skipped)] = 1
+        bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-2))
+        if len(bad):
+            raise ValueError(
+                f"{self.name} returned {len(bad)} rows that have not norm 1, the first at "
+                f"{indices[bad[0]]} with norm {norms[bad[0]]}; divide each row by its norm"
+            )
+
+
+def _at_all(keys, bad):
+    """Name bad rows at every place of their keys."""
+    reasons = {keys[row]: reason for row, reason in bad.items()}
+    return {row: reasons[key] for row, key in enumerate(keys) if key in reasons}
+
+
+def _batch_size(encoder):
+    size = getattr(encoder, "batch_size", None)
+    return int(size) if isinstance(size, numbers.Integral) and size > 0 else 64
+
+
+def _verbose(encoder):
+    verbose = getattr(encoder, "verbose", 0)
+    return verbose if isinstance(verbose, numbers.Real) else 0
 
 
 def _cache_of(encoder):
@@ -125,46 +177,3 @@ def _cache_of(encoder):
             "process), an EmbeddingCache, or False (no cache)"
         )
     return cache
-
-
-def _check_rows(rows, n, encoder, method):
-    rows, name = np.asarray(rows, dtype=np.float32), f"{type(encoder).__name__}.{method}"
-    if rows.ndim != 2 or len(rows) != n:
-        raise ValueError(f"{name} returned shape {rows.shape}; it must return ({n}, d)")
-    norms = np.linalg.norm(rows, axis=1)
-    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-2))
-    if len(bad):
-        raise ValueError(
-            f"{name} returned {len(bad)} rows that have not norm 1, the first at {bad[0]} "
-            f"with norm {norms[bad[0]]}; divide each row by its norm"
-        )
-    return rows
-
-
-_KNOWN = {}  # id of a plain encoder -> (weak reference to it, identity)
-
-
-def _identity(encoder):
-    if hasattr(encoder, "fingerprint"):
-        return encoder.fingerprint()
-    if hasattr(encoder, "get_params"):
-        return _hash_state(encoder, encoder.get_params())
-    if not hasattr(encoder, "__weakref__"):
-        return os.urandom(16)
-    # At first use only: a counter it keeps must not make it another encoder.
-    key = id(encoder)
-    if key not in _KNOWN:
-        # The reference's callback forgets the id before another object can take it.
-        forget = weakref.ref(encoder, lambda _: _KNOWN.pop(key))
-        _KNOWN[key] = forget, _hash_state(encoder, vars(encoder))
-    return _KNOWN[key][1]
-
-
-def _hash_state(encoder, state):
-    import joblib
-
-    kind = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
-    try:
-        return joblib.hash((kind, state))
-    except Exception:  # cannot be pickled: kept apart from all others
-        return f"{kind}-{os.urandom(16).hex()}"

@@ -1,15 +1,31 @@
 """Frozen encoders: images or texts to embeddings of norm 1."""
 
-import numbers
 import os
-import warnings
+from contextlib import closing
 
 from sklearn.base import BaseEstimator
 
 from . import _open_clip, _sources
-from ._images import check_images, image_batches
+from ._image_error import ImageError, TextError
+from ._images import check_images
+from ._loader import good_batches, load_batches
+from ._read_image import read_image, reason
+from ._settings import check_batch_size, count_workers
+from ._skipping import settle
+from ._texts import check_texts
 
-_RUNTIME = ("model", "pretrained", "device", "batch_size", "cache", "cache_dir", "verbose")
+_RUNTIME = (
+    "model",
+    "pretrained",
+    "device",
+    "batch_size",
+    "n_workers",
+    "on_error",
+    "cache",
+    "cache_dir",
+    "verbose",
+)
+_REVISION = 1  # to be raised when the same weights come to embed the same row otherwise
 
 
 class OpenCLIPEncoder(BaseEstimator):
@@ -42,6 +58,14 @@ class OpenCLIPEncoder(BaseEstimator):
         "bilinear"), "resize_mode" ("shortest", "longest" or "squash"). A bare
         checkpoint file does not say how its images were prepared: without
         this, OpenAI's way is used with a warning. Pass ``{}`` if it is right.
+    n_workers : int or None, default=None
+        Threads that read and prepare images while the model computes. None
+        takes one for each core, at most 8, where there are files to read, and
+        none where all images are in memory; 0 reads when the model waits.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do with rows that cannot be encoded, such as broken files:
+        name them all in one `ImageError` or `TextError`, or give them
+        embeddings of nan and name them all in one `SkippedRowsWarning`.
     cache : EmbeddingCache, False or None, default=None
         Where teachers keep this encoder's embeddings: None is one cache for
         the process, False none. `encode_image` itself always encodes.
@@ -56,8 +80,14 @@ class OpenCLIPEncoder(BaseEstimator):
 
     Notes
     -----
+    Weights of a tag that were trained with QuickGELU, as OpenAI's, get it also
+    where the architecture's own activation is another; open_clip only warns.
+
     Images become RGB before they are resized. Like open_clip, the encoder
-    ignores alpha channels and the orientation noted in a photograph's EXIF.
+    ignores alpha channels and the orientation noted in a photograph's EXIF,
+    and takes the first frame of an animation. Images of more than 8 bits a
+    channel are refused, as nothing says how to scale them; so are those with
+    one side more than 200 times the other.
 
     References
     ----------
@@ -85,6 +115,8 @@ class OpenCLIPEncoder(BaseEstimator):
         batch_size=64,
         precision="fp32",
         preprocess=None,
+        n_workers=None,
+        on_error="raise",
         cache=None,
         cache_dir=None,
         verbose=0,
@@ -95,6 +127,8 @@ class OpenCLIPEncoder(BaseEstimator):
         self.batch_size = batch_size
         self.precision = precision
         self.preprocess = preprocess
+        self.n_workers = n_workers
+        self.on_error = on_error
         self.cache = cache
         self.cache_dir = cache_dir
         self.verbose = verbose
@@ -106,19 +140,21 @@ class OpenCLIPEncoder(BaseEstimator):
         ----------
         X : array, list or Series
             Array of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), uint8 or
-            float in [0, 1] (rounded to uint8); or n file paths or PIL images.
-            Files are read batch by batch.
+            float in [0, 1] (rounded to uint8); or n file paths, PIL images or
+            arrays of one image each. Files are read batch by batch.
 
         Returns
         -------
         embeddings : ndarray of float32 of shape (n, d)
-            Rows of norm 1.
+            Rows of norm 1; nan where they were skipped.
 
         Raises
         ------
+        ImageError
+            If images cannot be read; all of them are named. It is a
+            ValueError.
         ValueError
-            If X has another form, if images cannot be read (all of them are
-            named), or if there is no such model.
+            If X has another form, or if there is no such model.
         TypeError
             If X is not a collection of images.
         RuntimeError
@@ -126,45 +162,66 @@ class OpenCLIPEncoder(BaseEstimator):
         """
         import open_clip
         import torch
+        from PIL import Image
 
-        X = check_images(X)
+        check_batch_size(self.batch_size)
+        X, bad = check_images(X, self.on_error)
+        n_workers = count_workers(self.n_workers, wanted=_holds_files(X))
         model, transform, device = self._load_model()
         dtype = open_clip.get_input_dtype(self.precision)
-        batches = (
-            torch.stack([transform(image) for image in images]).to(device=device, dtype=dtype)
-            for images in image_batches(X, self.batch_size)
-        )
-        return self._embed(model.encode_image, batches, len(X), "images")
+
+        def forward(images):
+            return model.encode_image(torch.stack(images).to(device=device, dtype=dtype))
+
+        def prepare(row):
+            return transform(read_image(X[row]))
+
+        rows = [row for row in range(len(X)) if row not in bad]
+        with closing(load_batches(prepare, rows, self.batch_size, n_workers)) as batches:
+            good = good_batches(
+                batches, bad, lambda row, error: reason(X[row], error), ImageError, self.on_error
+            )
+            blank = [transform(Image.new("RGB", (1, 1)))]
+            embeddings = _open_clip.embed(forward, good, blank, len(X), self.verbose)
+        return settle(embeddings, bad, len(X), self.on_error, ImageError)
 
     def encode_text(self, texts):
         """Embed texts.
 
         Parameters
         ----------
-        texts : list of str of length n
-            A text longer than the model's context is cut, with a warning.
+        texts : list, array or Series of str of length n
+            Empty ones have an embedding too. One longer than the model's
+            context is cut, with a warning.
 
         Returns
         -------
         embeddings : ndarray of float32 of shape (n, d)
-            Rows of norm 1.
+            Rows of norm 1; nan where they were skipped.
 
         Raises
         ------
-        TypeError
-            If `texts` is not a list of str.
+        TextError
+            If rows are no texts; all are named. It is a TypeError.
         ValueError
-            If it is empty, or there is no such model.
+            If there are none, or there is no such model.
         RuntimeError
             If the model is not on this machine and cannot be downloaded.
         """
-        texts = _check_texts(texts)
+        check_batch_size(self.batch_size)
+        texts, bad = check_texts(texts, self.on_error)
         model, _, device = self._load_model()
         tokenizer = _open_clip.load_tokenizer(*self._source()[::2], _fspath(self.cache_dir))
-        _warn_of_cuts(texts, tokenizer)
+        _open_clip.warn_of_cuts(texts, tokenizer)
+
+        def forward(texts):
+            return model.encode_text(_open_clip.tokenize(tokenizer, texts).to(device))
+
         slices = range(0, len(texts), self.batch_size)
-        batches = (tokenizer(texts[i : i + self.batch_size]).to(device) for i in slices)
-        return self._embed(model.encode_text, batches, len(texts), "texts")
+        batches = (texts[i : i + self.batch_size] for i in slices)
+        n = len(texts) + len(bad)
+        embeddings = _open_clip.embed(forward, batches, [""], n, self.verbose)
+        return settle(embeddings, bad, n, self.on_error, TextError)
 
     def fingerprint(self):
         """Identify all that the embeddings depend on.
@@ -172,15 +229,31 @@ class OpenCLIPEncoder(BaseEstimator):
         Returns
         -------
         fingerprint : str
-            Equal for encoders of the same class, model, weights (a local file
-            counts by place, size and time of change), precision and
-            preprocessing, whatever their device, batch size and cache.
+            Equal for encoders of the same class, model, weights (the content
+            of their files, wherever these are), precision and preprocessing,
+            whatever their device, batch size and cache. The first use of a
+            model of the hub downloads it.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not on this machine and cannot be downloaded.
         """
+        from importlib.metadata import version
+
         import joblib
 
+        source, cache_dir = self._source()[:2], _fspath(self.cache_dir)
+        identity = _sources.identify_source(*source, cache_dir)
+        if identity is None:
+            self._load_model()
+            identity = _sources.identify_source(*source, cache_dir)
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in _RUNTIME}
-        return joblib.hash((kind, self._source(), params))
+        # Other releases embed alike but for rounding; a major one of open_clip may
+        # build or prepare otherwise.
+        revision = _REVISION, version("open_clip_torch").partition(".")[0]
+        return joblib.hash((kind, identity or source, params, revision))
 
     def _source(self):
         name, pretrained = _sources.find_source(self.model, self.pretrained)
@@ -189,8 +262,6 @@ class OpenCLIPEncoder(BaseEstimator):
     def _load_model(self):
         from .._torch import resolve_device
 
-        if not isinstance(self.batch_size, numbers.Integral) or self.batch_size < 1:
-            raise ValueError(f"batch_size={self.batch_size!r} must be an int of at least 1")
         name, pretrained, files = self._source()
         preprocess = _open_clip.check_preprocess(self.preprocess, self.precision)
         device = resolve_device(self.device)
@@ -202,44 +273,10 @@ class OpenCLIPEncoder(BaseEstimator):
             _sources.warn_of_bare_file(pretrained)
         return model, transform, device
 
-    def _embed(self, encode, batches, total, unit):
-        import torch
-        from tqdm.auto import tqdm
-
-        rows = []
-        with torch.inference_mode(), tqdm(total=total, unit=unit, disable=not self.verbose) as bar:
-            for batch in batches:
-                embeddings = encode(batch).float()
-                rows.append(torch.nn.functional.normalize(embeddings, dim=-1).cpu())
-                bar.update(len(batch))
-        return torch.cat(rows).numpy()
-
 
 def _fspath(path):
     return None if path is None else os.fspath(path)
 
 
-def _check_texts(texts):
-    if isinstance(texts, str):
-        raise TypeError("texts is one str; pass a list of str: [texts]")
-    texts = list(texts)
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"texts[{row}] is a {type(text).__name__}, not a str")
-    if not texts:
-        raise ValueError("texts holds no text")
-    return texts
-
-
-def _warn_of_cuts(texts, tokenizer):
-    # Only open_clip's own tokenizer shows how long a text is before it is cut.
-    if not hasattr(tokenizer, "encode") or getattr(tokenizer, "reduction_fn", None):
-        return
-    cut = [text for text in texts if len(tokenizer.encode(text)) + 2 > tokenizer.context_length]
-    if cut:
-        warnings.warn(
-            f"{len(cut)} texts are longer than the model's {tokenizer.context_length} tokens and "
-            f"lose their end, the first: {cut[0]!r}",
-            UserWarning,
-            stacklevel=3,
-        )
+def _holds_files(X):
+    return isinstance(X, list) and any(isinstance(item, str | os.PathLike) for item in X)

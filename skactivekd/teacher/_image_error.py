@@ -1,7 +1,58 @@
-"""The error that names every row that is no usable image."""
+"""The errors that name every row that cannot be encoded."""
 
 
-class ImageError(ValueError):
+class RowError(ValueError):
+    """Rows that cannot be encoded, all of them named at once.
+
+    Parameters
+    ----------
+    bad : dict of int to str
+        Row index to the reason.
+    problem : str
+        What is wrong with these rows, and what to do.
+    limit : int or None, default=None
+        Rows named in the message; None names every one.
+
+    Attributes
+    ----------
+    bad : dict of int to str
+        As given: what to leave out of X, and why.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher import RowError
+    >>> print(RowError({2: "no sound in it"}, "cannot be encoded"))
+    1 row cannot be encoded:
+      row 2: no sound in it
+    """
+
+    noun = "row"
+
+    def __init__(self, bad, problem, limit=None):
+        super().__init__(bad, problem, limit)
+        self.bad, self.problem, self.limit = dict(bad), problem, limit
+
+    def __str__(self):
+        count = f"{len(self.bad)} {self.noun}{'s' * (len(self.bad) > 1)}"
+        return "\n".join([f"{count} {self.problem}:", *list_rows(self.bad, self.limit)])
+
+    def at(self, places):
+        """Name the rows by where they stand in a larger X.
+
+        Parameters
+        ----------
+        places : sequence of sequence of int
+            `places[i]` are all the places of row i in the larger X.
+
+        Returns
+        -------
+        error : RowError
+            Of the same class.
+        """
+        return type(self)(move(self.bad, places), self.problem, self.limit)
+
+
+class ImageError(RowError):
     """Rows that are not usable images, all of them named at once.
 
     Parameters
@@ -26,29 +77,46 @@ class ImageError(ValueError):
       row 2: cat.png: no such file
     """
 
-    def __init__(self, bad, problem, limit=None):
-        super().__init__(bad, problem, limit)
-        self.bad, self.problem, self.limit = dict(bad), problem, limit
+    noun = "image"
 
-    def __str__(self):
-        rows = sorted(self.bad)
-        lines = [f"  row {row}: {self.bad[row]}" for row in rows[: self.limit]]
-        if len(lines) < len(rows):
-            lines.append(f"  and {len(rows) - len(lines)} more rows")
-        count = f"{len(rows)} image{'s' * (len(rows) > 1)}"
-        return "\n".join([f"{count} {self.problem}:", *lines])
 
-    def at(self, places):
-        """Name the rows by where they stand in a larger X.
+class TextError(RowError, TypeError):
+    """Rows that are not usable texts, all of them named at once.
 
-        Parameters
-        ----------
-        places : sequence of sequence of int
-            `places[i]` are all the places of row i in the larger X.
+    Parameters
+    ----------
+    bad : dict of int to str
+        Row index to the reason.
+    problem : str
+        What is wrong with these rows, and what to do.
+    limit : int or None, default=None
+        Rows named in the message; None names every one.
 
-        Returns
-        -------
-        error : ImageError
-        """
-        bad = {place: reason for row, reason in self.bad.items() for place in places[row]}
-        return ImageError(bad, self.problem, self.limit)
+    Attributes
+    ----------
+    bad : dict of int to str
+        As given: what to leave out of X, and why.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher import TextError
+    >>> print(TextError({0: "None is a NoneType, not a str"}, "cannot be encoded"))
+    1 text cannot be encoded:
+      row 0: None is a NoneType, not a str
+    """
+
+    noun = "text"
+
+
+def list_rows(bad, limit=None):
+    """Lines that name the rows and their reasons, at most `limit` of them."""
+    rows = sorted(bad)
+    lines = [f"  row {row}: {bad[row]}" for row in rows[:limit]]
+    if len(lines) < len(rows):
+        lines.append(f"  and {len(rows) - len(lines)} more rows")
+    return lines
+
+
+def move(bad, places):
+    """Rows and reasons by where they stand in a larger X."""
+    return {place: reason for row, reason in bad.items() for place in places[row]}

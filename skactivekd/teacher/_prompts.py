@@ -1,4 +1,4 @@
-"""From the names of classes and prompt templates to embeddings of the classes."""
+"""From the names of classes and prompts to embeddings of the classes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,27 @@ import numpy as np
 
 from .._labels import as_labels
 from ._encode_once import encode_texts
+from ._templates import list_prompt_templates, prompt_templates, suggest_templates
 
 
-def embed_classes(encoder, names, templates):
-    """Embed each class as the mean over its name in every template.
+def embed_classes(encoder, names, templates, labels=None):
+    r"""Embed each class as the mean over its prompts.
+
+    .. math:: w_c = \frac{\bar g_c}{\lVert \bar g_c \rVert}, \qquad
+       \bar g_c = \frac{1}{|P_c|} \sum_{p \in P_c} g(p)
+
+    where :math:`P_c` are the prompts of class c and g gives embeddings of
+    norm 1: normalise, mean, normalise.
 
     Parameters
     ----------
     encoder : object with `encode_text`
     names : list of str of length n_classes
-    templates : str, callable, or sequence of these
+    templates : str, callable, mapping, or sequence of these
+        See `class_prompts`.
+    labels : sequence of length n_classes, default=None
+        The labels by which a mapping of descriptions names the classes; None
+        takes the names.
 
     Returns
     -------
@@ -26,7 +37,14 @@ def embed_classes(encoder, names, templates):
     Raises
     ------
     ValueError
-        If there is no template, or one has no ``{}``.
+        If a class has no prompt, or templates or descriptions do not fit.
+    TypeError
+        If a prompt is not a str.
+
+    References
+    ----------
+    .. [1] A. Radford et al. "Learning Transferable Visual Models From Natural
+       Language Supervision". ICML 2021, section 3.1.4. arXiv:2103.00020.
 
     Examples
     --------
@@ -35,31 +53,64 @@ def embed_classes(encoder, names, templates):
     >>> len(embed_classes(OpenCLIPEncoder(), ["seven", "nine"], "the digit {}"))
     2
     """
-    from open_clip import build_zero_shot_classifier
-
-    weights = build_zero_shot_classifier(
-        _TextTower(encoder), _Texts, names, _check_templates(templates), num_classes_per_batch=None
-    )
-    return np.ascontiguousarray(weights.numpy().T)
-
-
-class _Texts(list):
-    """Texts that open_clip takes for tokens: the encoder has its own tokenizer."""
-
-    def to(self, device):
-        return self
+    prompts = class_prompts(names, templates, labels)
+    counts = np.array([len(texts) for texts in prompts])
+    rows = encode_texts(encoder, [text for texts in prompts for text in texts])
+    means = np.add.reduceat(rows, np.cumsum(counts) - counts) / counts[:, None]
+    norms = np.linalg.norm(means, axis=1, keepdims=True)
+    if not (norms > 0).all():
+        name = names[int(np.flatnonzero(~(norms > 0))[0])]
+        raise ValueError(f"the prompts of {name!r} were skipped, or their mean is zero")
+    return (means / norms).astype(np.float32)
 
 
-class _TextTower:
-    """An encoder in the guise of an open_clip model."""
+def class_prompts(names, templates, labels=None):
+    """Write the prompts of each class.
 
-    def __init__(self, encoder):
-        self.encoder = encoder
+    Parameters
+    ----------
+    names : list of str of length n_classes
+    templates : str, callable, mapping, or sequence of these
+        A ``str`` has ``{}`` where the name goes, or is the name of a set, one
+        of `list_prompt_templates`. A callable takes the name and returns the
+        prompt. A mapping gives descriptions: for a label the prompt, or a
+        list of prompts, of that class alone, used as they are but for ``{}``,
+        which is the name here too. In a sequence all of these add up.
+    labels : sequence of length n_classes, default=None
+        The keys of mappings; None takes the names.
 
-    def encode_text(self, texts, normalize):
-        import torch
+    Returns
+    -------
+    prompts : list of list of str
+        At least one for each class.
 
-        return torch.from_numpy(encode_texts(self.encoder, list(texts)))
+    Raises
+    ------
+    ValueError
+        If there is no template, one is malformed, a description belongs to
+        no class, or a class is left without a prompt.
+    TypeError
+        If a prompt is not a str.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher import class_prompts
+    >>> class_prompts(["cat", "owl"], ["a photo of a {}.", {"owl": ["a bird with large eyes"]}])
+    [['a photo of a cat.'], ['a photo of a owl.', 'a bird with large eyes']]
+    """
+    labels = as_labels(names if labels is None else labels).tolist()
+    parts = [_check_template(part, labels) for part in _as_list(templates)]
+    prompts = [
+        [text for part in parts for text in part(label, name)]
+        for label, name in zip(labels, names, strict=True)
+    ]
+    for label, texts in zip(labels, prompts, strict=True):
+        if not texts:
+            raise ValueError(
+                f"templates has no description of class {label!r}; add one, or a template for all "
+                "classes: templates=['a photo of a {}.', descriptions]"
+            )
+    return prompts
 
 
 def check_classes(classes):
@@ -105,20 +156,28 @@ def check_classes(classes):
     return as_labels(labels), names
 
 
-def _check_templates(templates):
-    """Turn templates into functions from name to text."""
-    if isinstance(templates, str) or callable(templates):
-        templates = [templates]
+def _as_list(templates):
+    if isinstance(templates, str | Mapping) or callable(templates):
+        return [templates]
     if not isinstance(templates, Sequence | np.ndarray) or len(templates) == 0:
-        raise ValueError(f"templates={templates!r} must be a text, a function or a list of these")
-    return [_check_template(template) for template in templates]
+        raise ValueError(
+            f"templates={templates!r} must be a text, a function, a mapping of label to texts, or "
+            "a list of these"
+        )
+    return list(templates)
 
 
-def _check_template(template):
+def _check_template(template, labels):
+    """Turn a template into a function from label and name to a list of prompts."""
+    if isinstance(template, Mapping):
+        return _check_descriptions(template, labels)
     if callable(template):
-        return template
+        return lambda label, name: [_check_prompt(template(name), label)]
     if not isinstance(template, str):
-        raise TypeError(f"template {template!r} is neither a str nor callable")
+        raise TypeError(f"template {template!r} is neither a str nor callable nor a mapping")
+    if template in list_prompt_templates():
+        texts = prompt_templates(template)
+        return lambda label, name: [text.format(name) for text in texts]
     try:
         valid = "{}" in template and isinstance(template.format("name"), str)
     except (IndexError, KeyError, ValueError):
@@ -126,6 +185,31 @@ def _check_template(template):
     if not valid:
         raise ValueError(
             f"template {template!r} must have {{}} once, where the name of the class goes, "
-            "as 'a photo of a {}.'"
+            "as 'a photo of a {}.', or name a set of templates: "
+            f"{suggest_templates(template)}"
         )
-    return template.format
+    return lambda label, name: [template.format(name)]
+
+
+def _check_descriptions(descriptions, labels):
+    """Turn a mapping of label to texts into the same."""
+    unknown = [label for label in descriptions if label not in labels]
+    if unknown:
+        raise ValueError(
+            f"templates describes {unknown[0]!r}, which is not among the labels of the classes: "
+            f"{', '.join(map(repr, labels[:10]))}{', ...' if len(labels) > 10 else ''}"
+        )
+    texts_of = {}
+    for label, texts in descriptions.items():
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            raise ValueError(f"the list of descriptions of class {label!r} is empty")
+        texts_of[label] = [_check_prompt(text, label) for text in texts]
+    # Not format(): a description may hold braces of its own.
+    return lambda label, name: [text.replace("{}", name) for text in texts_of.get(label, [])]
+
+
+def _check_prompt(text, label):
+    if not isinstance(text, str):
+        raise TypeError(f"a prompt of class {label!r} is {text!r}, not a str")
+    return text

@@ -1,9 +1,19 @@
 """What a row is, by its content: the key under which its embedding is kept."""
 
 import os
+import stat
+from collections import namedtuple
 from hashlib import blake2b
 
 import numpy as np
+
+RowKeys = namedtuple("RowKeys", "keys files order")
+RowKeys.__doc__ = """Keys of rows.
+
+keys : list of bytes, one for each row; of a file a stamp made from path, size and time of change.
+files : dict of stamp to path.
+order : list that sorts the rows to encode, or None.
+"""
 
 
 def row_keys(X):
@@ -12,19 +22,22 @@ def row_keys(X):
     Parameters
     ----------
     X : array-like of n rows
-        Array rows count by their bytes, shape and dtype; paths by the file's
-        place, size and time of change; PIL images by mode, size and pixels;
-        strings that are no files by themselves.
+        Array rows count by their bytes, shape and dtype; files by path, size
+        and time of change at first, and by what they hold before they are
+        encoded; PIL images by mode, size and pixels; strings that are no
+        files by themselves.
 
     Returns
     -------
-    keys : list of bytes of length n
+    keys : RowKeys
+        In its order, paths without a file come first: if they are mistakes,
+        that shows before hours of work.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skactivekd.teacher._row_keys import row_keys
-    >>> a, b, c = row_keys(np.array([[0, 1], [0, 1], [1, 0]]))
+    >>> a, b, c = row_keys(np.array([[0, 1], [0, 1], [1, 0]])).keys
     >>> a == b, a == c
     (True, False)
     """
@@ -32,27 +45,66 @@ def row_keys(X):
         X = X.to_numpy()
     elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
         X = np.asarray(X)
-    return [_row_key(row) for row in X]
+    if isinstance(X, np.ndarray) and X.ndim > 1 and X.dtype.kind not in "OT":
+        digest = digester("array", X.dtype.str, X.shape[1:])
+        return RowKeys([digest(row.tobytes()) for row in X], {}, None)
+    files = {}
+    keys = [_row_key(row, files) for row in X]
+    if not files:
+        return RowKeys(keys, files, None)
+    order = [key in files or not isinstance(row, str | os.PathLike) for key, row in zip(keys, X)]  # noqa: B905
+    return RowKeys(keys, files, order)
 
 
-def _row_key(row):
+def text_keys(texts):
+    """Identify texts by themselves, whether or not there are files of that name.
+
+    Parameters
+    ----------
+    texts : sequence of n texts
+
+    Returns
+    -------
+    keys : RowKeys
+        In its order, long texts come first, so that batches need little padding.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher._row_keys import text_keys
+    >>> text_keys(["six", "seven"]).order
+    [-3, -5]
+    """
+    texts = [str(text) if isinstance(text, str) else text for text in texts]
+    order = [-len(text) if isinstance(text, str) else 0 for text in texts]
+    return RowKeys([_text(repr(text).encode()) for text in texts], {}, order)
+
+
+def stamp_file(path):
+    """Identify the state of a file without reading it; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    parts = os.path.abspath(os.fspath(path)), status.st_size, status.st_mtime_ns
+    return _file(repr(parts).encode())
+
+
+def _row_key(row, files):
     if isinstance(row, str | os.PathLike):
-        return _path_key(row)
+        stamp = stamp_file(row)
+        if stamp is None:  # a text, or a missing file: encoding will tell
+            return _text(repr(os.fspath(row)).encode())
+        files[stamp] = row
+        return stamp
     if isinstance(row, np.ndarray | np.generic) and row.dtype.kind not in "OT":
-        return digest("array", row.dtype.str, row.shape, row.tobytes())
+        return digester("array", row.dtype.str, row.shape)(row.tobytes())
     if hasattr(row, "getbands"):
         return _pil_key(row)
     import joblib
 
-    return digest(type(row), joblib.hash(row))
-
-
-def _path_key(path):
-    try:
-        stat = os.stat(path)
-    except (OSError, ValueError):  # a text, or a missing file: encoding will tell
-        return digest("text", os.fspath(path))
-    return digest("file", os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+    return digester(type(row))(joblib.hash(row).encode())
 
 
 def _pil_key(image):
@@ -60,13 +112,19 @@ def _pil_key(image):
         pixels = image.tobytes()
     except Exception:  # a broken image is never kept: encoding will tell
         return os.urandom(16)
-    return digest("pil", image.mode, image.size, image.getpalette(), pixels)
+    return digester("pil", image.mode, image.size, image.getpalette())(pixels)
 
 
-def digest(*parts):
-    """Hash parts that have an exact repr; only the last one may be bytes."""
-    *head, tail = parts
-    data = tail if isinstance(tail, bytes) else repr(tail).encode()
-    hasher = blake2b(repr(head).encode(), digest_size=16)
-    hasher.update(data)
-    return hasher.digest()
+def digester(*parts):
+    """Return a function that hashes bytes together with parts that have an exact repr."""
+    start = blake2b(repr(parts).encode(), digest_size=16)
+
+    def digest(data):
+        hasher = start.copy()  # faster than to start again for each row
+        hasher.update(data)
+        return hasher.digest()
+
+    return digest
+
+
+_text, _file = digester("text"), digester("file")

@@ -3,6 +3,8 @@
 import os
 import warnings
 
+from ._file_hash import hash_model_file
+
 CONFIG = "open_clip_config.json"
 LOCAL, HUB = "local-dir:", "hf-hub:"
 
@@ -77,16 +79,52 @@ def stamp(name, pretrained):
 
     Returns
     -------
-    files : tuple of (path, size, mtime_ns)
+    files : tuple of (name, hash of the content)
         Empty where nothing is local.
     """
     if name.startswith(LOCAL):
         folder = name.removeprefix(LOCAL)
         paths = [entry.path for entry in os.scandir(folder)] if os.path.isdir(folder) else []
     else:
-        paths = [] if pretrained is None else [os.path.abspath(pretrained)]
-    stats = [(path, os.stat(path)) for path in sorted(paths) if os.path.isfile(path)]
-    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+        paths = [] if pretrained is None else [pretrained]
+    paths = sorted(path for path in paths if os.path.isfile(path))
+    return tuple((os.path.basename(path), hash_model_file(path)) for path in paths)
+
+
+def identify_source(name, pretrained, cache_dir=None):
+    """Identify a model by its name and the content of its files, wherever they are.
+
+    Returns
+    -------
+    identity : tuple or None
+        None for a model of a hub that was never downloaded.
+    """
+    if name.startswith(LOCAL):
+        return LOCAL, stamp(name, pretrained)
+    if pretrained is not None and os.path.isfile(pretrained):
+        return name, [content for _, content in stamp(name, pretrained)]
+    paths = [path for path in _downloads(name, pretrained, cache_dir) if path]
+    return (name, pretrained, [hash_model_file(path) for path in paths]) if paths else None
+
+
+def _downloads(name, pretrained, cache_dir):
+    """Yield where open_clip keeps the weights it downloaded, and a hub's configuration."""
+    from huggingface_hub import try_to_load_from_cache
+    from open_clip import get_pretrained_cfg
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    hub = name.startswith(HUB)
+    published = {} if hub else get_pretrained_cfg(name, pretrained or "")
+    repo, file = (name.removeprefix(HUB), "") if hub else os.path.split(published.get("hf_hub", ""))
+    safe = file[:-4] + ".safetensors" if file else HF_SAFE_WEIGHTS_NAME
+    weights = [safe, file or HF_WEIGHTS_NAME]
+    for file in [*weights, CONFIG] if hub else weights if repo else []:
+        path = try_to_load_from_cache(repo, file, cache_dir)
+        yield path if isinstance(path, str) else None
+    if published.get("url"):
+        folder = cache_dir or os.path.expanduser("~/.cache/clip")
+        path = os.path.join(folder, os.path.basename(published["url"]))
+        yield path if os.path.isfile(path) else None
 
 
 def check_source(name, pretrained):

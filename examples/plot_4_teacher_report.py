@@ -1,0 +1,51 @@
+"""
+How good is my teacher?
+=======================
+
+A student can only be as good as what it learns from. A few labels tell what to
+expect of a teacher, and where it errs.
+"""
+
+# %%
+# The embedded teacher, which never saw handwriting, on handwritten digits, of
+# which a hundred are labelled.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skactivekd import ZeroShotTeacher, load_glyph_digits, teacher_report
+
+X, y = load_glyph_digits(return_X_y=True)
+labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
+known = np.full(len(y), -1)
+known[labeled] = y[labeled]
+teacher = ZeroShotTeacher().fit()
+report = teacher_report(teacher, X, known)
+print(report)
+
+# %%
+# On the left, points below the diagonal are predictions that are surer of
+# themselves than they should be. In the middle, each class with its interval:
+# a hundred labels tell the worst classes from the best, no more. On the right,
+# the clusters into which the predictions of *all* rows fall are narrower than
+# they would be if the classes that share a row's probability were random: this
+# teacher errs in habits. A student inherits them, and `PCoreSet` asks for labels
+# in the clusters that have none.
+
+report.plot()
+
+# %%
+# Labels show which habits are errors. Here are the clusters of at least two
+# labels, the class predicted at their centre and how often that is right.
+
+report.to_frame("clusters").query("n_labeled >= 2").sort_values("accuracy").head()
+
+# %%
+# A mistake to catch early: names in another order than the labels. The report
+# warns that the teacher is no better than chance, and says which order would be.
+
+names = load_glyph_digits().target_names
+wrong = {digit: names[(digit + 1) % 10] for digit in range(10)}
+mistaken = ZeroShotTeacher(classes=wrong).fit()
+mistaken_report = teacher_report(mistaken, X, known)
+plt.show()

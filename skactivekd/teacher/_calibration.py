@@ -1,0 +1,133 @@
+"""The scale and temperature at which a teacher's probabilities fit the labels best."""
+
+import math
+
+import numpy as np
+
+_WIDEST = 1000.0  # times or through the default; no sensible scale lies beyond
+TINY = float(np.finfo(np.float32).tiny)  # a float32 softmax gives nothing smaller but 0
+
+
+def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
+    r"""Fit the inverse temperature of a softmax to labels.
+
+    .. math:: \hat s = \arg\min_{s > 0}
+       - \sum_i \log \frac{\exp(s\, z_{i y_i})}{\sum_c \exp(s\, z_{i c})}
+       + m \left(\frac{s}{s_0} - \log \frac{s}{s_0} - 1\right)
+
+    The first term is the log loss of the n labels [1]_. The second keeps few
+    labels from running away with the scale: it is the logarithm of a gamma
+    density with its mode at the default :math:`s_0`, and as it bends, at its
+    minimum, like the loss of about m labels, a handful of labels moves the
+    scale little and many move it all the way. Both terms are convex in s: the
+    minimum is one.
+
+    Parameters
+    ----------
+    similarities : array-like of shape (n_labeled, n_classes)
+        The labelled rows' cosines z with each class, or any logits.
+    y : array-like of int of shape (n_labeled,)
+        The column of each row's class.
+    default : float, default=100.0
+        The scale :math:`s_0` without labels.
+    n_prior : float, default=10.0
+        Weight m of the default, in labels. 0 gives the plain minimum, kept
+        within a factor of 1000 of the default.
+
+    Returns
+    -------
+    scale : float
+        Exactly `default` if there is no row.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a similarity is not finite, or a column does not
+        exist.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger. "On Calibration of
+       Modern Neural Networks". ICML 2017, section 4.2. arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher import best_logit_scale
+    >>> best_logit_scale([[0.3, 0.2]], [0])  # one label that is right
+    100.0...
+    >>> best_logit_scale([[0.3, 0.2]] * 1000, [0, 1] * 500) < 5  # no better than chance
+    True
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    z, y = check_columns(similarities, y, "similarities")
+    if not 0 < default < math.inf or not 0 <= n_prior < math.inf:
+        raise ValueError(f"default={default!r} must be above 0 and n_prior={n_prior!r} at least 0")
+    if len(z) == 0:
+        return float(default)
+    gaps = (z - z[np.arange(len(y)), y][:, None]) * default
+
+    def loss(log_ratio):
+        ratio = math.exp(log_ratio)
+        return logsumexp(ratio * gaps, axis=1).sum() + n_prior * (ratio - log_ratio - 1)
+
+    width = math.log(_WIDEST)
+    best = minimize_scalar(loss, bounds=(-width, width), method="bounded", options={"xatol": 1e-6})
+    return float(default * math.exp(best.x))
+
+
+def best_temperature(proba, y, n_prior=10.0):
+    r"""Fit the temperature that makes probabilities most believable.
+
+    It minimises the log loss of :math:`p_c^{1/T} / \sum_k p_k^{1/T}`: above 1
+    the probabilities are overconfident, below 1 they are too timid.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_labeled, n_classes)
+        Probabilities of the labelled rows; one of 0 counts as 1e-38.
+    y : array-like of int of shape (n_labeled,)
+        The column of each row's class.
+    n_prior : float, default=10.0
+        Weight of T = 1, in labels; see `best_logit_scale`.
+
+    Returns
+    -------
+    temperature : float
+        1 if there is no row.
+
+    Raises
+    ------
+    ValueError
+        As for `best_logit_scale`.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger. "On Calibration of
+       Modern Neural Networks". ICML 2017, section 4.2. arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher import best_temperature
+    >>> best_temperature([[0.99, 0.01]] * 10, [0, 1] * 5) > 1.5
+    True
+    """
+    logits = np.log(np.maximum(np.asarray(proba, dtype=np.float64), TINY))
+    return 1 / best_logit_scale(logits, y, default=1.0, n_prior=n_prior)
+
+
+def check_columns(rows, y, name):
+    """Return rows as float64 and y as an array, once they fit each other."""
+    rows, y = np.asarray(rows, dtype=np.float64), np.asarray(y)
+    if rows.ndim != 2 or y.shape != rows.shape[:1]:
+        raise ValueError(
+            f"{name} of shape {rows.shape} and y of shape {y.shape} must have the shapes "
+            "(n_labeled, n_classes) and (n_labeled,)"
+        )
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(f"{name} holds nan or infinity, first in row {bad[0]}")
+    if len(y) and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= rows.shape[1]):
+        raise ValueError(f"y must hold columns of {name}, 0 to {rows.shape[1] - 1}")
+    return rows, y

@@ -1,0 +1,89 @@
+"""An encoder as a step of scikit-learn's pipelines."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from ._embedding_teacher import EncodesRows, check_encoder
+from ._encode_once import ROW_METHODS, encode_rows
+
+
+class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, BaseEstimator):
+    """Turn images or texts into embeddings, each row once.
+
+    It makes a step of a pipeline out of an encoder: for a classifier on
+    embeddings as a teacher, or as ``TeacherProba(features=...)`` for a student
+    on embeddings. Rows come from the encoder's cache where they are known.
+
+    Parameters
+    ----------
+    encoder : object or None, default=None
+        Has ``encode_image(X)`` or ``encode_text(list of str)``. None is
+        ``OpenCLIPEncoder()``, the model of this package. One that is not a
+        scikit-learn estimator is shared by clones, not copied.
+
+    Attributes
+    ----------
+    encoder_ : object
+        The encoder in use.
+
+    See Also
+    --------
+    LabeledOnly : Fits a classifier on the labelled rows.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skactivekd import Embedder, load_glyph_digits
+    >>> X, y = load_glyph_digits(return_X_y=True)
+    >>> classifier = make_pipeline(Embedder(), LogisticRegression()).fit(X[:200], y[:200])
+    >>> bool(classifier.score(X[200:400], y[200:400]) > 0.8)
+    True
+    """
+
+    def __init__(self, encoder=None):
+        self.encoder = encoder
+
+    def fit(self, X, y=None):
+        """Encode the first row, to know the width.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+            What the encoder takes.
+        y : ignored
+
+        Returns
+        -------
+        self : Embedder
+
+        Raises
+        ------
+        TypeError
+            If `encoder` embeds no rows.
+        ValueError
+            If X is empty, or its first row cannot be encoded.
+        """
+        encoder = check_encoder(self.encoder, ROW_METHODS)
+        if _num_samples(X) == 0:
+            raise ValueError("X has no row to encode")
+        self._n_features_out = encode_rows(encoder, _safe_indexing(X, [0])).shape[1]
+        self.encoder_ = encoder
+        return self
+
+    def transform(self, X):
+        """Embed rows.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+
+        Returns
+        -------
+        embeddings : ndarray of float32 of shape (n, d)
+            Rows of norm 1; nan where the encoder skipped one.
+        """
+        check_is_fitted(self)
+        return np.asarray(encode_rows(self.encoder_, X))

@@ -1,0 +1,165 @@
+"""What all teachers share that compare embeddings with those of class names."""
+
+import copy
+import numbers
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._calibration import best_logit_scale
+from ._encode_once import encode_rows, row_method
+from ._encoders import OpenCLIPEncoder
+from ._prompts import check_classes, embed_classes
+
+_DEFAULT_TEMPLATES = {"encode_image": "a photo of a {}.", "encode_text": "{}"}
+
+
+class EncodesRows:
+    """Mixin of estimators whose parameter `encoder` embeds the rows of X."""
+
+    def __sklearn_clone__(self):
+        # A plain encoder may hold gigabytes and never changes: clones share it.
+        if self.encoder is None or hasattr(self.encoder, "get_params"):
+            return super().__sklearn_clone__()
+        bare = copy.copy(self)
+        bare.encoder = None
+        return super(EncodesRows, bare).__sklearn_clone__().set_params(encoder=self.encoder)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.target_tags.required = False
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Base of the teachers: classes from their names, probabilities from logits.
+
+    A subclass takes `encoder`, `classes`, `templates` and `logit_scale`, calls
+    `_fit_classes` and `_fit_scale` in its ``fit``, and may replace `_logits`.
+    """
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+            What the encoder takes: for `OpenCLIPEncoder` an array of shape
+            (n, H, W) or (n, H, W, 3), file paths or PIL images; for
+            `SentenceEncoder` texts.
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n, n_classes)
+            Columns in the order of `classes_`. Rows that the encoder skipped
+            (``on_error="skip"``) are uniform: nothing is known of them.
+
+        Raises
+        ------
+        ValueError
+            If X has another form or rows cannot be encoded; all are named.
+        """
+        from scipy.special import softmax
+
+        check_is_fitted(self)
+        embeddings = encode_rows(self.encoder_, X)
+        proba = softmax(self._logits(embeddings), axis=1)
+        proba[np.isnan(embeddings).any(axis=1)] = 1 / len(self.classes_)
+        return proba
+
+    def transform(self, X):
+        """Probabilities of the classes, as `predict_proba` gives them.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n, n_classes)
+        """
+        return self.predict_proba(X)
+
+    def predict(self, X):
+        """The most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+        """
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of `transform`: the classes.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        names : ndarray of str of shape (n_classes,)
+        """
+        check_is_fitted(self)
+        return np.asarray([str(label) for label in self.classes_], dtype=object)
+
+    def _fit_classes(self):
+        encoder = check_encoder(self.encoder, ("encode_text",))
+        automatic = isinstance(self.logit_scale, str) and self.logit_scale == "auto"
+        if not automatic and not (
+            isinstance(self.logit_scale, numbers.Real) and 0 < self.logit_scale < np.inf
+        ):
+            raise ValueError(
+                f"logit_scale={self.logit_scale!r} must be above 0 and finite, or 'auto'"
+            )
+        classes, templates = _defaults(encoder, self.classes, self.templates)
+        labels, names = check_classes(classes)
+        self.class_embeddings_ = embed_classes(encoder, names, templates, labels)
+        self.classes_ = labels
+        self.encoder_ = encoder
+
+    def _fit_scale(self, embeddings, codes):
+        """Set the scale; "auto" fits it to the labelled rows, if there are any."""
+        self.logit_scale_ = self.logit_scale
+        if self.logit_scale == "auto":
+            self.logit_scale_ = best_logit_scale(embeddings @ self.class_embeddings_.T, codes)
+
+    def _logits(self, embeddings):
+        return np.float32(self.logit_scale_) * embeddings @ self.class_embeddings_.T
+
+
+def check_encoder(encoder, methods):
+    """Return the encoder, the one of this package for None, if it has one of `methods`."""
+    encoder = OpenCLIPEncoder() if encoder is None else encoder
+    if isinstance(encoder, type) or not any(hasattr(encoder, name) for name in methods):
+        raise TypeError(
+            f"encoder={encoder!r} must be an object with encode_text(texts) and, unless its "
+            "samples are texts, encode_image(X), such as OpenCLIPEncoder()"
+        )
+    return encoder
+
+
+def _defaults(encoder, classes, templates):
+    embedded = isinstance(encoder, OpenCLIPEncoder) and encoder.model is encoder.pretrained is None
+    if embedded:
+        from ._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
+
+        return (
+            GLYPH_CLASSES if classes is None else classes,
+            GLYPH_TEMPLATES if templates is None else templates,
+        )
+    if classes is None:
+        raise ValueError("set `classes`: the labels, or a mapping of each label to its name")
+    if templates is None:
+        templates = _DEFAULT_TEMPLATES.get(row_method(encoder), "{}")
+    return classes, templates

@@ -1,0 +1,131 @@
+"""What every encoder must do, those of this package and one of a user's own."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
+from skactivekd.teacher import EmbeddingCache, ImageError, SkippedRowsWarning
+from skactivekd.teacher._encode_once import encode_rows, encode_texts, row_method
+from skactivekd.teacher._image_error import RowError
+from skactivekd.teacher._skipping import settle
+
+
+class LoudnessEncoder:
+    """All that a third kind of encoder has to have: sounds and texts by two numbers."""
+
+    def __init__(self, on_error="raise", cache=None, batch_size=4):
+        self.on_error, self.cache, self.batch_size = on_error, cache, batch_size
+
+    def encode_audio(self, X):
+        bad = {row: "no sound" for row, wave in enumerate(X) if wave is None}
+        levels = np.array([np.abs(wave).mean() for wave in X if wave is not None])
+        embeddings = np.column_stack([np.cos(levels), np.sin(levels)])
+        return settle(embeddings, bad, len(X), self.on_error, RowError)
+
+    def encode_text(self, texts):
+        levels = np.array([len(text) / 10 for text in texts])
+        return np.column_stack([np.cos(levels), np.sin(levels)])
+
+    def fingerprint(self):
+        return "loudness, first version"
+
+
+IMAGES = list(np.random.default_rng(0).integers(0, 256, (9, 12, 12, 3), dtype=np.uint8))
+TEXTS = ["the cat", "", "a dog ran", "dog", "cat : cat", "sat", "a a", "ran", "the the dog"]
+SOUNDS = [np.random.default_rng(i).normal(size=50) / (i + 1) for i in range(9)]
+
+
+@pytest.fixture(params=["OpenCLIPEncoder", "SentenceEncoder", "a user's own"])
+def make(request, tiny_clip, tiny_sentence):
+    """A function that makes an encoder, and 9 samples for it."""
+    return {
+        "OpenCLIPEncoder": (lambda **p: OpenCLIPEncoder(tiny_clip.directory, **p), IMAGES),
+        "SentenceEncoder": (lambda **p: SentenceEncoder(tiny_sentence, **p), TEXTS),
+        "a user's own": (lambda **p: LoudnessEncoder(**p), SOUNDS),
+    }[request.param]
+
+
+def encode(encoder, X):
+    return np.asarray(getattr(encoder, row_method(encoder))(X))
+
+
+def test_rows_have_norm_1_and_stand_where_their_samples_stand(make):
+    build, X = make
+    encoder = build()
+    embeddings = encode(encoder, X)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    order = np.random.default_rng(0).permutation(9)
+    turned = encode(encoder, [X[row] for row in order])
+    np.testing.assert_allclose(turned, embeddings[order], atol=1e-5)
+    np.testing.assert_allclose(encode(build(batch_size=1), X), embeddings, atol=1e-5)
+    assert encode_texts(encoder, ["a", "b"]).shape == (2, embeddings.shape[1])
+
+
+def test_the_cache_changes_nothing_but_the_work(make, monkeypatch):
+    build, X = make
+    expected = encode(build(), X)
+    np.testing.assert_allclose(encode_rows(build(cache=False), X), expected, atol=1e-5)
+    cache = EmbeddingCache()
+    for _ in range(2):
+        rows = encode_rows(build(cache=cache), X)
+        assert rows.dtype == np.float32
+        np.testing.assert_allclose(rows, expected, atol=1e-5)
+    assert len(cache) == 9
+
+
+def test_fingerprints_are_texts_that_outlive_the_object(make):
+    build, _ = make
+    encoder = build()
+    assert isinstance(encoder.fingerprint(), str)
+    assert pickle.loads(pickle.dumps(encoder)).fingerprint() == encoder.fingerprint()
+    assert build(batch_size=1, on_error="skip").fingerprint() == encoder.fingerprint()
+    if hasattr(encoder, "get_params"):
+        assert clone(encoder).fingerprint() == encoder.fingerprint()
+
+
+@pytest.mark.parametrize("batch_size", [2, 100])
+def test_bad_rows_are_named_as_they_stand_in_x_and_are_not_kept(make, batch_size):
+    build, X = make
+    bad = [*X[:3], None, *X[3:6], X[0], None]
+    cache = EmbeddingCache()
+    encode_rows(build(cache=cache), X[:2])  # so that the encoder sees other row numbers
+    with pytest.raises(RowError) as error:
+        encode_rows(build(cache=cache, batch_size=batch_size), bad)
+    assert sorted(error.value.bad) == [3, 8]
+    skipping = build(cache=cache, batch_size=batch_size, on_error="skip")
+    for _ in range(2):  # nan is not kept, so that it is told of again
+        with pytest.warns(SkippedRowsWarning) as caught:
+            rows = encode_rows(skipping, bad)
+        assert [sorted(warning.message.bad) for warning in caught] == [[3, 8]]
+        assert sorted(np.flatnonzero(np.isnan(rows).all(axis=1))) == [3, 8]
+        good = [row for row in range(9) if row not in (3, 8)]
+        expected = encode(build(), [bad[row] for row in good])
+        np.testing.assert_allclose(rows[good], expected, atol=1e-5)
+    assert len(cache) == 6
+
+
+def test_a_teacher_classifies_its_samples(make):
+    build, X = make
+    teacher = ZeroShotTeacher(build(), classes=["cat", "dog"], templates="the {}").fit()
+    proba = teacher.predict_proba(X)
+    assert proba.shape == (9, 2)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_file_that_is_mended_is_no_longer_skipped(tiny_clip, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "cat.png"
+    path.write_bytes(b"no image")
+    encoder = OpenCLIPEncoder(tiny_clip.directory, on_error="skip", cache=EmbeddingCache())
+    with pytest.warns(SkippedRowsWarning, match=r"row 0: .*cat\.png: UnidentifiedImageError"):
+        encode_rows(encoder, [str(path)])
+    Image.fromarray(IMAGES[0]).save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(encode_rows(encoder, [str(path)])).all()
+    assert issubclass(ImageError, RowError)
