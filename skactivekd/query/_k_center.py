@@ -14,7 +14,7 @@ from ._running import running_minimum
 from ._shard import Shard
 
 SMALL = 4_000_000  # cells of the points
-SMALL_WORK = 2e8  # cells read
+SMALL_WORK = 1e9  # cells read
 
 
 def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_size=None):

@@ -61,8 +61,13 @@ class _Run:
         slack = EPS[dtype] * (2 + math.sqrt(x.shape[1])) * scale
         fresh, measure = np.empty_like(nearest), _measure(x, norms, self.n_select)
         while True:
-            at = _first_of_the_largest(nearest, slack)
+            at = int(nearest.argmax())
             best = nearest[at]
+            nearest[at] = -np.inf  # never picked again
+            if nearest[nearest.argmax()] >= best - slack:
+                nearest[at] = best
+                at = int((nearest >= best - slack).argmax())  # the first of equals
+                best, nearest[at] = nearest[at], -np.inf
             if best < floor:
                 return
             self.picks.append(at)
@@ -71,7 +76,6 @@ class _Run:
                 return
             measure(at, fresh)
             np.minimum(nearest, fresh, out=nearest)
-            nearest[at] = -np.inf
 
     def _load(self, dtype):
         """Return points and centres so far; in float64 less an origin that keeps their digits."""
@@ -82,16 +86,6 @@ class _Run:
             return self.points, centers.astype(dtype, copy=False)
         shift = self.points.mean(0, dtype=dtype)
         return self.points - shift, centers - shift
-
-
-def _first_of_the_largest(values, slack):
-    """Return the first position whose value is the largest up to the slack."""
-    at = int(values.argmax())
-    if not at:
-        return at
-    equal = values[:at] >= values[at] - slack
-    first = int(equal.argmax())
-    return first if equal[first] else at
 
 
 def _measure(x, norms, n_times):
