@@ -158,6 +158,12 @@ def test_columns_follow_classes_as_given(blobs):
     assert np.array_equal(clf.predict_proba(X), reference.predict_proba(X))
 
 
+def test_one_label_per_class_of_many_is_no_regression():
+    X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    student = DHOClassifier(DHONet(max_epochs=1), random_state=0)
+    assert len(student.fit(X, np.r_[np.arange(40), [-1] * 20]).classes_) == 40
+
+
 def test_one_class_and_one_row(blobs):
     X, _, hidden, teacher = blobs
     only = np.where(hidden == 0, 0, -1)

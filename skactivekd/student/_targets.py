@@ -74,7 +74,8 @@ def check_labels(y, missing_label=-1):
             raise ValueError("y mixes strings and numbers among its labels; use one kind.")
         known = np.asarray(known.tolist())
         assert_all_finite(known, input_name="y")
-        check_classification_targets(known)
+        # Repeated, since few labels of many classes are usual here and no sign of a regression.
+        check_classification_targets(np.tile(np.unique(known), 3))
     return y, labeled
 
 
@@ -236,8 +237,8 @@ def check_teacher_classes(teacher_classes, missing_label=-1):
     """
     if teacher_classes is not None and is_missing(teacher_classes, missing_label).any():
         raise ValueError(
-            f"The teacher learned missing_label={missing_label!r} as a class. Fit it on labelled "
-            f"rows beforehand and pass it as sklearn.frozen.FrozenEstimator(teacher)."
+            f"The teacher learned missing_label={missing_label!r} as a class. Wrap it in "
+            f"LabeledOnly(teacher), which keeps unlabelled rows from it."
         )
 
 
