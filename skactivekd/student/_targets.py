@@ -238,7 +238,8 @@ def check_teacher_classes(teacher_classes, missing_label=-1):
     if teacher_classes is not None and is_missing(teacher_classes, missing_label).any():
         raise ValueError(
             f"The teacher learned missing_label={missing_label!r} as a class. Wrap it in "
-            f"LabeledOnly(teacher), which keeps unlabelled rows from it."
+            f"LabeledOnly(teacher), which keeps unlabelled rows from it, or one that is fitted "
+            f"already in sklearn.frozen.FrozenEstimator(teacher)."
         )
 
 
