@@ -331,6 +331,20 @@ def test_global_state_is_left_as_found(path):
     np.testing.assert_array_equal(np.random.get_state()[1], before[2])
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_products_of_less_precision_change_no_pick(path, precision):
+    points = probabilities(2000, 300).astype(np.float32)
+    expected = k_center_greedy(points[300:], points[:300], 60)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = precision
+    try:
+        indices, distances = k_center_greedy(points[300:], points[:300], 60)
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+    np.testing.assert_array_equal(indices, expected[0])
+    np.testing.assert_array_equal(distances, expected[1])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8, np.int16, np.bool_])
 def test_narrow_inputs_stay_in_float32(dtype):
     assert common_dtype(np.zeros((2, 2), dtype), np.zeros((1, 2), np.float32)) == np.float32

@@ -14,6 +14,7 @@ from ._points import LIMIT, as_float32, refuse_bad_row, to_numpy
 
 SKETCH = 32  # dimensions of the random sketch
 GATHER = 128  # rows whose candidates are gathered together
+BITS = {"tf32": 11, "bf16": 8}  # of the mantissa, where the user allows less than float32's 24
 TINY = 1e-36  # what float32 may lose to underflow
 
 
@@ -40,7 +41,7 @@ class Centers:
         self.count = 0
         self.rows = np.empty((room, n_features), dtype)
         self.basis = _basis(n_features).to(device)
-        self.unit = _rounding(n_features)
+        self.unit = _rounding(n_features, device)
         shared = dtype == np.float32 and shift is None and device.type == "cpu"
         self.fast = torch.from_numpy(self.rows) if shared else self._empty(room, n_features)
         self.norms = self._empty(room)
@@ -191,7 +192,8 @@ def _basis(n_features):
     return torch.linalg.qr(torch.from_numpy(normal))[0]
 
 
-def _rounding(n_features):
+def _rounding(n_features, device):
     """Bound the relative rounding error of a squared distance by matrix product."""
-    bits = {"highest": 24, "high": 11, "medium": 8}[torch.get_float32_matmul_precision()]
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    bits = BITS.get(backend.matmul.fp32_precision, 24)
     return 2.0**-bits * (n_features + 16)
