@@ -49,8 +49,8 @@ def _is_real(values):
     return values.dtype.kind in "fiub"
 
 
-def blocks(matrix):
-    """Yield (slice, float64 ndarray) over the rows; a dask array is one block of its own."""
+def blocks(matrix, least=np.float64):
+    """Yield (slice, ndarray of `least` or a wider dtype) over the rows; a dask array whole."""
     if is_dask(matrix):
         yield slice(0, len(matrix)), matrix
         return
@@ -59,7 +59,7 @@ def blocks(matrix):
         rows = slice(start, start + size)
         block = matrix[rows]
         block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
-        yield rows, np.asarray(block, dtype=np.float64)
+        yield rows, np.asarray(block, dtype=np.result_type(block.dtype, least))
 
 
 def check_same_width(first, first_name, second, second_name):
@@ -99,11 +99,13 @@ def check_proba(values, name):
         sum to one within 1e-3.
     """
     matrix = as_matrix(values, name)
-    for rows, block in blocks(matrix):
-        _refuse(rows, ~np.isfinite(block).all(axis=1), name, "has a value that is not finite.")
-        hint = "are these logits? Pass probabilities, e.g. their softmax."
-        _refuse(rows, (block < -1e-6).any(axis=1), name, f"has a negative value; {hint}")
-        _refuse(rows, abs(block.sum(axis=1) - 1) > 1e-3, name, f"does not sum to one; {hint}")
+    hint = "are these logits? Pass probabilities, e.g. their softmax."
+    for rows, block in blocks(matrix, np.float32):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total, least = block.sum(axis=1), block.min(axis=1)
+        _refuse(rows, ~np.isfinite(total), name, "has a value that is not finite.")
+        _refuse(rows, least < -1e-6, name, f"has a negative value; {hint}")
+        _refuse(rows, abs(total - 1) > 1e-3, name, f"does not sum to one; {hint}")
     return matrix
 
 
