@@ -1,6 +1,7 @@
 """Active learning played through on data whose labels are known."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
+from ._digest import digest
+from ._journal import Journal, Round
 from ._labels import as_labels, is_missing
+from ._rounds import hide_labels, initial_rows, play, play_on  # noqa: F401
 from .query import Random
 
 __all__ = ["simulate"]
@@ -32,6 +36,7 @@ def simulate(
     missing_label=-1,
     n_jobs=None,
     progress=True,
+    store=None,
 ):
     """Measure accuracy against labels spent, for several strategies and seeds.
 
@@ -73,6 +78,11 @@ def simulate(
         small networks this pays more than the threads it takes away.
     progress : bool, default=True
         Show a progress bar on standard error.
+    store : str or path, default=None
+        CSV file that keeps every finished round, so that the same call goes on
+        after a kill and fits nothing twice, except where ``warm_start=True``
+        makes a model depend on those before it. Simulations under other names
+        may write to the same file, also at the same time.
 
     Returns
     -------
@@ -83,7 +93,8 @@ def simulate(
     Raises
     ------
     ValueError
-        If y misses labels, or the pool is too small for the rounds.
+        If y misses labels, the pool is too small for the rounds, or `store`
+        holds runs of these names with other parameters, labels or scoring.
 
     See Also
     --------
@@ -116,128 +127,62 @@ def simulate(
     seeds = range(seeds) if isinstance(seeds, int) else seeds
     _check_pool(X, y, n_rounds, n_instances, n_initial, missing_label)
     runs = [(name, label, seed) for name in estimators for label in strategies for seed in seeds]
+    plan = (n_initial, n_rounds, n_instances, missing_label, scoring)
+    rounds, journal = {run: [] for run in runs}, None
+    if store is not None:
+        journal = Journal(store, _settings(estimators, strategies, y, y_test, plan))
+        rounds = journal.load(runs)
+    todo = [run for run in runs if len(rounds[run]) < n_rounds]
     jobs = (
         delayed(_run)(
             estimators[name],
             strategies[label],
             seed,
             (X, y, X_test, y_test),
-            (n_initial, n_rounds, n_instances, missing_label, scoring),
+            plan,
+            rounds[name, label, seed],
+            journal and partial(journal.save, (name, label, seed)),
         )
-        for name, label, seed in runs
+        for name, label, seed in todo
     )
     curves = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-    curves = tqdm(curves, total=len(runs), disable=not progress, unit="run")
+    curves = tqdm(curves, total=len(todo), disable=not progress, unit="run")
+    rounds.update(zip(todo, curves, strict=True))
     rows = [
-        (*run, number, n_labels, score)
-        for run, curve in zip(runs, curves, strict=True)
-        for number, (n_labels, score) in enumerate(curve)
+        (*run, number, finished.n_labels, finished.score)
+        for run in runs
+        for number, finished in enumerate(rounds[run][:n_rounds])
     ]
     columns = ["estimator", "strategy", "seed", "round", "n_labels", "score"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _run(estimator, strategy, seed, data, plan):
-    """Play one seed of one strategy; return (n_labels, score) of each round."""
+def _run(estimator, strategy, seed, data, plan, past, save):
+    """Play what one seed of one strategy still lacks; return all its rounds."""
     X, y, X_test, y_test = data
     n_initial, n_rounds, n_instances, missing_label, scoring = plan
     model, strategy = _seeded_clone(estimator, seed), _seeded_clone(strategy, seed)
-    start = initial_rows(y, n_initial, seed)
     scorer = check_scoring(model, scoring)
-    rounds = play(model, strategy, X, y, start, n_rounds, n_instances, missing_label)
-    return [(len(labeled), scorer(fitted, X_test, y_test)) for fitted, labeled in rounds]
+    past = [] if _learns_on(model) else past
+    queries = [finished.queried for finished in past if len(finished.queried)]
+    bought = [initial_rows(y, n_initial, seed), *queries]
+    turns = play_on(model, strategy, X, y, bought, n_rounds, n_instances, missing_label)
+    done = list(past)
+    for number, (fitted, labeled, picks) in enumerate(turns, start=len(queries)):
+        if number < len(past):  # it was the last, and is only asked
+            score = past[number].score
+        else:
+            score = float(scorer(fitted, X_test, y_test))
+        done[number:] = [Round(len(labeled), score, picks)]
+        if save is not None:
+            save(number, done[number])
+    return done
 
 
-def play(estimator, strategy, X, y, start, n_rounds, n_instances, missing_label=-1):
-    """Run the rounds of one active learner.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Refitted in each round.
-    strategy : query strategy
-        Asked between the rounds.
-    X : array-like of shape (n_samples, ...)
-        The pool.
-    y : ndarray of shape (n_samples,)
-        All its labels.
-    start : ndarray of int
-        Rows labelled at the start.
-    n_rounds, n_instances : int
-        Models to train, and labels bought before each but the first.
-    missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
-
-    Yields
-    ------
-    estimator : estimator
-        Fitted on the labels so far.
-    labeled : ndarray of int
-        The labelled rows, in the order they were bought.
-    """
-    labeled = np.asarray(start, dtype=np.int64)
-    for number in range(n_rounds):
-        known = hide_labels(y, labeled, missing_label)
-        if number:
-            picks = strategy.query(X, known, estimator, n_instances=n_instances)
-            labeled = np.concatenate([labeled, picks])
-            known = hide_labels(y, labeled, missing_label)
-        yield estimator.fit(X, known), labeled
-
-
-def hide_labels(y, labeled, missing_label=-1):
-    """Return labels of which only some rows are known.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        All labels.
-    labeled : array-like of int
-        The rows to show.
-    missing_label : int, float nan, str or None, default=-1
-        What the others carry.
-
-    Returns
-    -------
-    known : ndarray of shape (n_samples,)
-        Of dtype object where y's own cannot hold `missing_label`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.simulation import hide_labels
-    >>> hide_labels(np.array([3, 1, 2]), [2])
-    array([-1, -1,  2])
-    >>> hide_labels(np.array(["a", "b"]), [0], missing_label=None)
-    array(['a', None], dtype=object)
-    """
-    numeric = y.dtype.kind in "iuf" and isinstance(missing_label, int | float)
-    dtype = np.result_type(y.dtype, np.min_scalar_type(missing_label)) if numeric else object
-    known = np.full(len(y), missing_label, dtype=dtype)
-    known[labeled] = y[labeled]
-    return known
-
-
-def initial_rows(y, n_initial=None, seed=0):
-    """Draw the rows that are labelled before the first query.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        All labels.
-    n_initial : int, default=None
-        Number of rows; None draws one of each class.
-    seed : int, default=0
-        Governs the draw.
-
-    Returns
-    -------
-    rows : ndarray of int
-    """
-    rng = np.random.RandomState(seed)
-    if n_initial is not None:
-        return rng.permutation(len(y))[:n_initial]
-    return np.array([rng.choice(np.flatnonzero(y == label)) for label in np.unique(y)])
+def _learns_on(model):
+    """Tell whether a fit depends on the fits before it, so that none can be left out."""
+    params = model.get_params().items()
+    return any(name.split("__")[-1] == "warm_start" and value is True for name, value in params)
 
 
 def _with_random(strategies, missing_label):
@@ -252,6 +197,19 @@ def _with_random(strategies, missing_label):
     if any(isinstance(strategy, Random) for strategy in strategies.values()):
         return strategies
     return {**strategies, "random": Random(missing_label=missing_label)}
+
+
+def _settings(estimators, strategies, y, y_test, plan):
+    """Digest what decides the scores of each estimator with each strategy, but for the seed."""
+    n_initial, _, n_instances, missing_label, scoring = plan
+    common = (n_initial, n_instances, missing_label, scoring)
+    labels = [as_labels(values).tolist() for values in (y, y_test)]
+    shared = digest(*common, *labels)
+    return {
+        (name, label): digest(_seeded_clone(estimator, 0), _seeded_clone(strategy, 0), shared)
+        for name, estimator in estimators.items()
+        for label, strategy in strategies.items()
+    }
 
 
 def _seeded_clone(estimator, seed):

@@ -96,6 +96,16 @@ def test_learning_rate_goes_up_and_down():
     assert seen == []
 
 
+def test_learning_rate_may_go_down_as_a_cosine():
+    factors = [warmup_decay(step, 50, warmup=0, shape="cosine") for step in range(51)]
+    assert factors == pytest.approx((1 + np.cos(np.pi * np.arange(51) / 50)) / 2)
+    assert warmup_decay(4, 50, shape="cosine") == warmup_decay(5, 50, shape="cosine") == 1
+    net = train(DHONet(max_epochs=2, callbacks__schedule=WarmupDecay(0, shape="cosine"))).net_
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="shape must be 'linear' or 'cosine'"):
+        train(DHONet(callbacks__schedule=WarmupDecay(shape="square")))
+
+
 def test_skorch_callbacks_and_validation_split(tmp_path):
     net = DHONet(
         max_epochs=8,

@@ -62,8 +62,21 @@ def test_the_same_call_gives_the_same_numbers():
 
 
 @pytest.mark.slow
-def test_processes_give_the_same_numbers():
-    pd.testing.assert_frame_equal(run(n_jobs=2), run())
+def test_processes_give_the_same_numbers(tmp_path):
+    expected = run()
+    pd.testing.assert_frame_equal(run(n_jobs=2, store=tmp_path / "s.csv"), expected)
+    stored = pd.read_csv(tmp_path / "s.csv").sort_values(["seed", "round"], ignore_index=True)
+    pd.testing.assert_frame_equal(stored[expected.columns], expected)
+
+
+def test_a_student_goes_on_where_it_stopped(tmp_path):
+    store, plan = tmp_path / "s.csv", {"strategies": [Entropy()], "seeds": 1, "n_rounds": 3}
+    expected = run(**plan)
+    pd.testing.assert_frame_equal(run(**plan, store=store), expected)
+    lines = store.read_bytes().splitlines(keepends=True)
+    store.write_bytes(b"".join(lines[:3]))
+    pd.testing.assert_frame_equal(run(**plan, store=store), expected)
+    assert store.read_bytes() == b"".join(lines)
 
 
 def test_seeds_and_estimators_by_name():

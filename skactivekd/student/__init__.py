@@ -1,6 +1,9 @@
 """The student: DHO, a compact network with two heads, as a scikit-learn estimator."""
 
 from ._classifier import DHOClassifier
+from ._classifier_cv import DHOClassifierCV
+from ._clip_student import clip_student
+from ._gradient_cosine import GradientCosine, gradient_cosine
 from ._heads import DualHead, mix_heads
 from ._loss import DHOLoss, dho_loss
 from ._net import DHONet
@@ -9,11 +12,15 @@ from ._schedule import WarmupDecay
 
 __all__ = [
     "DHOClassifier",
+    "DHOClassifierCV",
     "DHOLoss",
     "DHONet",
     "DualHead",
+    "GradientCosine",
     "TeacherProba",
     "WarmupDecay",
+    "clip_student",
     "dho_loss",
+    "gradient_cosine",
     "mix_heads",
 ]

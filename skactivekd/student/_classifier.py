@@ -228,8 +228,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         ce_logits, kd_logits = self.net_.forward(self._rows(X))
         if head == "mixed" and self.trained_heads_ != ("ce", "kd"):
             (head,) = self.trained_heads_
-        alpha = {"mixed": self.alpha, "ce": 1, "kd": 0}[head]
-        return mix_heads(ce_logits, kd_logits, alpha, self.beta).numpy()
+        alpha, beta = self._mixture()
+        alpha = {"mixed": alpha, "ce": 1, "kd": 0}[head]
+        return mix_heads(ce_logits, kd_logits, alpha, beta).numpy()
 
     def predict(self, X):
         """Return the likeliest class of each row.
@@ -323,17 +324,21 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             self._seeds = np.random.RandomState(draw_seed(self.random_state))
             self.trained_heads_ = ()
         net = self.net_ if keep else self._new_net(X, len(found))
-        device = torch.device(net.device or "cpu")
         for name in ("distill_weight", "temperature") if keep else ():
             setattr(net.criterion_, name, getattr(self, name))
-        with seeded(draw_seed(self._seeds), device):
-            fit = net.partial_fit if keep else net.fit
-            fit(RowDataset(X, codes, teacher_proba), None)
+        self._fit_net(net, RowDataset(X, codes, teacher_proba), keep)
         self.net_ = net
         self.trained_heads_ = tuple(
             h for h in ("ce", "kd") if h in {*self.trained_heads_, *trained}
         )
         return self
+
+    def _fit_net(self, net, rows, keep=False):
+        with seeded(draw_seed(self._seeds), torch.device(net.device or "cpu")):
+            (net.partial_fit if keep else net.fit)(rows, None)
+
+    def _mixture(self):
+        return self.alpha, self.beta
 
     def _new_net(self, X, n_classes):
         net = DHONet() if self.net is None else clone(self.net)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class DualHead(nn.Module):
@@ -16,12 +17,28 @@ class DualHead(nn.Module):
     shared : bool, default=False
         True makes both heads the same layer: single-head distillation, the
         baseline in which the two losses meet in one set of weights.
+    weights : array-like of shape (n_classes, n_features), default=None
+        Initial weights of both heads, with a bias of zero: embeddings of the
+        names of the classes, say. None draws them at random.
+    kd_scale : float > 0, default=None
+        Makes the teacher's head compare directions, as CLIP does:
+        ``kd_scale * (W z / norm(z) + b)`` of the features z. None is
+        ``W z + b``, the form of the other head.
+
+    Raises
+    ------
+    ValueError
+        If `weights` has another shape, or `kd_scale` comes with ``shared=True``.
+
+    See Also
+    --------
+    clip_student : Both settings, from a CLIP model.
 
     References
     ----------
     .. [1] S. Kang, D. B. Lee, H. Jang, S. J. Hwang, "Simple Semi-supervised
        Knowledge Distillation from Vision-Language Models via Dual-Head
-       Optimization", arXiv:2505.07675, section 2.2.
+       Optimization", arXiv:2505.07675, section 2.2 and equation 10.
 
     Examples
     --------
@@ -32,14 +49,43 @@ class DualHead(nn.Module):
     (torch.Size([2, 3]), torch.Size([2, 3]))
     """
 
-    def __init__(self, n_features, n_classes, shared=False):
+    def __init__(self, n_features, n_classes, shared=False, weights=None, kd_scale=None):
         super().__init__()
         self.ce = nn.Linear(n_features, n_classes)
         self.kd = self.ce if shared else nn.Linear(n_features, n_classes)
+        self.kd_scale = _check_scale(kd_scale, shared)
+        if weights is not None:
+            weights = _check_weights(weights, (n_classes, n_features))
+            for head in (self.ce, self.kd):
+                head.weight.data.copy_(weights)
+                head.bias.data.zero_()
 
     def forward(self, features):
         """Return ``(ce_logits, kd_logits)``, each of shape (n, n_classes)."""
-        return self.ce(features), self.kd(features)
+        if self.kd_scale is None:
+            return self.ce(features), self.kd(features)
+        return self.ce(features), self.kd_scale * self.kd(F.normalize(features, dim=1))
+
+
+def _check_scale(kd_scale, shared):
+    if kd_scale is None:
+        return None
+    if shared:
+        raise ValueError("kd_scale needs two heads: one layer cannot have two forms.")
+    if not kd_scale > 0:
+        raise ValueError(f"kd_scale must be > 0, got {kd_scale!r}.")
+    return kd_scale
+
+
+def _check_weights(weights, shape):
+    weights = torch.as_tensor(weights, dtype=torch.float32)
+    if weights.shape != shape:
+        raise ValueError(
+            f"The initial weights of the heads have shape {tuple(weights.shape)}, but the student "
+            f"has (n_classes, n_features) = {shape}. They need a row for each class, in the order "
+            f"of the sorted classes; name every class in DHOClassifier(classes=...)."
+        )
+    return weights
 
 
 def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):

@@ -38,6 +38,10 @@ class DHONet(NeuralNet):
         Shape of one row, (n_features,) or (C, H, W); set by `DHOClassifier`.
     heads : {"dual", "single"}, default="dual"
         "single" trains one head on both losses; set by `DHOClassifier`.
+    head_weights : array-like of shape (n_classes, d), default=None
+        Initial weights of the heads, in the order of the sorted classes.
+    kd_scale : float > 0, default=None
+        Scale of a teacher's head that compares directions, as in `DualHead`.
     criterion : class, default=DHOLoss
         The loss; called with (ce_logits, kd_logits), y, teacher_proba.
     optimizer : class, default=torch.optim.AdamW
@@ -80,6 +84,8 @@ class DHONet(NeuralNet):
         n_classes=None,
         input_shape=None,
         heads="dual",
+        head_weights=None,
+        kd_scale=None,
         criterion=DHOLoss,
         optimizer=torch.optim.AdamW,
         lr=1e-3,
@@ -92,6 +98,8 @@ class DHONet(NeuralNet):
         self.n_classes = n_classes
         self.input_shape = input_shape
         self.heads = heads
+        self.head_weights = head_weights
+        self.kd_scale = kd_scale
         super().__init__(
             module,
             criterion=criterion,
@@ -119,9 +127,9 @@ class DHONet(NeuralNet):
             raise ValueError(f"heads must be 'dual' or 'single', got {self.heads!r}.")
         backbone = build_backbone(self.module, self.input_shape, **self.get_params_for("module"))
         n_features = count_features(backbone, self.input_shape)
-        self.module_ = Student(
-            backbone, DualHead(n_features, self.n_classes, self.heads == "single")
-        )
+        shared = self.heads == "single"
+        heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
+        self.module_ = Student(backbone, heads)
         return self
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):

@@ -1,0 +1,99 @@
+"""Play the cells of a config; a finished round is never run again."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+
+from skactivekd import simulate
+from skactivekd.query import (
+    Badge,
+    ClassBalanced,
+    CoreSet,
+    Entropy,
+    LeastConfidence,
+    Margin,
+    PCoreSet,
+    Random,
+)
+
+from .methods import estimator
+from .tasks import load
+
+HERE = Path(__file__).parent
+CONFIGS, RESULTS = HERE / "configs", HERE.parent / "results" / "evidence.csv"
+
+STRATEGIES = {
+    "random": Random,
+    "PCoreSet": PCoreSet,
+    "CoreSet": CoreSet,
+    "Badge": Badge,
+    "class-balanced": ClassBalanced,
+    "entropy": Entropy,
+    "margin": Margin,
+    "least confidence": LeastConfidence,
+}
+
+
+def run(config, out=RESULTS, *, jobs=1, quick=False, banking77=None):
+    """Play every cell of a config that the results file does not hold yet.
+
+    Parameters
+    ----------
+    config : str
+        The name of a file in ``configs``.
+    out : path, default=RESULTS
+        The results file; that of `simulate`'s ``store``.
+    jobs : int, default=1
+        Processes.
+    quick : bool, default=False
+        Only the blocks marked so.
+    banking77 : path, default=None
+        Folder of Banking77.
+    """
+    plan = tomllib.loads((CONFIGS / f"{config}.toml").read_text())
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    for block in plan["cells"]:
+        if quick and not block.get("quick"):
+            continue
+        for variant in block.get("variants", ["plain"]):
+            harder = plan.get("variants", {}).get(variant, {})
+            task = load(plan["task"], banking77=banking77, **harder)
+            print(
+                f"{plan['task']}, {variant}: {len(task.pool)} rows in the pool, {len(task.test)} "
+                f"to test, zero-shot teacher {100 * task.teacher_accuracy:.1f} %",
+                file=sys.stderr,
+            )
+            play(task, f"{plan['task']}, {variant}", {**plan, **block}, out, jobs)
+
+
+def play(task, name, block, out, jobs):
+    """Play the full cross of one block: students x teachers x methods x strategies x seeds."""
+    estimators = {
+        f"{name}, {student}, {teacher}, {method}": estimator(task, student, teacher, method)
+        for student in block["students"]
+        for teacher in block["teachers"]
+        for method in block["methods"]
+    }
+    simulate(
+        estimators,
+        task.pool,
+        task.y[task.pool],
+        X_test=task.test,
+        y_test=task.y[task.test],
+        strategies={name: STRATEGIES[name]() for name in block["strategies"]},
+        n_rounds=block["n_rounds"],
+        n_instances=block.get("n_instances", task.n_classes),
+        seeds=block["seeds"],
+        n_jobs=jobs,
+        store=out,
+    )
+
+
+def read(results=RESULTS):
+    """Read the cells: a row each, with a column for each part of its name."""
+    frame = pd.read_csv(results)
+    parts = frame["estimator"].str.split(", ", expand=True)
+    frame[["task", "variant", "student", "teacher", "method"]] = parts
+    return frame.drop(columns=["estimator", "settings", "queried"])
