@@ -38,6 +38,7 @@ _HOME = {
     "FromSkactiveml": "query",
     "LeastConfidence": "query",
     "Margin": "query",
+    "MarginCoreSet": "query",
     "PCoreSet": "query",
     "Random": "query",
     "k_center_greedy": "query",

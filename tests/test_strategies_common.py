@@ -24,6 +24,7 @@ from skactivekd.query import (
     Badge,
     ClassBalanced,
     FromSkactiveml,
+    MarginCoreSet,
     PCoreSet,
     QueryStrategy,
     to_skactiveml,
@@ -41,6 +42,7 @@ FACTORIES |= {
     for wrapped in WRAPPED
 }
 # What these pick depends on how many they are asked for.
+PAIRED = (Badge, MarginCoreSet)  # their pool is a pair (proba_pool, features_pool)
 BATCHWISE = {"ClassBalanced", "FromSkactiveml-TypiClust"}
 CONSTRUCTOR_CHECKS = [
     estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
@@ -66,8 +68,9 @@ def make(Strategy, **params):
 
 def views(strategy, X, proba, y, pool, labeled):
     """Return what `select` is given of these rows, written out."""
-    if isinstance(strategy, Badge):
-        return (proba[pool], X[pool]), None, {}
+    if isinstance(strategy, PAIRED):
+        labeled = X[labeled] if isinstance(strategy, MarginCoreSet) else None
+        return (proba[pool], X[pool]), labeled, {}
     if isinstance(strategy, ClassBalanced):
         return proba[pool], y[labeled], {}
     if isinstance(strategy, FromSkactiveml):
@@ -96,7 +99,7 @@ def expected_of(Strategy, X, y, model, n_instances):
 def looks_at(what):
     """Name the strategies that look at probabilities, or at features, of the pool."""
     takes = {
-        name: {*inspect.signature(Strategy.select).parameters, "proba_pool" * (Strategy is Badge)}
+        name: {*inspect.signature(Strategy.select).parameters, "proba_pool" * (Strategy in PAIRED)}
         for name, Strategy in ((name, getattr(F, "func", F)) for name, F in FACTORIES.items())
     }
     asks_no_model = {"FromSkactiveml-TypiClust"} if what == "proba_pool" else set()
@@ -322,7 +325,7 @@ def test_rows_that_do_not_sum_to_one_are_refused(name, X):
     X[23] *= 1.01
     with pytest.raises(ValueError, match="proba_pool: row 23 does not sum to one"):
         select(FACTORIES[name], X)
-    if name not in ("Badge", "ClassBalanced"):
+    if name not in ("Badge", "ClassBalanced", "MarginCoreSet"):
         with pytest.raises(ValueError, match="proba_labeled: row 23 does not sum to one"):
             select(FACTORIES[name], X[:5], X)
 

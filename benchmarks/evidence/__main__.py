@@ -13,14 +13,23 @@ def main():
     # Sums of one thread do not depend on the machine's number of cores.
     torch.set_num_threads(1)
     for config in arguments.configs:
-        run(config, arguments.out, jobs=arguments.jobs, banking77=arguments.banking77)
+        run(
+            config,
+            arguments.out,
+            jobs=arguments.jobs,
+            quick=arguments.quick,
+            banking77=arguments.banking77,
+        )
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence")
-    parser.add_argument("configs", nargs="*", default=sorted(p.stem for p in CONFIGS.glob("*.toml")))
+    parser.add_argument(
+        "configs", nargs="*", default=sorted(p.stem for p in CONFIGS.glob("*.toml"))
+    )
     parser.add_argument("--banking77", type=Path, help="folder with train.csv and test.csv")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="only the headline cells")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 

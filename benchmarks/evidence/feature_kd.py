@@ -2,8 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from torch import nn
 from torch.nn import functional as F
 

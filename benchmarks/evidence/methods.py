@@ -10,7 +10,7 @@ from .students import EmbeddingBag
 
 # Chosen on development splits. Learning rate and passes are those of DHONet where not named.
 NETS = {
-    "mlp": {"max_epochs": 160, "lr": 3e-3, "batch_size": 80, "module__hidden": 128},
+    "mlp": {"max_epochs": 160, "lr": 3e-3, "batch_size": 80},
     "cnn": {"max_epochs": 160, "lr": 3e-3, "batch_size": 80},
     "lsa": {"max_epochs": 100, "lr": 1e-2, "module__hidden": 256},
     "bag": {"max_epochs": 100, "lr": 1e-2, "module": EmbeddingBag},

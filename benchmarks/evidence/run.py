@@ -14,6 +14,7 @@ from skactivekd.query import (
     Entropy,
     LeastConfidence,
     Margin,
+    MarginCoreSet,
     PCoreSet,
     Random,
 )
@@ -27,6 +28,7 @@ CONFIGS, RESULTS = HERE / "configs", HERE.parent / "results" / "evidence.csv"
 STRATEGIES = {
     "random": Random,
     "PCoreSet": PCoreSet,
+    "MarginCoreSet": MarginCoreSet,
     "CoreSet": CoreSet,
     "Badge": Badge,
     "class-balanced": ClassBalanced,
@@ -85,6 +87,7 @@ def play(task, name, block, out, jobs):
         strategies={name: STRATEGIES[name]() for name in block["strategies"]},
         n_rounds=block["n_rounds"],
         n_instances=block.get("n_instances", task.n_classes),
+        n_initial=block.get("n_initial"),
         seeds=block["seeds"],
         n_jobs=jobs,
         store=out,

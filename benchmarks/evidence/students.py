@@ -1,15 +1,15 @@
 """The students of the tasks: what they read, and their nets."""
 
 import re
+from itertools import pairwise
+from zlib import crc32
 
 import numpy as np
-import torch
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from torch import nn
-from zlib import crc32
 
 MAX_TOKENS = 48
 N_BUCKETS = 20_000
@@ -38,7 +38,7 @@ def hashed_tokens(texts):
     tokens = np.zeros((len(texts), MAX_TOKENS), dtype=np.int32)
     for row, text in enumerate(texts):
         words = re.findall(r"\w+", text.lower())
-        grams = [*words, *map(" ".join, zip(words, words[1:], strict=False))][:MAX_TOKENS]
+        grams = [*words, *map(" ".join, pairwise(words))][:MAX_TOKENS]
         tokens[row, : len(grams)] = [1 + crc32(gram.encode()) % (N_BUCKETS - 1) for gram in grams]
     return tokens
 

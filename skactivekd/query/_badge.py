@@ -118,7 +118,7 @@ class Badge(QueryStrategy):
             distribution or one of features_pool not finite (it is named), or
             the two have different numbers of rows.
         """
-        proba, features = _check_pair(pool)
+        proba, features = check_pair(pool)
         n_instances = check_n_instances(n_instances, len(proba))
         gradients = _Gradients(proba, features, resolve_device(self.device))
         return _seed(gradients, n_instances, generator(self.random_state))
@@ -202,7 +202,7 @@ def _float64(values):
     return values.cpu().numpy().astype(np.float64)
 
 
-def _check_pair(pool):
+def check_pair(pool):
     if not isinstance(pool, tuple | list) or len(pool) != 2:
         raise TypeError(
             f"pool must be a pair (proba_pool, features_pool), got {type(pool).__name__}."

@@ -134,7 +134,7 @@ class CoreSet(QueryStrategy):
             check_same_width(pool, "features_pool", labeled, "features_labeled")
         n_instances = check_n_instances(n_instances, len(pool))
         if self.metric == "cosine":
-            pool, labeled = _unit_rows(pool), None if labeled is None else _unit_rows(labeled)
+            pool, labeled = unit_rows(pool), None if labeled is None else unit_rows(labeled)
         return k_center_greedy(pool, labeled, n_instances, device=self.device)[0]
 
     def _view(self, model, X):
@@ -201,7 +201,7 @@ class Random(QueryStrategy):
         return X
 
 
-def _unit_rows(features):
+def unit_rows(features):
     """Scale rows to unit Euclidean length, as float32; rows of zeros stay."""
     unit = np.empty(tuple(features.shape), dtype=np.float32)
     for rows, block in blocks(features):

@@ -83,10 +83,7 @@ class Margin(_ScoreStrategy):
     """
 
     def _score(self, proba):
-        if proba.shape[1] == 1:
-            return -proba[:, 0]
-        second, first = np.partition(proba, (-2, -1), axis=1)[:, -2:].T
-        return second - first
+        return -margins(proba)
 
 
 class LeastConfidence(_ScoreStrategy):
@@ -120,3 +117,11 @@ class LeastConfidence(_ScoreStrategy):
 
     def _score(self, proba):
         return 1 - proba.max(axis=1)
+
+
+def margins(proba):
+    """Return how far the highest probability of each row is above the next."""
+    if proba.shape[1] == 1:
+        return proba[:, 0]
+    second, first = np.partition(proba, (-2, -1), axis=1)[:, -2:].T
+    return first - second
