@@ -21,6 +21,7 @@ _HOME = {
     "ZeroShotTeacher": "teacher",
     "teacher_report": "teacher",
     "tidy_classes": "teacher",
+    "AcceleratedDHONet": "student",
     "DHOClassifier": "student",
     "DHOClassifierCV": "student",
     "DHONet": "student",

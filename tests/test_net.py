@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, GradientNormClipping
 from skorch.dataset import ValidSplit
-from skorch.hf import AccelerateMixin
 from torch import nn
 
 from skactivekd import DHOClassifier, DHONet
@@ -127,17 +125,6 @@ def test_skorch_callbacks_and_validation_split(tmp_path):
 def test_history_batches_hold_both_halves():
     clf = train(DHONet(max_epochs=1, batch_size=8))
     assert clf.net_.history[0, "batches", :, "train_batch_size"] == [16, 16, 16]
-
-
-def test_accelerate_trains_the_same_net():
-    class Accelerated(AccelerateMixin, DHONet):
-        def __init__(self, *args, accelerator, **kwargs):
-            super().__init__(*args, accelerator=accelerator, **kwargs)
-
-    state = torch.get_rng_state()
-    clf = train(Accelerated(max_epochs=20, accelerator=Accelerator(cpu=True)), device=None)
-    assert clf.score(X, Y) > 0.8
-    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_net_on_its_own_mixes_its_heads():

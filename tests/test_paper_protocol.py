@@ -205,7 +205,7 @@ def test_batches_are_labelled_rows_first_and_as_many_unlabelled():
 
 def test_processes_share_each_batch():
     whole = batches(replacement=True)
-    shares = [batches(replacement=True, process=p, n_processes=2) for p in (0, 1)]
+    shares = [batches(replacement=True, share=(p, 2)) for p in (0, 1)]
     for batch, *parts in zip(whole, *shares, strict=True):
         assert sorted(batch) == sorted(parts[0] + parts[1])
         assert len(parts[0]) == len(parts[1])

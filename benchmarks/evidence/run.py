@@ -94,6 +94,11 @@ def play(task, name, block, out, jobs):
     )
 
 
+def plans(folder=CONFIGS):
+    """Read every config of a folder."""
+    return [tomllib.loads(path.read_text()) for path in sorted(Path(folder).glob("*.toml"))]
+
+
 def read(results=RESULTS):
     """Read the cells: a row each, with a column for each part of its name."""
     frame = pd.read_csv(results)

@@ -3,12 +3,11 @@
 import numpy as np
 import torch
 from scipy.special import softmax
-from skorch.hf import AccelerateMixin
 from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import Normalize
 
-from skactivekd import DHONet
+from skactivekd import AcceleratedDHONet, DHONet
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -108,48 +107,8 @@ class StudentNet(DHONet):
         return super().get_loss(y_pred, y_true, X=X, training=training)
 
 
-class AcceleratedNet(AccelerateMixin, StudentNet):
-    """`StudentNet` on all processes of ``accelerate launch``.
-
-    accelerate would hand whole batches to the processes in turn. Here each takes its share of
-    both halves of every batch, so that a step is the same whatever the number of GPUs.
-    """
-
-    def __init__(self, *args, accelerator, **kwargs):
-        # With a sink of its own skorch would print in spite of verbose=0.
-        kwargs = {"callbacks__print_log__sink": print, **kwargs}
-        super().__init__(*args, accelerator=accelerator, **kwargs)
-
-    def _initialize_accelerator(self):
-        # The loss has no weights, and DistributedDataParallel refuses modules without.
-        criteria, self._criteria = self._criteria, []
-        try:
-            return super()._initialize_accelerator()
-        finally:
-            self._criteria = criteria
-
-    def get_iterator(self, dataset, training=False):
-        loader = StudentNet.get_iterator(self, dataset, training)
-        return _OnDevice(loader, self.accelerator.device)
-
-    def evaluation_step(self, batch, training=False):
-        return StudentNet.evaluation_step(self, batch, training)
-
-
-class _OnDevice:
-    """A loader whose batches are on a device."""
-
-    def __init__(self, loader, device):
-        self.loader, self.device = loader, device
-
-    def __len__(self):
-        return len(self.loader)
-
-    def __iter__(self):
-        from accelerate.utils import send_to_device
-
-        for batch in self.loader:
-            yield send_to_device(batch, self.device)
+class AcceleratedNet(AcceleratedDHONet, StudentNet):
+    """`StudentNet` on all processes of ``accelerate launch``."""
 
 
 def forward_shared(forward, paths, process, n_processes):

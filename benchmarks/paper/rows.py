@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from skactivekd.student._batches import PairedBatchSampler
+from skactivekd.student._batches import PairedBatchSampler, take_share
 from skactivekd.teacher._read_image import read_image
 
 
@@ -90,8 +90,8 @@ class StepSampler(Sampler):
     replacement : bool
         Draw the labelled half with replacement, so that it is full however few
         labels there are; else run through them as through the unlabelled.
-    process, n_processes : int
-        Which share of every half is taken.
+    share : tuple of int, default=(0, 1)
+        Which of how many shares of every half is taken.
     """
 
     def __init__(
@@ -103,13 +103,12 @@ class StepSampler(Sampler):
         generator,
         *,
         replacement=False,
-        process=0,
-        n_processes=1,
+        share=(0, 1),
     ):
         self.labeled, self.unlabeled = labeled, unlabeled
         self.batch_size, self.n_steps, self.generator = batch_size, n_steps, generator
         self.replacement = replacement
-        self.share = slice(process, None, n_processes)
+        self.share = share
 
     def __len__(self):
         return self.n_steps
@@ -117,8 +116,8 @@ class StepSampler(Sampler):
     def __iter__(self):
         draw = self._draws if self.replacement else self._passes
         halves = zip(draw(self.labeled), self._passes(self.unlabeled), strict=False)
-        for labeled, unlabeled in islice(halves, self.n_steps):
-            yield np.concatenate([labeled[self.share], unlabeled[self.share]])
+        for batch in islice(halves, self.n_steps):
+            yield np.concatenate([take_share(half, self.share) for half in batch])
 
     def _draws(self, rows):
         while len(rows):
@@ -132,9 +131,7 @@ class StepSampler(Sampler):
         return chain.from_iterable(repeat(half))
 
 
-def training_loader(
-    dataset, batch_sampler, generator, *, n_steps, replacement, process, n_processes, **kwargs
-):
+def training_loader(dataset, batch_sampler, generator, *, n_steps, replacement, **kwargs):
     """Load the batches of `StepSampler` in place of the package's own."""
     rows = np.arange(len(dataset))
     sampler = StepSampler(
@@ -144,7 +141,6 @@ def training_loader(
         n_steps,
         generator,
         replacement=replacement,
-        process=process,
-        n_processes=n_processes,
+        share=batch_sampler.share,
     )
     return DataLoader(dataset, batch_sampler=sampler, generator=generator, **kwargs)

@@ -201,14 +201,7 @@ class FolderStudent(ClassifierMixin, BaseEstimator):
             from accelerate import Accelerator
 
             kind, extra = AcceleratedNet, {"device": None, "accelerator": Accelerator()}
-        process, n_processes = self._processes()
-        loader = partial(
-            training_loader,
-            n_steps=self.n_steps_,
-            replacement=self.replacement,
-            process=process,
-            n_processes=n_processes,
-        )
+        loader = partial(training_loader, n_steps=self.n_steps_, replacement=self.replacement)
         warmup = 0.1 if self.schedule == "linear" else 0.0
         return kind(
             partial(timm_backbone, self.backbone, self.pretrained, self.checkpoint),

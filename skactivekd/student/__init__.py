@@ -1,5 +1,6 @@
 """The student: DHO, a compact network with two heads, as a scikit-learn estimator."""
 
+from ._accelerated import AcceleratedDHONet
 from ._classifier import DHOClassifier
 from ._classifier_cv import DHOClassifierCV
 from ._clip_student import clip_student
@@ -11,6 +12,7 @@ from ._pipeline import TeacherProba
 from ._schedule import WarmupDecay
 
 __all__ = [
+    "AcceleratedDHONet",
     "DHOClassifier",
     "DHOClassifierCV",
     "DHOLoss",

@@ -82,14 +82,17 @@ class PairedBatchSampler(Sampler):
         within a batch.
     generator : torch.Generator
         Source of the order.
+    share : tuple of int, default=(0, 1)
+        Which of how many shares of each half to take; see `take_share`.
 
     References
     ----------
     .. [1] Kang et al., arXiv:2505.07675, batches of 64 + 64 rows.
     """
 
-    def __init__(self, labeled, unlabeled, batch_size, generator):
+    def __init__(self, labeled, unlabeled, batch_size, generator, share=(0, 1)):
         self.batch_size = batch_size
+        self.share = share
         self.drop_last = False
         self._steps = steps_per_epoch(len(labeled), len(unlabeled), batch_size)
         self._halves = [_Cycle(rows, generator) for rows in (labeled, unlabeled)]
@@ -99,7 +102,24 @@ class PairedBatchSampler(Sampler):
 
     def __iter__(self):
         for _ in range(self._steps):
-            yield np.concatenate([half.take(self.batch_size) for half in self._halves])
+            halves = [half.take(self.batch_size) for half in self._halves]
+            yield np.concatenate([take_share(half, self.share) for half in halves])
+
+
+def take_share(rows, share):
+    """Return a process's share of the rows, or all of them where they do not divide evenly.
+
+    As all shares have one size, the mean over the processes of a mean over
+    their rows is the mean over the rows.
+
+    Examples
+    --------
+    >>> from skactivekd.student._batches import take_share
+    >>> take_share([5, 6, 7, 8], (1, 2)), take_share([5, 6, 7], (1, 2))
+    ([6, 8], [5, 6, 7])
+    """
+    process, n_processes = share
+    return rows if len(rows) % n_processes else rows[process::n_processes]
 
 
 def steps_per_epoch(n_labeled, n_unlabeled, batch_size):

@@ -61,7 +61,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         neither read nor moved.
     device : {"auto"}, str, torch.device or None, default="auto"
         Where to train. "auto" takes CUDA, then MPS, then the CPU; None leaves
-        it to `net`, as accelerate wants it.
+        it to `net`, as `AcceleratedDHONet` needs it.
 
     Attributes
     ----------
@@ -334,7 +334,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _fit_net(self, net, rows, keep=False):
-        with seeded(draw_seed(self._seeds), torch.device(net.device or "cpu")):
+        # A net without a device has an accelerator that has one.
+        device = net.device or getattr(net, "accelerator", net).device or "cpu"
+        with seeded(draw_seed(self._seeds), torch.device(device)):
             (net.partial_fit if keep else net.fit)(rows, None)
 
     def _mixture(self):

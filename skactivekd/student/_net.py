@@ -61,6 +61,10 @@ class DHONet(NeuralNet):
     **kwargs
         Further parameters of `skorch.NeuralNet`.
 
+    See Also
+    --------
+    AcceleratedDHONet : For several GPUs or mixed precision.
+
     References
     ----------
     .. [1] Kang et al., "Simple Semi-supervised Knowledge Distillation from
@@ -112,6 +116,9 @@ class DHONet(NeuralNet):
             **kwargs,
         )
 
+    # Which process this is, and of how many.
+    _share = (0, 1)
+
     @property
     def _default_callbacks(self):
         return [*super()._default_callbacks, ("schedule", WarmupDecay())]
@@ -122,6 +129,11 @@ class DHONet(NeuralNet):
             raise ValueError(
                 "DHONet does not know its n_classes and input_shape. Give it to DHOClassifier, "
                 "which finds them in the data, or pass both."
+            )
+        if hasattr(self, "accelerator") and self.accelerator.num_processes != self._share[1]:
+            raise ValueError(
+                "On several processes train AcceleratedDHONet: AccelerateMixin alone would tear "
+                "the paired batches apart."
             )
         if self.heads not in ("dual", "single"):
             raise ValueError(f"heads must be 'dual' or 'single', got {self.heads!r}.")
@@ -153,7 +165,7 @@ class DHONet(NeuralNet):
         if training:
             # The one random source of a fit is torch's generator, which the caller seeds.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
-            sampler = PairedBatchSampler(*_halves(dataset), batch_size, generator)
+            sampler = PairedBatchSampler(*_halves(dataset), batch_size, generator, self._share)
         else:
             # A loader without its own generator would move torch's global one.
             generator = torch.Generator()

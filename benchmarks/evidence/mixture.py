@@ -1,0 +1,160 @@
+"""Alpha and beta chosen on the labels, against fixed ones and against the best in hindsight.
+
+    python -m benchmarks.evidence.mixture --banking77 DIR
+
+One fit gives the two heads, and their outputs every mixture: a student is fitted once on its
+labels, and once for each fold of the choice. Finished rows are kept, so that a killed run goes on.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from skactivekd import DHOClassifierCV, DHONet
+from skactivekd.student._mixture_search import score_mixtures
+
+from ._draws import DRAWS
+from .methods import NETS
+from .tasks import load
+
+RESULTS = Path(__file__).parents[1] / "results" / "mixture.md"
+STUDENTS = {"digits": "mlp", "diagnoses": "lsa", "banking77": "lsa"}
+SHOTS = {"digits": (1, 2, 4, 8, 16)}
+KEYS = ["task", "split", "draw", "shots", "seed"]
+COLUMNS = ["fixed", "cross-validated", "hindsight", "CE head", "KD head"]
+HEAD = """# Alpha and beta: fixed, chosen on the labels, best in hindsight
+
+`python -m benchmarks.evidence.mixture --banking77 DIR` ({test:.0f} minutes on a busy machine);
+the last tables, for which settings may be chosen, come from the halves of the pool:
+`python -m benchmarks.evidence.mixture digits diagnoses --development --shots 2 3 4 --seeds 8`,
+once more with `--draw pool`. A row is a fit for each of seeds 0, 1, ...: they draw the labels and
+start the student.
+
+Percent of test rows right: mean (standard deviation over the seeds). "fixed" is alpha 0.5 and
+beta 1. "cross-validated" is `DHOClassifierCV`, which has the labelled rows alone; with one label
+per class it cannot choose, and is the fixed mixture. "hindsight" is the best of the same 147
+mixtures on the test rows themselves, seed by seed: **no method can attain it**, it bounds what a
+better choice could give. All mix the same two heads of the same fit. "gain" is cross-validated
+less fixed, seed by seed: mean (least to most).
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence.mixture")
+    parser.add_argument("tasks", nargs="*", default=list(STUDENTS))
+    parser.add_argument("--banking77", type=Path, help="folder with train.csv and test.csv")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--shots", type=int, nargs="*", help="labels of each class")
+    parser.add_argument("--development", action="store_true", help="on halves of the pool")
+    parser.add_argument("--draw", choices=("class", "pool"), default="class")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    store = arguments.out.with_suffix(".csv")
+    for name in arguments.tasks:
+        fill(store, name, arguments)
+    text = report(pd.read_csv(store))
+    arguments.out.write_text(text)
+    print(text)
+
+
+def fill(store, name, arguments):
+    """Measure the cells of a task that the store lacks; append each as it is done."""
+    done = set()
+    if store.exists():
+        done = set(pd.read_csv(store)[KEYS].itertuples(index=False, name=None))
+    split, task = "development" if arguments.development else "test", None
+    for shots in arguments.shots or SHOTS.get(name, (1, 2, 4, 8)):
+        for seed in range(arguments.seeds):
+            key = (name, split, arguments.draw, shots, seed)
+            if key in done:
+                continue
+            task = task or load(
+                name, development=arguments.development, banking77=arguments.banking77
+            )
+            known = DRAWS[arguments.draw](task.y[task.pool], shots, seed)
+            row = dict(zip(KEYS, key, strict=True)) | measure(task, STUDENTS[name], known, seed)
+            pd.DataFrame([row]).to_csv(store, mode="a", header=not store.exists(), index=False)
+
+
+def measure(task, student, known, seed):
+    """Score the mixtures of one student on the test rows.
+
+    Parameters
+    ----------
+    task : Task
+    student : str
+        A key of `NETS`.
+    known : ndarray of int
+        Labels of the pool, -1 where hidden.
+    seed : int
+
+    Returns
+    -------
+    row : dict
+        Percent right of the mixtures and of each head alone, the choice, the seconds it took.
+    """
+    start, rows = time.perf_counter(), task.inputs[student]
+    clf = DHOClassifierCV(DHONet(**NETS[student]), classes=range(task.n_classes), random_state=seed)
+    clf.fit(rows[task.pool], known, teacher_proba=task.proba[task.pool])
+    ce, kd = clf.net_.forward(rows[task.test])
+
+    def accuracy(alphas, betas):
+        y, classes = task.y[task.test], clf.classes_
+        return 100 * score_mixtures(ce, kd, y, classes, alphas, betas)[0].max()
+
+    return {
+        "fixed": accuracy([0.5], [1.0]),
+        "cross-validated": accuracy([clf.alpha_], [clf.beta_]),
+        "hindsight": accuracy(clf.alphas_, clf.betas_),
+        "CE head": accuracy([1.0], [1.0]),
+        "KD head": accuracy([0.0], [1.0]),
+        "alpha": clf.alpha_,
+        "beta": clf.beta_,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def report(cells):
+    """Write a table for each task and draw, and plainly where the choice loses."""
+    cells = cells.sort_values(KEYS[1:], kind="stable")
+    cells["gain"] = cells["cross-validated"] - cells["fixed"]
+    text = HEAD.format(test=cells.loc[cells["split"] == "test", "seconds"].sum() / 60)
+    order = cells.groupby(["split", "draw", "task"], sort=False)
+    for (split, draw, task), part in sorted(order, key=lambda item: item[0][0] != "test"):
+        how = "of each class" if draw == "class" else "for each class on average, drawn at random"
+        where = "test rows" if split == "test" else "development half"
+        text += f"\n## {task}, {where}, labels {how}\n\n{table(part)}\n{word(part)}\n"
+    return text
+
+
+def table(part):
+    head = ["labels", *COLUMNS, "gain", "alpha: median (least to most)", "seeds"]
+    lines = [f"| {' | '.join(head)} |", "|---:" * len(head) + "|"]
+    for shots, cell in part.groupby("shots"):
+        values = [f"{cell[name].mean():.1f} ({cell[name].std():.1f})" for name in COLUMNS]
+        gain, alpha = cell["gain"], cell["alpha"]
+        values.append(f"{gain.mean():+.1f} ({gain.min():+.1f} to {gain.max():+.1f})")
+        values.append(f"{alpha.median():.2f} ({alpha.min():.2f} to {alpha.max():.2f})")
+        lines.append(f"| {shots} | {' | '.join(values)} | {len(cell)} |")
+    return "\n".join(lines) + "\n"
+
+
+def word(part):
+    """Say where cross-validation loses to the fixed mixture."""
+    gains = part.groupby("shots")["gain"].agg(["mean", "sem"])
+    lost = [
+        f"{-gain['mean']:.1f} points ± {gain['sem']:.1f} at {shots}"
+        for shots, gain in gains.iterrows()
+        if gain["mean"] < 0
+    ]
+    if not lost:
+        return "Cross-validation never loses to the fixed mixture here, on average."
+    return f"**Cross-validation loses** {', '.join(lost)} (mean ± standard error)."
+
+
+if __name__ == "__main__":
+    main()

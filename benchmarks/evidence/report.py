@@ -1,0 +1,98 @@
+"""Write the report, `results/evidence.md` and its figure, from the recorded cells alone.
+
+python -m benchmarks.evidence.report
+"""
+
+import pandas as pd
+
+from .facts import FACTS
+from .run import RESULTS, read
+from .tables import (
+    curve_table,
+    distillation_table,
+    labels_table,
+    method_table,
+    rank_tables,
+    strategy_table,
+)
+
+DEVELOPMENT = ("digits", "banking77")
+HEADLINES = {"digits": ("cnn", [0.8, 0.85, 0.9]), "banking77": ("lsa", [0.5, 0.6, 0.65, 0.7])}
+
+
+def main():
+    cells, facts = read(), pd.read_csv(FACTS)
+    out = RESULTS.with_suffix(".md")
+    out.write_text(write(cells, facts))
+    draw(cells, facts, RESULTS.with_suffix(".png"))
+    print(out.read_text())
+
+
+def write(cells, facts):
+    """Put the report together.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        What `read` returns.
+    facts : pandas.DataFrame
+        Sizes and zero-shot accuracies of the tasks.
+
+    Returns
+    -------
+    text : str
+        Markdown.
+    """
+    parts = [
+        "# Evidence",
+        f"{len(cells)} cells, seeds {sorted(cells['seed'].unique())}. Accuracy on test rows in "
+        "per cent, mean over the seeds (standard deviation). Commands and settings: "
+        "[README](../README.md).",
+        "## Tasks",
+        facts.to_markdown(index=False, floatfmt=".1f"),
+    ]
+    for task, (student, targets) in HEADLINES.items():
+        chosen = cells[
+            (cells["task"] == task)
+            & (cells["variant"] == "plain")
+            & (cells["student"] == student)
+            & (cells["teacher"] == "zero-shot")
+        ]
+        parts += [f"## Headline: {task}, student {student}", curve_table(chosen)]
+        parts += ["Labels to reach an accuracy, median over the seeds:"]
+        parts += [labels_table(chosen, targets)]
+    parts += ["## Methods of distillation, random labels", method_table(cells)]
+    parts += ["## When distillation helps, random labels", distillation_table(cells, facts)]
+    parts += ["## Strategies", strategy_table(cells), *rank_tables(cells, DEVELOPMENT)]
+    return "\n\n".join(parts) + "\n"
+
+
+def draw(cells, facts, path):
+    """Draw the headline curves."""
+    import matplotlib.pyplot as plt
+
+    from skactivekd import LabelEfficiencyDisplay
+
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for ax, (task, (student, _)) in zip(axes, HEADLINES.items(), strict=True):
+        rows = cells[
+            (cells["task"] == task)
+            & (cells["variant"] == "plain")
+            & (cells["student"] == student)
+            & (cells["teacher"] == "zero-shot")
+            & cells["method"].isin(["none", "dho"])
+            & cells["strategy"].isin(["random", "PCoreSet", "MarginCoreSet"])
+            & (cells["round"] < 8)
+        ]
+        rows = rows.assign(estimator=rows["method"].map({"none": "no distillation", "dho": "DHO"}))
+        mine = facts[(facts["task"] == task) & (facts["variant"] == "plain")]
+        teacher = {"zero-shot teacher": float(mine["zero-shot"].iloc[0]) / 100}
+        LabelEfficiencyDisplay.from_results(rows, baselines=teacher, ax=ax)
+        ax.set_title(task)
+        ax.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

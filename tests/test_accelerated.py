@@ -1,0 +1,213 @@
+"""AcceleratedDHONet: one process trains as DHONet does, and two train as one."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.dataset import ValidSplit
+from skorch.hf import AccelerateMixin
+from torch import nn
+
+from skactivekd import AcceleratedDHONet, DHOClassifier, DHONet
+from skactivekd.student._batches import PairedBatchSampler
+
+X = np.random.RandomState(0).normal(size=(41, 5)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(int)
+TEACHER = 0.8 * np.eye(2)[Y] + 0.1
+CASES = {  # number of labels, teacher
+    "both halves full": (20, TEACHER),
+    "a labelled half that does not divide": (7, TEACHER),
+    "one label": (1, TEACHER),
+    "no teacher": (20, None),
+    "no label": (0, TEACHER),
+}
+
+
+class Seen(Callback):
+    """Keep what the batches hold: a number by which to know the row, and its label."""
+
+    def initialize(self):
+        self.batches_ = []
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        if training:
+            self.batches_.append(np.stack([batch[0]["X"][:, 0].numpy(), batch[1].numpy()], 1))
+
+
+def train(kind, case, passes=1, **params):
+    n_labels, teacher = CASES[case]
+    net = kind(max_epochs=3, batch_size=8, lr=0.03, callbacks=[("seen", Seen())], **params)
+    clf = DHOClassifier(
+        net, device=None if "accelerator" in params else "cpu", classes=[0, 1], random_state=0
+    )
+    for _ in range(passes):
+        clf.partial_fit(X, np.where(np.arange(41) < n_labels, Y, -1), teacher_proba=teacher)
+    return clf
+
+
+def outcome(clf):
+    """What a process ends with."""
+    weights = torch.cat([weight.detach().flatten() for weight in clf.net_.module_.parameters()])
+    return {
+        "proba": clf.predict_proba(X),
+        "features": clf.embed(X),
+        "weights": weights.numpy(),
+        "loss": np.array(clf.net_.history[:, "train_loss"]),
+        "batches": np.stack(dict(clf.net_.callbacks_)["seen"].batches_),
+    }
+
+
+def backbone(dropout=0.5):
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout))
+
+
+def run_process(folder):
+    """Train in one of the processes, and write down how all of it ended."""
+    accelerator = Accelerator()
+    found = {
+        case: outcome(train(AcceleratedDHONet, case, accelerator=accelerator)) for case in CASES
+    }
+    case = "both halves full"
+    found["twice"] = outcome(train(AcceleratedDHONet, case, passes=2, accelerator=accelerator))
+    net = AcceleratedDHONet(
+        backbone,
+        accelerator=accelerator,
+        max_epochs=60,
+        batch_size=8,
+        train_split=ValidSplit(4, stratified=False),
+        callbacks=[EarlyStopping(patience=2), ("seen", Seen())],
+        lr=0.1,
+    )
+    clf = DHOClassifier(net, device=None, random_state=None).fit(X, Y, teacher_proba=TEACHER)
+    found["unseeded"] = outcome(clf)
+    net.set_params(batch_size=7)
+    try:
+        DHOClassifier(net, device=None).fit(X, Y)
+    except ValueError as error:
+        found["refused"] = {"message": str(error)}
+    arrays = {f"{name}/{key}": value for name in found for key, value in found[name].items()}
+    np.savez(Path(folder) / f"{accelerator.process_index}.npz", **arrays)
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*command, __file__, folder],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    return [np.load(folder / f"{process}.npz") for process in (0, 1)]
+
+
+@pytest.mark.slow
+def test_two_processes_end_alike(processes):
+    first, second = processes
+    assert set(first) == set(second)
+    assert "7 must be a multiple of the 2 processes" in str(first["refused/message"])
+    for name in first:
+        if not name.endswith("batches"):
+            assert np.array_equal(first[name], second[name]), name
+    assert len(first["unseeded/proba"]) == 41
+    assert 2 < len(first["unseeded/loss"]) < 60  # stopped early, together
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*CASES, "twice"])
+def test_two_processes_train_as_one(processes, case):
+    one = outcome(train(DHONet, *(("both halves full", 2) if case == "twice" else (case,))))
+    for found in processes:
+        np.testing.assert_allclose(found[f"{case}/proba"], one["proba"], atol=1e-5)
+        np.testing.assert_allclose(found[f"{case}/features"], one["features"], atol=1e-5)
+        np.testing.assert_allclose(found[f"{case}/loss"], one["loss"], atol=1e-5)
+        if case != "no teacher":  # its head is not trained, and decays here
+            np.testing.assert_allclose(found[f"{case}/weights"], one["weights"], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_shares_of_a_batch_stay_paired(processes, case):
+    whole = outcome(train(DHONet, case))["batches"]
+    shares = [found[f"{case}/batches"] for found in processes]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        for is_half in (lambda rows: rows[:, 1] >= 0, lambda rows: rows[:, 1] < 0):
+            half, *taken = (rows[is_half(rows)].tolist() for rows in (batch, *parts))
+            if len(half) % 2:
+                assert taken == [half, half]
+            else:
+                assert len(taken[0]) == len(taken[1])
+                assert sorted(taken[0] + taken[1]) == sorted(half)
+
+
+@pytest.mark.parametrize(("n_labeled", "expected"), [(8, 2), (6, 6), (0, 0)])
+def test_shares_have_one_size(n_labeled, expected):
+    def batch(share):
+        generator = torch.Generator().manual_seed(0)
+        rows = np.arange(n_labeled), 100 + np.arange(20)
+        return next(iter(PairedBatchSampler(*rows, 8, generator, share)))
+
+    shares = [batch((process, 4)) for process in range(4)]
+    assert [sum(share < 100) for share in shares] == [expected] * 4
+    assert [sum(share >= 100) for share in shares] == [2] * 4
+    assert set(np.concatenate(shares)) == set(batch((0, 1)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_process_trains_as_without_accelerate(case):
+    state = torch.get_rng_state()
+    clf = train(AcceleratedDHONet, case, accelerator=Accelerator(cpu=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(clf.predict_proba(X), train(DHONet, case).predict_proba(X))
+
+
+def test_the_trained_student_can_be_pickled_and_trained_on():
+    clf = train(AcceleratedDHONet, "both halves full", accelerator=Accelerator(cpu=True))
+    again = pickle.loads(pickle.dumps(clf))
+    assert np.array_equal(again.predict_proba(X), clf.predict_proba(X))
+    for model in (clf, again):
+        model.partial_fit(X, Y, teacher_proba=TEACHER)
+    assert np.array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_the_accelerator_keeps_no_network_of_an_earlier_fit():
+    accelerator = Accelerator(cpu=True)
+    train(AcceleratedDHONet, "both halves full", accelerator=accelerator)
+    assert accelerator._models == accelerator._optimizers == []
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_only_verbose_nets_print(verbose, capsys):
+    train(AcceleratedDHONet, "no teacher", accelerator=Accelerator(cpu=True), verbose=verbose)
+    assert ("train_loss" in capsys.readouterr().out) == bool(verbose)
+
+
+def test_devices_are_the_accelerators_business():
+    net = AcceleratedDHONet(accelerator=Accelerator(cpu=True))
+    with pytest.raises(ValueError, match="set device=None"):
+        DHOClassifier(net, device="cpu").fit(X, Y)
+
+
+def test_the_plain_mixin_is_refused_on_several_processes():
+    class Mixed(AccelerateMixin, DHONet):
+        pass
+
+    accelerator = SimpleNamespace(num_processes=2, device_placement=True, device="cpu")
+    with pytest.raises(ValueError, match="train AcceleratedDHONet"):
+        DHOClassifier(Mixed(accelerator=accelerator), device=None).fit(X, Y)
+
+
+if __name__ == "__main__":
+    run_process(sys.argv[1])
