@@ -12,7 +12,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 from skorch.callbacks import Callback, EarlyStopping
-from skorch.dataset import ValidSplit
 from skorch.hf import AccelerateMixin
 from torch import nn
 
@@ -82,8 +81,7 @@ def run_process(folder):
         accelerator=accelerator,
         max_epochs=60,
         batch_size=8,
-        train_split=ValidSplit(4, stratified=False),
-        callbacks=[EarlyStopping(patience=2), ("seen", Seen())],
+        callbacks=[EarlyStopping("train_loss", patience=2), ("seen", Seen())],
         lr=0.1,
     )
     clf = DHOClassifier(net, device=None, random_state=None).fit(X, Y, teacher_proba=TEACHER)
@@ -106,7 +104,7 @@ def processes(tmp_path_factory):
         env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
@@ -123,6 +121,8 @@ def test_two_processes_end_alike(processes):
             assert np.array_equal(first[name], second[name]), name
     assert len(first["unseeded/proba"]) == 41
     assert 2 < len(first["unseeded/loss"]) < 60  # stopped early, together
+    rows = [set(found["unseeded/batches"][0, :, 0]) for found in processes]
+    assert rows[0].isdisjoint(rows[1])
 
 
 @pytest.mark.slow

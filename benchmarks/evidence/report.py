@@ -52,19 +52,22 @@ def write(cells, facts):
         facts.to_markdown(index=False, floatfmt=".1f"),
     ]
     for task, (student, targets) in HEADLINES.items():
-        chosen = cells[
-            (cells["task"] == task)
-            & (cells["variant"] == "plain")
-            & (cells["student"] == student)
-            & (cells["teacher"] == "zero-shot")
-        ]
+        chosen = headline(cells, task, student)
         parts += [f"## Headline: {task}, student {student}", curve_table(chosen)]
         parts += ["Labels to reach an accuracy, median over the seeds:"]
         parts += [labels_table(chosen, targets)]
+    demo = headline(cells, "digits", "cnn", "demo")
+    parts += ["## What `skactivekd demo` prints", curve_table(demo)]
     parts += ["## Methods of distillation, random labels", method_table(cells)]
     parts += ["## When distillation helps, random labels", distillation_table(cells, facts)]
     parts += ["## Strategies", strategy_table(cells), *rank_tables(cells, DEVELOPMENT)]
     return "\n\n".join(parts) + "\n"
+
+
+def headline(cells, task, student, variant="plain"):
+    """Return the cells of one student beside the zero-shot teacher."""
+    keys = {"task": task, "variant": variant, "student": student, "teacher": "zero-shot"}
+    return cells[(cells[list(keys)] == list(keys.values())).all(axis=1)]
 
 
 def draw(cells, facts, path):
@@ -75,14 +78,11 @@ def draw(cells, facts, path):
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for ax, (task, (student, _)) in zip(axes, HEADLINES.items(), strict=True):
-        rows = cells[
-            (cells["task"] == task)
-            & (cells["variant"] == "plain")
-            & (cells["student"] == student)
-            & (cells["teacher"] == "zero-shot")
-            & cells["method"].isin(["none", "dho"])
-            & cells["strategy"].isin(["random", "PCoreSet", "MarginCoreSet"])
-            & (cells["round"] < 8)
+        rows = headline(cells, task, student)
+        rows = rows[
+            rows["method"].isin(["none", "dho"])
+            & rows["strategy"].isin(["random", "PCoreSet", "MarginCoreSet"])
+            & (rows["round"] < 8)
         ]
         rows = rows.assign(estimator=rows["method"].map({"none": "no distillation", "dho": "DHO"}))
         mine = facts[(facts["task"] == task) & (facts["variant"] == "plain")]
