@@ -68,7 +68,7 @@ class MarginCoreSet(QueryStrategy):
     >>> proba_pool = [[0.9, 0.1], [0.5, 0.5], [0.6, 0.4]]
     >>> features_pool = [[0.0, 1.0], [1.0, 0.1], [0.1, 1.0]]
     >>> MarginCoreSet().select((proba_pool, features_pool), [[1.0, 0.0]], n_instances=2)
-    array([2, 0])
+    array([2, 1])
     """
 
     def __init__(self, *, power=1.0, device="auto", missing_label=-1):
