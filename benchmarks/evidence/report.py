@@ -3,6 +3,9 @@
 python -m benchmarks.evidence.report
 """
 
+import argparse
+from pathlib import Path
+
 import pandas as pd
 
 from .facts import FACTS
@@ -21,11 +24,14 @@ HEADLINES = {"digits": ("cnn", [0.8, 0.85, 0.9]), "banking77": ("lsa", [0.5, 0.6
 
 
 def main():
-    cells, facts = read(), pd.read_csv(FACTS)
-    out = RESULTS.with_suffix(".md")
-    out.write_text(write(cells, facts))
-    draw(cells, facts, RESULTS.with_suffix(".png"))
-    print(out.read_text())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS, help="what --out was")
+    path = parser.parse_args().results
+    cells, facts = read(path), pd.read_csv(FACTS)
+    text = write(cells, facts)
+    path.with_suffix(".md").write_text(text)
+    draw(cells, facts, path.with_suffix(".png"))
+    print(text)
 
 
 def write(cells, facts):

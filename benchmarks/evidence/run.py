@@ -56,12 +56,15 @@ def run(config, out=RESULTS, *, jobs=1, quick=False, banking77=None):
     """
     plan = tomllib.loads((CONFIGS / f"{config}.toml").read_text())
     Path(out).parent.mkdir(parents=True, exist_ok=True)
+    tasks = {}
     for block in plan["cells"]:
         if quick and not block.get("quick"):
             continue
         for variant in block.get("variants", ["plain"]):
-            harder = plan.get("variants", {}).get(variant, {})
-            task = load(plan["task"], banking77=banking77, **harder)
+            if variant not in tasks:
+                harder = plan.get("variants", {}).get(variant, {})
+                tasks[variant] = load(plan["task"], banking77=banking77, **harder)
+            task = tasks[variant]
             print(
                 f"{plan['task']}, {variant}: {len(task.pool)} rows in the pool, {len(task.test)} "
                 f"to test, zero-shot teacher {100 * task.teacher_accuracy:.1f} %",
