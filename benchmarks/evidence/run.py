@@ -19,6 +19,7 @@ from skactivekd.query import (
     Random,
 )
 
+from .covering import probcover, typiclust
 from .methods import estimator
 from .tasks import load
 
@@ -35,6 +36,8 @@ STRATEGIES = {
     "entropy": Entropy,
     "margin": Margin,
     "least confidence": LeastConfidence,
+    "TypiClust": typiclust,
+    "ProbCover": probcover,
 }
 
 
