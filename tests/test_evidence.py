@@ -134,6 +134,16 @@ def test_the_first_round_and_unfinished_strategies_are_not_ranked():
     assert len(tables.ranked(half_done)) == 0
 
 
+def test_the_ranks_say_what_chance_and_hindsight_would_reach():
+    cells = cells_of({"random": [[0.1, 0.2, 0.3]], "PCoreSet": [[0.1, 0.3, 0.2]],
+                      "margin": [[0.1, 0.1, 0.4]]})  # fmt: skip
+    other = cells_of({"random": [[0.1, 0.5, 0.6]], "PCoreSet": [[0.1, 0.3, 0.2]],
+                      "margin": [[0.1, 0.1, 0.4]]})  # fmt: skip
+    _, text, *_ = tables.rank_tables(pd.concat([cells, other.assign(task="other")]), ["toy"])
+    assert "in 33%" in text
+    assert "in 75%" in text  # one round of two, and two of two
+
+
 def test_labels_are_told_as_a_share_of_the_baseline():
     cells = pd.concat([
         cells_of({"random": [[0.1, 0.2, 0.9]]}).assign(method="none"),

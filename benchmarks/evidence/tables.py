@@ -5,6 +5,7 @@ import pandas as pd
 
 from skactivekd import area_under_curve, labels_to_reach, rank_table
 from skactivekd._curves import paired_difference, verdict
+from skactivekd.value import places
 
 SETTING = ["task", "variant", "student", "teacher"]
 
@@ -116,12 +117,24 @@ def ranked(cells):
 
 
 def _ranks(cells):
-    table = rank_table(cells, settings=[*SETTING, "round"], competitor="strategy")
+    axes = {"settings": [*SETTING, "round"], "competitor": "strategy"}
+    table = rank_table(cells, **axes)
     shares = table[["first", "near_first"]].map("{:.0%}".format)
     rank = table.apply(lambda row: f"{row['mean_rank']:.2f} ({row['std_rank']:.2f})", axis=1)
     shares.insert(0, "mean rank", rank)
     shares = shares.rename(columns={"near_first": "first or within one standard error"})
-    return shares.to_markdown()
+    return f"{shares.to_markdown()}\n\n{_references(places(cells, **axes))}"
+
+
+def _references(placed):
+    """What a choice without any knowledge, and one with all of it, would reach."""
+    near = placed.groupby(["task", "strategy"])["near_first"].agg(["sum", "size"])
+    best = near.groupby("task").max().sum()
+    return (
+        "First or within one standard error: a strategy drawn by lot for each setting in "
+        f"{placed['near_first'].mean():.0%}, the best one of each task, chosen in hindsight, in "
+        f"{best['sum'] / best['size']:.0%}."
+    )
 
 
 def _finished(cells):
