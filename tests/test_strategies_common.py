@@ -24,9 +24,9 @@ from skactivekd.query import (
     Badge,
     ClassBalanced,
     FromSkactiveml,
-    MarginCoreSet,
     PCoreSet,
     QueryStrategy,
+    UncertaintyHerding,
     to_skactiveml,
 )
 
@@ -42,7 +42,7 @@ FACTORIES |= {
     for wrapped in WRAPPED
 }
 # What these pick depends on how many they are asked for.
-PAIRED = (Badge, MarginCoreSet)  # their pool is a pair (proba_pool, features_pool)
+PAIRED = (Badge, UncertaintyHerding)  # their pool is a pair (proba_pool, features_pool)
 BATCHWISE = {"ClassBalanced", "FromSkactiveml-TypiClust"}
 CONSTRUCTOR_CHECKS = [
     estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
@@ -69,7 +69,7 @@ def make(Strategy, **params):
 def views(strategy, X, proba, y, pool, labeled):
     """Return what `select` is given of these rows, written out."""
     if isinstance(strategy, PAIRED):
-        labeled = X[labeled] if isinstance(strategy, MarginCoreSet) else None
+        labeled = X[labeled] if isinstance(strategy, UncertaintyHerding) else None
         return (proba[pool], X[pool]), labeled, {}
     if isinstance(strategy, ClassBalanced):
         return proba[pool], y[labeled], {}
@@ -325,7 +325,7 @@ def test_rows_that_do_not_sum_to_one_are_refused(name, X):
     X[23] *= 1.01
     with pytest.raises(ValueError, match="proba_pool: row 23 does not sum to one"):
         select(FACTORIES[name], X)
-    if name not in ("Badge", "ClassBalanced", "MarginCoreSet"):
+    if name not in ("Badge", "ClassBalanced", "UncertaintyHerding"):
         with pytest.raises(ValueError, match="proba_labeled: row 23 does not sum to one"):
             select(FACTORIES[name], X[:5], X)
 

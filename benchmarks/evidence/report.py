@@ -87,7 +87,7 @@ def draw(cells, facts, path):
         rows = headline(cells, task, student)
         rows = rows[
             rows["method"].isin(["none", "dho"])
-            & rows["strategy"].isin(["random", "PCoreSet", "MarginCoreSet"])
+            & rows["strategy"].isin(["random", "PCoreSet", "UncertaintyHerding"])
             & (rows["round"] < 8)
         ]
         rows = rows.assign(estimator=rows["method"].map({"none": "no distillation", "dho": "DHO"}))

@@ -14,9 +14,9 @@ from skactivekd.query import (
     Entropy,
     LeastConfidence,
     Margin,
-    MarginCoreSet,
     PCoreSet,
     Random,
+    UncertaintyHerding,
 )
 
 from .covering import probcover, typiclust
@@ -29,7 +29,7 @@ CONFIGS, RESULTS = HERE / "configs", HERE.parent / "results" / "evidence.csv"
 STRATEGIES = {
     "random": Random,
     "PCoreSet": PCoreSet,
-    "MarginCoreSet": MarginCoreSet,
+    "UncertaintyHerding": UncertaintyHerding,
     "CoreSet": CoreSet,
     "Badge": Badge,
     "class-balanced": ClassBalanced,

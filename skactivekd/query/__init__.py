@@ -8,8 +8,8 @@ from ._badge import Badge
 from ._base import QueryStrategy
 from ._class_balanced import ClassBalanced
 from ._from_skactiveml import FromSkactiveml
+from ._herding import UncertaintyHerding
 from ._k_center import k_center_greedy
-from ._margin_core_set import MarginCoreSet
 from ._strategies import CoreSet, PCoreSet, Random
 from ._to_skactiveml import to_skactiveml
 from ._uncertainty import Entropy, LeastConfidence, Margin
@@ -22,10 +22,10 @@ __all__ = [
     "FromSkactiveml",
     "LeastConfidence",
     "Margin",
-    "MarginCoreSet",
     "PCoreSet",
     "QueryStrategy",
     "Random",
+    "UncertaintyHerding",
     "k_center_greedy",
     "to_skactiveml",
 ]

@@ -1,0 +1,96 @@
+"""Greedy choice of points that represent most of a weighted sample."""
+
+import numpy as np
+import torch
+
+FRONT = 32  # points measured at a time
+_BLOCK = 2**22  # similarities at a time, 16 MiB of float32
+
+
+def greedy_coverage(points, targets, weights, centers, n_select):
+    r"""Pick, one after another, the point that adds most to the coverage of the targets.
+
+    The coverage by a set S, with the similarity k of `similarities`, is
+
+    .. math:: F(S) = \sum_j w_j \max_{i \in S} k(x_i, t_j).
+
+    What a point adds only shrinks as others join S. Each point keeps the last
+    gain measured as an upper bound, and only points whose bound is among the
+    highest are measured again: the picks are those of the full search [1]_.
+
+    Parameters
+    ----------
+    points : float tensor of shape (n_points, n_features)
+        Candidates, with rows of unit length.
+    targets : float tensor of shape (n_targets, n_features)
+        What is to be covered, with rows of unit length.
+    weights : float tensor of shape (n_targets,)
+        Weights of the targets, at least 0.
+    centers : float tensor of shape (n_centers, n_features)
+        Points that are in S from the start.
+    n_select : int
+        Number of picks, at most n_points.
+
+    Returns
+    -------
+    indices : ndarray of int64 of shape (n_select,)
+        Rows of `points` in order of selection.
+
+    References
+    ----------
+    .. [1] M. Minoux. "Accelerated greedy algorithms for maximizing submodular
+       set functions". Optimization Techniques, 1978.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skactivekd.query._coverage import greedy_coverage
+    >>> points = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> greedy_coverage(points, points, torch.ones(3), points[:0], 2)
+    array([1, 0])
+    """
+    covered = _coverage(targets, centers)
+    gains = _gains(points, targets, weights, covered)
+    measured = np.zeros(len(points), dtype=np.int64)
+    picks = []
+    while len(picks) < n_select:
+        best = int(gains.argmax())
+        if measured[best] == len(picks):
+            picks.append(best)
+            gains[best] = -1
+            covered = torch.maximum(covered, targets @ points[best])
+            continue
+        front = np.argpartition(gains, -min(FRONT, len(gains)))[-FRONT:]
+        front[0] = best  # equal gains may leave it out
+        front = front[(gains[front] >= 0) & (measured[front] < len(picks))]
+        gains[front] = _gains(points[front], targets, weights, covered)
+        measured[front] = len(picks)
+    return np.array(picks, dtype=np.int64)
+
+
+def similarities(points, targets):
+    """Cosines of rows of unit length; those below zero count as none."""
+    return (points @ targets.T).relu_()
+
+
+def _gains(points, targets, weights, covered):
+    """What each point alone would add, as float64."""
+    gains = np.empty(len(points))
+    for rows, similar in _blocks(points, targets):
+        gains[rows] = (similar.sub_(covered).relu_() @ weights).cpu()
+    return gains
+
+
+def _coverage(targets, centers):
+    """Return each target's similarity to the nearest centre; without any it is 0."""
+    covered = targets.new_zeros(len(targets))
+    for rows, similar in _blocks(targets, centers):
+        covered[rows] = similar.amax(dim=1)
+    return covered
+
+
+def _blocks(points, others):
+    size = max(1, _BLOCK // max(len(others), 1))
+    for start in range(0, len(points) if len(others) else 0, size):
+        rows = slice(start, start + size)
+        yield rows, similarities(points[rows], others)

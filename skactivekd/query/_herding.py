@@ -1,0 +1,161 @@
+"""Cover what the model is unsure of."""
+
+import numpy as np
+import torch
+
+from .._torch import resolve_device
+from ._badge import check_pair
+from ._base import QueryStrategy
+from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._coverage import greedy_coverage
+from ._draw import generator
+from ._embedding import embed
+from ._proba import ask_proba
+from ._strategies import unit_rows
+from ._uncertainty import margins
+
+_LEAST = 1e-6  # so that samples count even where the model is certain
+
+
+class UncertaintyHerding(QueryStrategy):
+    r"""Spread the labels so that they represent what the model is unsure of.
+
+    Greedy choice of the samples that add most to the uncertainty coverage
+    [1]_ of the pool by the labelled set S,
+
+    .. math:: \sum_j (1 - m_j)^\gamma \max_{i \in S}
+        \max\left(0, \frac{\langle z_i, z_j \rangle}{\|z_i\| \|z_j\|}\right) ,
+
+    with the features z of the model and the margin m between the two highest
+    predicted probabilities. A pick is like many unlabelled samples which the
+    model is unsure of and which no label represents yet: unlike `Margin` it
+    takes no ten neighbours, unlike `CoreSet` and `PCoreSet` no outliers.
+
+    Parameters
+    ----------
+    power : float >= 0, default=1.0
+        The exponent :math:`\gamma` of the doubt. 0 is coverage alone; the larger
+        it is, the less a crowd weighs that the model is nearly sure of.
+    max_targets : int, default=16384
+        The sum runs over at most so many samples of the pool, drawn at random
+        where it holds more. All of the pool may be picked.
+    random_state : None, int or numpy.random.RandomState, default=None
+        Governs that draw, see `Random`; smaller pools need none.
+    device : {"auto"}, str or torch.device, default="auto"
+        Where similarities are computed.
+    missing_label : int, float nan, str or None, default=-1
+        The marker of unlabelled rows.
+
+    See Also
+    --------
+    PCoreSet : Farthest-first in the space of predicted probabilities.
+    Margin : The samples of least margin, whatever is like them.
+
+    Notes
+    -----
+    The greedy picks are exact. One pass over all pairs of n samples and m
+    targets, O(n m d), then only samples that may still be the best are
+    measured again. The memory is one float32 copy of the features, one of the
+    targets where they are drawn, and blocks of 16 MiB.
+
+    [1]_ adapts the width of a Gaussian kernel and the temperature of the
+    predictions from round to round. The cosine needs no width, and the
+    predictions of a student with a teacher are smooth from the start.
+
+    References
+    ----------
+    .. [1] W. Bae, G. L. Oliveira and D. J. Sutherland. "Uncertainty herding:
+       one active learning method for all label budgets". ICLR 2025.
+       arXiv:2412.20644.
+
+    Examples
+    --------
+    The model is sure of the first sample; the third is like the second:
+
+    >>> from skactivekd.query import UncertaintyHerding
+    >>> proba_pool = [[1.0, 0.0], [0.6, 0.4], [0.5, 0.5], [0.4, 0.6]]
+    >>> features_pool = [[1.0, 1.0], [0.1, 1.0], [0.0, 1.0], [-1.0, 0.1]]
+    >>> herding = UncertaintyHerding()
+    >>> herding.select((proba_pool, features_pool), [[1.0, 0.0]], n_instances=2)
+    array([2, 3])
+    """
+
+    def __init__(
+        self,
+        *,
+        power=1.0,
+        max_targets=16384,
+        random_state=None,
+        device="auto",
+        missing_label=-1,
+    ):
+        self.power = power
+        self.max_targets = max_targets
+        self.random_state = random_state
+        self.device = device
+        self.missing_label = missing_label
+
+    def select(self, pool, features_labeled=None, n_instances=1):
+        """Choose samples by their probabilities and features.
+
+        Parameters
+        ----------
+        pool : pair (proba_pool, features_pool)
+            Predicted probabilities of shape (n_pool, n_classes), and features
+            of shape (n_pool, n_features): arrays or tensors.
+        features_labeled : array-like or tensor of shape (n_labeled, n_features), default=None
+            Features of the labelled samples. None: no sample is labelled yet.
+        n_instances : int, default=1
+            Samples to choose.
+
+        Returns
+        -------
+        indices : ndarray of int64 of shape (n_instances,)
+            Rows of the pool in order of selection.
+
+        Warns
+        -----
+        UserWarning
+            If `n_instances` exceeds n_pool: the whole pool is returned.
+
+        Raises
+        ------
+        TypeError
+            If `pool` is no pair.
+        ValueError
+            If the pool is empty, a row is no probability distribution or not
+            finite (it is named), shapes do not fit, `power` is negative or
+            `max_targets` below 1.
+        """
+        if not self.power >= 0:
+            raise ValueError(f"power must be >= 0, got {self.power!r}.")
+        if not self.max_targets >= 1:
+            raise ValueError(f"max_targets must be at least 1, got {self.max_targets!r}.")
+        proba, features = check_pair(pool)
+        labeled = features[:0]
+        if features_labeled is not None:
+            labeled = check_finite(features_labeled, "features_labeled")
+            check_same_width(features, "features_pool", labeled, "features_labeled")
+        n_instances = check_n_instances(n_instances, len(proba))
+        device = resolve_device(self.device)
+        doubt = np.concatenate([1 - margins(block) for _, block in blocks(proba)])
+        weights = (np.maximum(doubt, _LEAST) ** self.power).astype(np.float32)
+        points, centers, weights = (
+            torch.from_numpy(rows).to(device)
+            for rows in (unit_rows(features), unit_rows(labeled), weights)
+        )
+        rows = self._targets(len(proba), len(labeled))
+        return greedy_coverage(points, points[rows], weights[rows], centers, n_instances)
+
+    def _targets(self, n_pool, n_labeled):
+        """Rows of the pool over which the coverage is summed."""
+        if n_pool <= self.max_targets:
+            return slice(None)
+        rng = generator(self.random_state, n_labeled)
+        return np.sort(rng.permutation(n_pool)[: self.max_targets])
+
+    def _view(self, model, X):
+        return ask_proba(self, model, X), embed(model, X)
+
+    def _view_labeled(self, model, X, y):
+        return embed(model, X)
