@@ -78,16 +78,18 @@ def distillation_table(cells, facts):
 
 def strategy_table(cells):
     """Area under the curve of every strategy over random, setting by setting."""
-    cells = ranked(cells)
+    cells = _finished(_after_queries(cells))
     rows = []
     for setting, group in cells.groupby(SETTING, sort=False):
         areas = _areas(group, "strategy")
+        if len(areas) < 2 or "random" not in areas:
+            continue
         row = {"setting": ", ".join(setting), "random": _mean_std(areas["random"])}
         for strategy in [name for name in areas if name != "random"]:
             row[strategy] = _difference(areas[strategy], areas["random"])
         rows.append(row)
     note = "\n\nArea under the curve of DHO with random labels, and what each strategy adds to it."
-    return pd.DataFrame(rows).to_markdown(index=False) + note
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False) + note
 
 
 def rank_tables(cells, development):
@@ -107,13 +109,15 @@ def rank_tables(cells, development):
 
 
 def ranked(cells):
-    """Return the cells of DHO in settings where every strategy took part, first rounds left out.
-
-    In the first round all strategies share one model.
-    """
-    cells = cells[(cells["method"] == "dho") & cells["round"].between(1, 7)]
+    """Return the cells of DHO after queries, in settings where every strategy took part."""
+    cells = _after_queries(cells)
     n_strategies, cells = cells["strategy"].nunique(), _finished(cells)
     return cells[cells.groupby(SETTING)["strategy"].transform("nunique") == n_strategies]
+
+
+def _after_queries(cells):
+    """Return the cells of DHO without first rounds, in which all strategies share a model."""
+    return cells[(cells["method"] == "dho") & cells["round"].between(1, 7)]
 
 
 def _ranks(cells):
