@@ -31,6 +31,10 @@ class UncertaintyHerding(QueryStrategy):
     model is unsure of and which no label represents yet: unlike `Margin` it
     takes no ten neighbours, unlike `CoreSet` and `PCoreSet` no outliers.
 
+    In the benchmarks it has the best mean rank: ahead of all others on digits,
+    MNIST and Banking77, behind random labels on two of three further text
+    tasks.
+
     Parameters
     ----------
     power : float >= 0, default=1.0
