@@ -44,7 +44,7 @@ def compare(n_rows):
         with Memory() as used:
             picks[name] = call()
         memory[name] = used.growth
-    best = paired(calls)
+    best = paired(calls, 1)
     covered = {name: coverage(features, [*range(N_LABELED), *N_LABELED + rows])
                for name, rows in picks.items()}  # fmt: skip
     print(
@@ -71,6 +71,6 @@ def large(n_rows):
 
 
 if __name__ == "__main__":
-    for n_rows in (2000, 10_000):
+    for n_rows in (2000, 5000):
         compare(n_rows)
     large(200_000)
