@@ -51,8 +51,8 @@ def write(cells, facts):
     """
     parts = [
         "# Evidence",
-        f"{len(cells)} cells, seeds {sorted(cells['seed'].unique().tolist())}. Accuracy on test rows "
-        "in per cent, mean over the seeds (standard deviation). Commands and settings: "
+        f"{len(cells)} cells, seeds {sorted(cells['seed'].unique().tolist())}. Accuracy on test "
+        "rows in per cent, mean over the seeds (standard deviation). Commands and settings: "
         "[README](../README.md).",
         "## Tasks",
         facts.to_markdown(index=False, floatfmt=".1f"),
