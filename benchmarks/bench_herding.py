@@ -7,7 +7,7 @@ clusters of unequal size; 100 are labelled. The last line is a pool of which a p
 """
 
 import numpy as np
-from _measure import Memory, paired, seconds
+from _measure import Memory, seconds
 from skactiveml.pool import MaxHerding
 
 from skactivekd import FromSkactiveml, UncertaintyHerding
@@ -35,20 +35,19 @@ def compare(n_rows):
     proba = np.full((n_rows, 2), 0.5)
     ours = UncertaintyHerding(power=0, device="cpu")
     theirs = FromSkactiveml(MaxHerding(metric="cosine"), random_state=0)
-    picks, memory = {}, {}
+    picks, memory, took = {}, {}, {}
     calls = {
         "ours": lambda: ours.select((proba, pool), labeled, N_PICKS),
         "theirs": lambda: theirs.select(pool, labeled, N_PICKS),
     }
     for name, call in calls.items():
         with Memory() as used:
-            picks[name] = call()
+            took[name] = seconds(lambda name=name, call=call: picks.update({name: call()}))
         memory[name] = used.growth
-    best = paired(calls, 1)
     covered = {name: coverage(features, [*range(N_LABELED), *N_LABELED + rows])
                for name, rows in picks.items()}  # fmt: skip
     print(
-        f"{n_rows} rows: time {best['ours'] / best['theirs']:.3f}, memory "
+        f"{n_rows} rows: time {took['ours'] / took['theirs']:.3f}, memory "
         f"{memory['ours']:.0f} against {memory['theirs']:.0f} MiB, the same "
         f"{len(set(picks['ours']) & set(picks['theirs']))} of {N_PICKS} picks, coverage "
         f"{covered['ours']:.5f} against {covered['theirs']:.5f}",

@@ -105,6 +105,17 @@ def test_texts_become_buckets_and_the_bag_ignores_their_padding():
     assert torch.equal(bag(rows[:, :20]), bag(rows))
 
 
+@pytest.mark.parametrize("name", ["TypiClust", "ProbCover"])
+def test_covering_strategies_do_not_see_the_length_of_features(name):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 4))
+    strategy = run.STRATEGIES[name]().set_params(random_state=0)
+    known = {"n_instances": 8, "y_labeled": [0, 1, 0, 1]}
+    picks = strategy.select(features[4:], features[:4], **known)
+    longer = features * 2.0 ** rng.integers(-3, 4, size=(60, 1))
+    assert strategy.select(longer[4:], longer[:4], **known).tolist() == picks.tolist()
+
+
 def test_every_config_names_what_exists():
     plans = run.plans()
     assert len(plans) >= 6

@@ -121,9 +121,9 @@ def test_a_large_pool_is_represented_by_a_draw():
     assert coverage(picks) > 0.95 * coverage(whole)
 
 
-@pytest.mark.parametrize("max_targets", [0, -1, np.nan])
+@pytest.mark.parametrize("max_targets", [0, -1, 10.5, np.nan])
 def test_no_targets_are_refused(max_targets):
-    with pytest.raises(ValueError, match="max_targets must be at least 1"):
+    with pytest.raises(ValueError, match="max_targets must be an integer >= 1"):
         UncertaintyHerding(max_targets=max_targets).select(([[1.0, 0.0]], [[1.0]]))
 
 

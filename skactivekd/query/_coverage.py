@@ -10,7 +10,7 @@ _BLOCK = 2**22  # similarities at a time, 16 MiB of float32
 def greedy_coverage(points, targets, weights, centers, n_select):
     r"""Pick, one after another, the point that adds most to the coverage of the targets.
 
-    The coverage by a set S, with the similarity k of `similarities`, is
+    The coverage by a set S, with the cosine k, or 0 where it is negative, is
 
     .. math:: F(S) = \sum_j w_j \max_{i \in S} k(x_i, t_j).
 
@@ -68,11 +68,6 @@ def greedy_coverage(points, targets, weights, centers, n_select):
     return np.array(picks, dtype=np.int64)
 
 
-def similarities(points, targets):
-    """Cosines of rows of unit length; those below zero count as none."""
-    return (points @ targets.T).relu_()
-
-
 def _gains(points, targets, weights, covered):
     """What each point alone would add, as float64."""
     gains = np.empty(len(points))
@@ -85,7 +80,7 @@ def _coverage(targets, centers):
     """Return each target's similarity to the nearest centre; without any it is 0."""
     covered = targets.new_zeros(len(targets))
     for rows, similar in _blocks(targets, centers):
-        covered[rows] = similar.amax(dim=1)
+        covered[rows] = similar.amax(dim=1).relu_()
     return covered
 
 
@@ -93,4 +88,4 @@ def _blocks(points, others):
     size = max(1, _BLOCK // max(len(others), 1))
     for start in range(0, len(points) if len(others) else 0, size):
         rows = slice(start, start + size)
-        yield rows, similarities(points[rows], others)
+        yield rows, points[rows] @ others.T

@@ -1,5 +1,7 @@
 """Cover what the model is unsure of."""
 
+import numbers
+
 import numpy as np
 import torch
 
@@ -128,13 +130,13 @@ class UncertaintyHerding(QueryStrategy):
             If `pool` is no pair.
         ValueError
             If the pool is empty, a row is no probability distribution or not
-            finite (it is named), shapes do not fit, `power` is negative or
-            `max_targets` below 1.
+            finite (it is named), shapes do not fit, `power` is negative, or
+            `max_targets` no integer of at least 1.
         """
         if not self.power >= 0:
             raise ValueError(f"power must be >= 0, got {self.power!r}.")
-        if not self.max_targets >= 1:
-            raise ValueError(f"max_targets must be at least 1, got {self.max_targets!r}.")
+        if not isinstance(self.max_targets, numbers.Integral) or self.max_targets < 1:
+            raise ValueError(f"max_targets must be an integer >= 1, got {self.max_targets!r}.")
         proba, features = check_pair(pool)
         labeled = features[:0]
         if features_labeled is not None:
