@@ -3,15 +3,13 @@
 import argparse
 from pathlib import Path
 
-import torch
-
+from ._threads import use_one_thread
 from .run import CONFIGS, RESULTS, run
 
 
 def main():
     arguments = parse_arguments()
-    # Sums of one thread do not depend on the machine's number of cores.
-    torch.set_num_threads(1)
+    use_one_thread()
     for config in arguments.configs:
         run(
             config,

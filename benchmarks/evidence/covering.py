@@ -1,20 +1,17 @@
 """Strategies of scikit-activeml that cover the pool, on features of unit length."""
 
 from skactiveml.pool import ProbCover, TypiClust
-from threadpoolctl import threadpool_limits
 
 from skactivekd.query import FromSkactiveml
 from skactivekd.query._strategies import unit_rows
 
 
 class OnUnitFeatures(FromSkactiveml):
-    """A strategy of scikit-activeml on features of unit length, in one thread.
+    """A strategy of scikit-activeml on features of unit length.
 
-    Their authors scale features so, and the radii `ProbCover` tries are made for it. Sums of one
-    thread are the same on any number of cores.
+    Their authors scale features so, and the radii `ProbCover` tries are made for it.
     """
 
-    @threadpool_limits.wrap(limits=1)
     def select(self, features_pool, features_labeled=None, n_instances=1, **known):
         if features_labeled is not None:
             features_labeled = unit_rows(features_labeled)

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import torch
 
+from ._threads import use_one_thread
 from .run import RESULTS, plans
 from .tasks import load
 
@@ -19,7 +19,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--banking77", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    use_one_thread()
     tasks = {}
     for plan in plans():
         for block in plan["cells"]:

@@ -13,13 +13,13 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from skactivekd import DHOClassifier, DHONet, GradientCosine
 
 from ._draws import few_labels
 from ._gradient_curves import plot, summary
 from ._store import fill
+from ._threads import use_one_thread
 from .methods import NETS
 from .tasks import load
 
@@ -53,7 +53,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    use_one_thread()
     task = cache(lambda name: load(name, banking77=arguments.banking77))
     curves = fill(
         arguments.out.with_suffix(".csv"),

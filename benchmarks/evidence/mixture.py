@@ -11,13 +11,12 @@ import time
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from skactivekd import DHOClassifierCV, DHONet
 from skactivekd.student._mixture_search import score_mixtures
 
 from ._draws import DRAWS
 from ._store import fill
+from ._threads import use_one_thread
 from .methods import NETS
 from .tasks import load
 
@@ -57,7 +56,7 @@ def main():
     parser.add_argument("--draw", choices=DRAWS, default="class")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    use_one_thread()
     split = "development" if arguments.development else "test"
     cells = [
         (name, split, arguments.draw, shots, seed)

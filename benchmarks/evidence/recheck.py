@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from skactivekd._rounds import hide_labels, initial_rows
 from skactivekd.simulation import _seeded_clone
 
+from ._threads import use_one_thread
 from .methods import estimator
 from .run import CONFIGS, RESULTS, plans
 from .tasks import load
@@ -21,7 +21,7 @@ from .tasks import load
 
 def main():
     arguments = parse_arguments()
-    torch.set_num_threads(1)
+    use_one_thread()
     cells = pd.read_csv(arguments.results)
     drawn = cells.sample(arguments.cells, random_state=arguments.seed)
     wrong = 0

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
-from threadpoolctl import threadpool_limits
 
 from benchmarks.few_shot_teachers import banking77 as read_banking77
 from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher, load_glyph_digits
@@ -54,18 +53,14 @@ class Task:
     @cached_property
     def proba(self):
         """What the zero-shot teacher says of every row."""
-        with threadpool_limits(1):  # as in `load`
-            zero_shot = ZeroShotTeacher(**self.teacher).fit()
-            proba = zero_shot.predict_proba(np.arange(len(self.y)))
-        return degraded(proba, self.teacher_noise)
+        zero_shot = ZeroShotTeacher(**self.teacher).fit()
+        return degraded(zero_shot.predict_proba(np.arange(len(self.y))), self.teacher_noise)
 
     @property
     def teacher_accuracy(self):
         return np.mean(self.proba[self.test].argmax(axis=1) == self.y[self.test])
 
 
-# Sums of one thread are the same on any number of cores, to the last digit.
-@threadpool_limits.wrap(limits=1)
 def load(task, *, development=False, imbalance=1, teacher_noise=0, banking77=None):
     """Load a task, or a harder variant of it.
 
