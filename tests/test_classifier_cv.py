@@ -72,6 +72,9 @@ def test_final_student_is_that_of_dho_classifier(blobs, fitted):
     assert np.array_equal(same.predict_proba(X), fitted.predict_proba(X))
     ce = same.predict_proba(X, head="ce")
     assert np.array_equal(fitted.predict_proba(X, head="ce"), ce)
+    proba, features = fitted.predict_proba_embed(X)
+    assert np.array_equal(proba, fitted.predict_proba(X))
+    assert np.array_equal(features, fitted.embed(X))
 
 
 def test_choice_is_the_best_score_then_the_best_likelihood(fitted):

@@ -221,6 +221,35 @@ class DHONet(NeuralNet):
                 features.append(to_device(self.module_.backbone(rows), device="cpu"))
         return torch.cat(features).numpy()
 
+    def forward_embed(self, X):
+        """Return the logits of both heads and the backbone's features, from one pass.
+
+        Parameters
+        ----------
+        X : array or dataset
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ce_logits, kd_logits : tensor of shape (n, n_classes)
+            Those of `forward`, to the bit.
+        features : tensor of float32 of shape (n, d)
+            Those of `embed`, to the bit.
+        """
+        self.check_is_fitted()
+        if getattr(self.module_.forward, "__func__", None) is not Student.forward:
+            # Compiled, or wrapped for mixed precision: forward rounds otherwise than embed.
+            return *self.forward(X), torch.from_numpy(self.embed(X))
+        self._set_training(False)
+        outputs = []
+        with torch.no_grad():
+            for batch in self.get_iterator(self.get_dataset(X)):
+                rows, _ = unpack_data(batch)
+                features = self.module_.backbone(to_tensor(rows["X"], device=self.device))
+                heads = self.module_.heads(features)
+                outputs.append(to_device((*heads, features), device="cpu"))
+        return tuple(map(torch.cat, zip(*outputs, strict=True)))
+
 
 class Student(nn.Module):
     """Backbone and heads, as one module: X -> (ce_logits, kd_logits)."""
