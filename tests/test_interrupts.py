@@ -205,6 +205,7 @@ def test_an_interrupted_validation_is_no_result(server, tmp_path, mode):
     assert n_early > 0
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file")  # a dropped file closes, which is enough
 def test_a_journal_is_sound_after_an_interrupt_at_each_of_its_steps(tmp_path):
     key, rounds = ("a", "b", 0), [Round(3, 0.5, [1, 2]), Round(5, 0.75, [])]
 
@@ -298,5 +299,15 @@ def test_an_estimator_that_swallows_interrupts_stores_nothing(tmp_path):
     X, y = np.arange(20.0).reshape(-1, 1), np.arange(20) // 10
     student = Swallows(GaussianNB(), classes=range(2))
     with pytest.raises(KeyboardInterrupt):
-        simulate(student, X, y, X_test=X, y_test=y, progress=False, store=tmp_path / "s.csv")
+        simulate(
+            student,
+            X,
+            y,
+            X_test=X,
+            y_test=y,
+            n_rounds=2,
+            n_instances=3,
+            progress=False,
+            store=tmp_path / "s.csv",
+        )
     assert (tmp_path / "s.csv").read_bytes().count(b"\n") == 1
