@@ -144,6 +144,19 @@ class DHONet(NeuralNet):
         self.module_ = Student(backbone, heads)
         return self
 
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on; unlike skorch's, an interrupt reaches the caller.
+
+        A net that was stopped half-way must not pass for one that is trained.
+        """
+        if not self.initialized_:
+            self.initialize()
+        routing = fit_params.pop("_routing_method", "partial_fit")
+        self.notify("on_train_begin", X=X, y=y)
+        self.fit_loop(X, y, _routing_method=routing, **fit_params)
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; a small network does so on one thread."""
         with fewer_threads(self.module_, self.input_shape):
