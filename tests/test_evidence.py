@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.evidence import recheck, run, tables
 from benchmarks.evidence._rows import Rows, TableEncoder
+from benchmarks.evidence.inputs import EmbeddingBag, hashed_tokens
 from benchmarks.evidence.methods import METHODS, estimator
-from benchmarks.evidence.students import EmbeddingBag, hashed_tokens
 from benchmarks.evidence.tasks import Task
 from benchmarks.evidence.variants import degraded, imbalanced_rows
 from skactivekd import ZeroShotTeacher, simulate

@@ -1,4 +1,4 @@
-"""The students of the tasks: what they read, and their nets."""
+"""What the students of the tasks read, and the one net of theirs that is no default."""
 
 import re
 from itertools import pairwise
