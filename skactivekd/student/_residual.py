@@ -15,7 +15,6 @@ _PRIOR_DECADES, _PRIOR_NONE = 1.0, -2.0
 
 _MAX_ITER = 50
 _TOLERANCE = 1e-3  # of a gradient, per row: far below what moves a prediction
-_ANCHORS = 3  # rows that stand for a class without labels, together as one label
 
 
 @dataclass
