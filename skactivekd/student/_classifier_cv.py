@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from sklearn.metrics import get_scorer
 
-from ._batches import RowDataset
 from ._classifier import DHOClassifier
 from ._mixture_search import best_mixture, hidden_folds, score_mixtures
 
@@ -180,7 +179,7 @@ class DHOClassifierCV(DHOClassifier):
         codes = rows.y.copy()
         codes[fold] = -1
         net = self._new_net(rows.X, len(self.classes_))
-        super()._fit_net(net, RowDataset(rows.X, codes, rows.teacher_proba))
+        super()._fit_net(net, rows.with_labels(codes))
         return net.forward(rows.X[fold])
 
     def _mixture(self):

@@ -65,6 +65,8 @@ class WarmupDecay(Callback):
         """Forget the schedule of an earlier fit."""
         if self.shape not in ("linear", "cosine"):
             raise ValueError(f"shape must be 'linear' or 'cosine', got {self.shape!r}.")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup must be in [0, 1), got {self.warmup!r}.")
         self.scheduler_ = None
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
