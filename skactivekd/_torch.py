@@ -2,6 +2,8 @@
 
 import collections
 import math
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -9,6 +11,36 @@ import numpy as np
 import torch
 
 _SMALL = 10**8  # weights times pixels, a bound on the multiplications per row
+_lock = threading.RLock()
+
+
+def _renew_lock():
+    """Give a forked process a lock of its own: the thread that held the old one is not there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+@contextmanager
+def alone():
+    """Let one thread at a time into a block that touches torch's process-wide state.
+
+    torch's generators and its number of threads belong to the process, so two
+    blocks that set them side by side would take them from each other. The same
+    thread may enter again.
+
+    Examples
+    --------
+    >>> from skactivekd._torch import alone
+    >>> with alone(), alone():
+    ...     print("one thread, twice")
+    one thread, twice
+    """
+    with _lock:
+        yield
 
 
 def resolve_device(device="auto"):
@@ -72,9 +104,13 @@ def draw_seed(random_state=None):
 
 @contextmanager
 def seeded(seed, device):
-    """Seed torch inside a block and put its generators back afterwards."""
+    """Seed torch inside a block and put its generators back afterwards.
+
+    Blocks of several threads follow one another, so that each draws what it
+    would draw alone.
+    """
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with alone(), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 
@@ -97,16 +133,18 @@ def threads_apart(device):
         ``run(function, items)`` calls the function for each item, as many at
         a time as torch has threads; each writes where no other does.
     """
-    n_threads = torch.get_num_threads()
+    with alone():
+        n_threads = torch.get_num_threads()
     if device.type != "cpu" or n_threads == 1:
         yield run_in_turn
         return
-    torch.set_num_threads(1)  # threads that start now have one too
-    try:
-        with ThreadPoolExecutor(n_threads) as pool:
-            yield lambda function, items: collections.deque(pool.map(function, items), maxlen=0)
-    finally:
-        torch.set_num_threads(n_threads)
+    with alone():
+        torch.set_num_threads(1)  # threads that start now have one too
+        try:
+            with ThreadPoolExecutor(n_threads) as pool:
+                yield lambda function, items: collections.deque(pool.map(function, items), maxlen=0)
+        finally:
+            torch.set_num_threads(n_threads)
 
 
 def run_in_turn(function, items):
@@ -115,18 +153,39 @@ def run_in_turn(function, items):
         function(item)
 
 
-@contextmanager
-def fewer_threads(module, input_shape):
-    """Train a small network on one thread, and put the thread count back.
-
-    A second thread gains nothing on batches this small, and loses much where
-    another process wants the core it waits for.
-    """
-    n_threads = torch.get_num_threads()
+def is_small(module, input_shape):
+    """Tell whether a second thread would gain nothing on batches of a network's rows."""
     n_weights = sum(weight.numel() for weight in module.parameters())
-    if n_weights * math.prod(input_shape[1:]) < _SMALL:
-        torch.set_num_threads(1)
-    try:
+    return n_weights * math.prod(input_shape[1:]) < _SMALL
+
+
+@contextmanager
+def fewer_threads(small=True):
+    """Compute what is small on one thread, and put the thread count back.
+
+    A second thread gains nothing there, and loses much where another process
+    wants the core it waits for.
+    """
+    if not small:
         yield
-    finally:
-        torch.set_num_threads(n_threads)
+        return
+    with alone():
+        n_threads = torch.get_num_threads()
+        if n_threads == 1:
+            yield
+            return
+        # torch keeps a count for each thread, and one more for threads that start later. Only
+        # the first is meant here, but torch sets both, so that a new thread puts back the other.
+        for_others = _in_new_thread(torch.get_num_threads)
+        torch.set_num_threads(1)
+        _in_new_thread(torch.set_num_threads, for_others)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(n_threads)
+            _in_new_thread(torch.set_num_threads, for_others)
+
+
+def _in_new_thread(function, *args):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *args).result()

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.hf import AccelerateMixin
 from torch import nn
 
 from skactivekd import AcceleratedDHONet, DHOClassifier, DHONet
-from skactivekd.student._batches import PairedBatchSampler
+from skactivekd.student._batches import PairedBatchSampler, RowDataset
 
 X = np.random.RandomState(0).normal(size=(41, 5)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int)
@@ -192,6 +194,88 @@ def test_the_accelerator_keeps_no_network_of_an_earlier_fit():
 def test_only_verbose_nets_print(verbose, capsys):
     train(AcceleratedDHONet, "no teacher", accelerator=Accelerator(cpu=True), verbose=verbose)
     assert ("train_loss" in capsys.readouterr().out) == bool(verbose)
+
+
+class Interrupt(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_reaches_the_caller_and_leaves_nothing_behind():
+    accelerator = Accelerator(cpu=True)
+    net = AcceleratedDHONet(
+        accelerator=accelerator, n_classes=2, input_shape=(5,), callbacks=[("stop", Interrupt())]
+    )
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, Y)
+        assert accelerator._models == accelerator._optimizers == []
+    net.set_params(callbacks=[], max_epochs=3)
+    torch.manual_seed(0)
+    net.fit(X, Y)
+    torch.manual_seed(0)
+    other = AcceleratedDHONet(
+        accelerator=accelerator, n_classes=2, input_shape=(5,), max_epochs=3
+    ).fit(X, Y)
+    assert np.array_equal(net.predict_proba(X), other.predict_proba(X))
+    pickle.dumps(net)
+
+
+def test_what_is_not_finite_is_refused():
+    for kind, params in ((DHONet, {}), (AcceleratedDHONet, {"accelerator": Accelerator(cpu=True)})):
+        device = None if params else "cpu"
+        clf = DHOClassifier(kind(lr=1e6, **params), device=device, random_state=0)
+        with pytest.raises(ValueError, match="Lower the learning rate"):
+            clf.fit(X, Y, teacher_proba=TEACHER)
+
+
+def test_a_search_trains_in_other_processes():
+    net = AcceleratedDHONet(accelerator=Accelerator(cpu=True), max_epochs=3)
+    grid = {"net__lr": [0.1, 0.01]}
+    scores = []
+    for student, n_jobs in (
+        (DHOClassifier(net, device=None, random_state=0), 2),
+        (DHOClassifier(DHONet(max_epochs=3), device="cpu", random_state=0), 1),
+    ):
+        search = GridSearchCV(student, grid, cv=2, n_jobs=n_jobs, error_score="raise")
+        scores.append(search.fit(X, Y).cv_results_["mean_test_score"])
+        assert search.score(X, Y) > 0.5
+    assert np.array_equal(*scores)
+
+
+def test_a_trained_student_predicts_in_another_process(tmp_path):
+    clf = train(AcceleratedDHONet, "both halves full", accelerator=Accelerator(cpu=True))
+    (tmp_path / "student.pkl").write_bytes(pickle.dumps((clf, X)))
+    script = (
+        "import pickle, sys; import numpy as np;"
+        "clf, X = pickle.load(open(sys.argv[1], 'rb'));"
+        "np.save(sys.argv[2], clf.predict_proba(X)); clf.fit(X, np.arange(41) % 2)"
+    )
+    files = [tmp_path / "student.pkl", tmp_path / "proba.npy"]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [sys.executable, "-c", script, *files],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+    )
+    assert np.array_equal(np.load(files[1]), clf.predict_proba(X))
+
+
+class TwoProcesses(AcceleratedDHONet):
+    _share = (0, 2)
+
+
+def test_what_several_processes_cannot_do_is_refused(monkeypatch):
+    net = AcceleratedDHONet(
+        accelerator=Accelerator(cpu=True), n_classes=2, input_shape=(5,), max_epochs=1
+    ).fit(X, Y)
+    net.__class__ = TwoProcesses
+    rows = RowDataset(X, Y, sample_weight=np.ones(41))
+    with pytest.raises(ValueError, match="cannot be trained on several processes"):
+        net.partial_fit(rows)
+    monkeypatch.setattr("accelerate.state.is_initialized", lambda: False)
+    with pytest.raises(ValueError, match="2 processes cannot be sent .* Set n_jobs=None"):
+        clone(net)
 
 
 def test_devices_are_the_accelerators_business():

@@ -97,6 +97,97 @@ def test_integer_images_are_scaled_to_one():
     assert as_input(image).max() == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
+@pytest.mark.parametrize("value", [1e39, -1e300])
+def test_what_float32_cannot_hold_is_refused_with_its_row(dtype, value):
+    X = np.ones((6, 3), dtype=dtype)
+    X[4, 1] = value
+    match = r"Row 4 of X holds -?1e\+(39|300), which is too large for float32"
+    for rows in (X, sparse.csr_array(X.astype(float))):
+        dataset = RowDataset(rows)
+        assert dataset.__getitems__([1, 3])[0]["X"].shape == (2, 3)
+        with pytest.raises(ValueError, match=match):
+            dataset.__getitems__([5, 4, 0])
+    with pytest.raises(ValueError, match=match):
+        as_input(X.reshape(6, 1, 1, 3))
+
+
+def test_infinity_itself_is_no_overflow():
+    assert as_input(np.array([[np.inf, 1e-300]])).tolist() == [[np.inf, 0]]
+
+
+def test_columns_of_the_teacher_are_ordered_by_the_batch():
+    reads = []
+
+    class Counting(np.ndarray):
+        def __getitem__(self, key):
+            rows = np.asarray(self)[key]
+            reads.append(rows.shape)
+            return rows
+
+    teacher = np.asfortranarray(np.random.RandomState(0).dirichlet(np.ones(3), 50))
+    dataset = RowDataset(np.eye(50), None, teacher.view(Counting), columns=[2, -1, 0])
+    proba = dataset.__getitems__([7, 3])[0]["teacher_proba"]
+    assert reads == [(2, 3)]
+    expected = np.stack([teacher[:, 2], np.zeros(50), teacher[:, 0]], axis=1)[[7, 3]]
+    assert np.array_equal(proba, expected.astype(np.float32))
+    assert proba.dtype == torch.float32
+    assert proba.is_contiguous()
+
+
+def test_weights_and_places_travel_with_the_rows():
+    dataset = RowDataset(np.eye(4), sample_weight=[0, 1, 2, 3], teacher_weight=[3, 2, 1, 0])
+    rows, _ = dataset.__getitems__([2, 0])
+    assert rows["sample_weight"].tolist() == [2, 0]
+    assert rows["teacher_weight"].tolist() == [1, 3]
+    assert rows["row"].tolist() == [2, 0]
+    assert set(RowDataset(np.eye(4)).__getitems__([0])[0]) == {"X", "row"}
+
+
+def test_other_labels_leave_the_rest():
+    dataset = RowDataset(
+        np.eye(2), [0, 1], np.eye(2), columns=[1, 0], sample_weight=[1, 2], teacher_weight=[3, 4]
+    )
+    other = dataset.with_labels([1, -1])
+    (rows, y), (before, _) = other.__getitems__([0, 1]), dataset.__getitems__([0, 1])
+    assert y.tolist() == [1, -1]
+    assert dataset.y.tolist() == [0, 1]
+    assert all(torch.equal(rows[name], before[name]) for name in before)
+    with pytest.raises(ValueError, match="y has 3 rows, but X has 2"):
+        dataset.with_labels([0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"y": [0, 1]}, "y has 2 rows, but X has 3"),
+        ({"y": ["a", "b", "c"]}, "y must hold class indices"),
+        ({"teacher_proba": np.eye(2)}, "teacher_proba has 2 rows, but X has 3"),
+        ({"columns": [0, 3]}, "one of the teacher's 3 columns"),
+        ({"columns": [0.0, 1.0]}, "must be a list of integers"),
+        ({"sample_weight": [1, 2]}, r"sample_weight must have shape \(3,\)"),
+        ({"sample_weight": [1, 2, -1]}, "sample_weight .* row 2 is -1"),
+        ({"teacher_weight": [1, np.nan, 1]}, "teacher_weight .* row 1 is nan"),
+    ],
+)
+def test_rows_that_do_not_fit_together_are_refused(params, match):
+    with pytest.raises(ValueError, match=match):
+        RowDataset(np.eye(3), **{"teacher_proba": np.eye(3), **params})
+
+
+def test_an_epoch_may_pass_over_the_larger_half():
+    assert steps_per_epoch(3, 10, 4, epoch="all") == 3
+    assert steps_per_epoch(10, 3, 4, epoch="all") == 3
+    assert steps_per_epoch(0, 10, 4, epoch="all") == 3
+    generator = torch.Generator().manual_seed(0)
+    batches = list(PairedBatchSampler(np.arange(3), 100 + np.arange(12), 4, generator, epoch="all"))
+    seen = np.concatenate(batches)
+    assert sorted(seen[seen >= 100].tolist()) == list(range(100, 112))
+    assert [(rows < 100).sum() for rows in batches] == [3, 3, 3]
+    with pytest.raises(ValueError, match="epoch must be 'labeled' or 'all', got 'both'"):
+        steps_per_epoch(1, 1, 1, epoch="both")
+
+
 def test_read_only_memory_is_copied():
     X = np.ones((2, 2), dtype=np.float32)
     X.flags.writeable = False

@@ -107,6 +107,46 @@ def test_no_teacher_leaves_the_full_cross_entropy():
     assert dho_loss(ce, kd, y, distill_weight=0.9) == pytest.approx(float(expected))
 
 
+@pytest.mark.parametrize(("n_labeled", "n_unlabeled"), [(4, 5), (0, 5), (4, 0)])
+def test_weights_make_weighted_means(n_labeled, n_unlabeled):
+    ce, kd, y, teacher = batch(11, n_labeled, n_unlabeled, 3)
+    rng = np.random.RandomState(0)
+    w, v = rng.uniform(0, 3, (2, len(y)))
+    labeled = y >= 0
+    cross = -log_softmax(ce, axis=1)[np.arange(len(y)), np.where(labeled, y, 0)]
+    softened = np.sqrt(teacher) / np.sqrt(teacher).sum(axis=1, keepdims=True)
+    terms = softened * (np.log(softened) - log_softmax(kd / 2, axis=1))
+    divergence = 4 * terms.sum(axis=1)
+    expected = 0.4 * np.average(cross[labeled], weights=w[labeled]) if n_labeled else 0
+    for half in (labeled, ~labeled):
+        if half.any():
+            expected += 0.6 * np.average(divergence[half], weights=v[half])
+    tensors = [torch.tensor(a) for a in (ce, kd, y, teacher)]
+    settings = {"distill_weight": 0.6, "temperature": 2.0}
+    weights = {"sample_weight": torch.tensor(w), "teacher_weight": torch.tensor(v)}
+    assert float(dho_loss(*tensors, **settings, **weights)) == pytest.approx(expected, rel=1e-6)
+    module = DHOLoss(**settings)((tensors[0], tensors[1]), *tensors[2:], **weights)
+    assert float(module) == pytest.approx(expected, rel=1e-6)
+
+
+def test_weights_of_zero_leave_nothing():
+    ce, kd, y, teacher = (torch.tensor(a, requires_grad=a.ndim == 2) for a in batch(4, 3, 3, 3))
+    zero, one = torch.zeros(6), torch.ones(6)
+    loss = dho_loss(ce, kd, y, teacher, sample_weight=zero, teacher_weight=zero)
+    loss.backward()
+    assert loss == 0
+    assert ce.grad.abs().max() == kd.grad.abs().max() == 0
+    ce, kd = ce.detach(), kd.detach()
+    only = dho_loss(ce, kd, y, teacher, sample_weight=one, teacher_weight=zero)
+    assert float(only) == pytest.approx(0.5 * float(dho_loss(ce, kd, y)))
+    halves = [
+        dho_loss(ce, kd, y, teacher, sample_weight=zero, teacher_weight=half.double())
+        for half in (y >= 0, y < 0)
+    ]
+    both = dho_loss(ce, kd, y, teacher, sample_weight=zero)
+    assert float(sum(halves)) == pytest.approx(float(both))
+
+
 def test_module_passes_its_settings_on():
     ce, kd, y, teacher = (torch.tensor(a) for a in batch(2, 3, 3, 3))
     expected = dho_loss(ce, kd, y, teacher, distill_weight=0.2, temperature=4.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, GradientNormClipping
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, GradientNormClipping
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -141,6 +141,108 @@ def test_net_on_its_own_mixes_its_heads():
 def test_mistyped_parameters_are_refused():
     with pytest.raises(ValueError, match="unexpected argument"):
         train(DHONet(learning_rate=1))
+
+
+class Interrupt(Callback):
+    """Press Ctrl-C in the third epoch."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("train", ["fit", "partial_fit"])
+def test_an_interrupt_reaches_the_caller(train):
+    clf = DHOClassifier(DHONet(max_epochs=9, callbacks=[Interrupt()]), random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(clf, train)(X, HIDDEN)
+    assert not hasattr(clf, "net_")
+    net = DHONet(n_classes=2, input_shape=(5,), max_epochs=9, callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        getattr(net, train)(X, HIDDEN)
+
+
+def batch_norm():
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU())
+
+
+@pytest.mark.parametrize(("n_labels", "batch_size"), [(1, 64), (3, 1), (33, 32)])
+def test_batch_normalization_takes_batches_of_one_row(n_labels, batch_size):
+    y = np.where(np.arange(40) < n_labels, Y, -1)
+    net = DHONet(batch_norm, max_epochs=3, batch_size=batch_size)
+    clf = DHOClassifier(net, classes=[0, 1], random_state=0).fit(X, y)
+    assert np.isfinite(clf.predict_proba(X)).all()
+    sizes = clf.net_.history[:, "batches", :, "train_batch_size"]
+    assert {size for epoch in sizes for size in epoch} == {min(n_labels, batch_size)}
+    norm = clf.net_.module_.backbone[1]
+    assert bool(norm.num_batches_tracked > 0) == (min(n_labels, batch_size) > 1)
+
+
+def test_an_image_of_one_row_is_enough_for_batch_normalization():
+    def backbone():
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4)
+        )
+
+    images = RNG.normal(size=(1, 6, 6)).astype(np.float32)
+    clf = DHOClassifier(DHONet(backbone, max_epochs=3), classes=[0, 1], random_state=0)
+    layers = clf.fit(images, [1]).net_.module_.backbone
+    assert layers[1].num_batches_tracked == 3
+    assert layers[4].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "epoch", "expected"),
+    [(3, "labeled", 1), (3, "all", 5), (0, "labeled", 5), (0, "all", 5), (40, "all", 5)],
+)
+def test_length_of_an_epoch(n_labels, epoch, expected):
+    y = np.where(np.arange(40) < n_labels, Y, -1)
+    clf = DHOClassifier(
+        DHONet(max_epochs=2, batch_size=8, epoch=epoch), classes=[0, 1], random_state=0
+    )
+    net = clf.fit(X, y, teacher_proba=TEACHER).net_
+    assert net.history[:, "train_batch_count"] == [expected] * 2
+    assert net.count_steps(RowDataset(X, y, TEACHER)) == expected
+    assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="epoch must be 'labeled' or 'all', got 'some'"):
+        clf.set_params(net__epoch="some").fit(X, y, teacher_proba=TEACHER)
+
+
+def test_the_net_alone_answers_with_the_heads_it_trained():
+    net = DHONet(n_classes=2, input_shape=(5,), max_epochs=3)
+    for teacher, y, head in ((None, Y, 0), (TEACHER, np.full(40, -1), 1)):
+        net.fit(RowDataset(X, y, teacher), None)
+        expected = torch.softmax(net.forward(X)[head], dim=1)
+        np.testing.assert_array_equal(net.predict_proba(X), expected)
+    net.partial_fit(RowDataset(X, Y), None)
+    expected = sum(torch.softmax(logits, dim=1) for logits in net.forward(X)) / 2
+    np.testing.assert_allclose(net.predict_proba(X), expected, atol=1e-6)
+
+
+def test_weights_of_rows_reach_the_loss():
+    def fit(**weights):
+        torch.manual_seed(0)
+        net = DHONet(n_classes=2, input_shape=(5,), max_epochs=3)
+        net.fit(RowDataset(X, HIDDEN, TEACHER, **weights), None)
+        return net.predict_proba(X)
+
+    ones, few = np.ones(40), np.where(np.arange(40) % 2, 1.0, 0.1)
+    plain = fit()
+    np.testing.assert_allclose(fit(sample_weight=ones, teacher_weight=ones), plain, atol=1e-5)
+    assert np.abs(fit(sample_weight=few) - plain).max() > 1e-3
+    assert np.abs(fit(teacher_weight=few) - plain).max() > 1e-3
+
+
+def test_memory_of_the_teacher_does_not_matter(tmp_path):
+    def fit(teacher, **params):
+        torch.manual_seed(0)
+        net = DHONet(n_classes=2, input_shape=(5,), max_epochs=3)
+        return net.fit(RowDataset(X, HIDDEN, teacher, **params), None).predict_proba(X)
+
+    plain = fit(TEACHER.astype(np.float32))
+    np.save(tmp_path / "teacher.npy", np.asfortranarray(TEACHER[:, ::-1]))
+    mapped = np.load(tmp_path / "teacher.npy", mmap_mode="r")
+    assert np.array_equal(fit(mapped, columns=[1, 0]), plain)
 
 
 @pytest.mark.parametrize(

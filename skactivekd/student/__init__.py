@@ -1,6 +1,7 @@
 """The student: DHO, a compact network with two heads, as a scikit-learn estimator."""
 
 from ._accelerated import AcceleratedDHONet
+from ._batches import RowDataset
 from ._classifier import DHOClassifier
 from ._clip_student import clip_student
 from ._gradient_cosine import GradientCosine, gradient_cosine
@@ -17,6 +18,7 @@ __all__ = [
     "DHONet",
     "DualHead",
     "GradientCosine",
+    "RowDataset",
     "TeacherProba",
     "WarmupDecay",
     "clip_student",

@@ -3,6 +3,7 @@
 from skorch.hf import AccelerateMixin
 from torch import nn
 
+from ._finite import check_step
 from ._net import DHONet
 
 
@@ -39,7 +40,8 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     ------
     ValueError
         In ``fit``, if `batch_size` is no multiple of the number of processes,
-        or the classifier was not given ``device=None``.
+        or the classifier was not given ``device=None``, or rows are weighted
+        on several processes, whose shares would differ in weight.
 
     See Also
     --------
@@ -51,7 +53,8 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     of the first process; dropout draws the same mask in all processes.
     Prediction takes place in each process for itself, of all rows.
     With a seed of None the processes take that of the first for training.
-    Needs the package accelerate.
+    Needs the package accelerate. A process that was not launched so, a worker of
+    ``GridSearchCV(n_jobs=2)`` say, trains on one device by itself.
 
     Examples
     --------
@@ -72,6 +75,26 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     def _share(self):
         return self.accelerator.process_index, self.accelerator.num_processes
 
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on; what ends in an error leaves nothing with the accelerator.
+
+        Parameters
+        ----------
+        X, y, classes, **fit_params
+            As for `DHONet.partial_fit`.
+
+        Returns
+        -------
+        self : AcceleratedDHONet
+        """
+        try:
+            return super().partial_fit(X, y, classes, **fit_params)
+        except BaseException:
+            # Else a later fit would take its new network for one that is wrapped.
+            self._unwrap_accelerator()
+            self._let_go()
+            raise
+
     def on_train_begin(self, net, **kwargs):
         """Wrap what an earlier fit left unwrapped, and seed all processes alike."""
         from accelerate.utils import synchronize_rng_states
@@ -88,14 +111,18 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
             buffer.copy_(broadcast(buffer))
         super().on_train_end(net, **kwargs)
         if self.unwrap_after_train:
-            # Else the net could not be pickled, and the accelerator would keep all networks.
-            self.optimizer_ = self.optimizer_.optimizer
-            self.accelerator.free_memory()
+            self._let_go()
+
+    def _let_go(self):
+        # Else the net could not be pickled, and the accelerator would keep all networks.
+        self.optimizer_ = getattr(self.optimizer_, "optimizer", self.optimizer_)
+        self.accelerator.free_memory()
 
     def get_iterator(self, dataset, training=False):
         """Return the loader of this process's shares, or of all rows in order."""
         from accelerate.data_loader import prepare_data_loader
 
+        self._ensure_state()
         # The shares are taken: accelerate would deal out whole batches in turn.
         loader = super(AccelerateMixin, self).get_iterator(dataset, training)
         device = next(self.module_.parameters()).device
@@ -118,11 +145,44 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the loss, in which every head has a part."""
+        if training and self._share[1] > 1 and {"sample_weight", "teacher_weight"} & set(X):
+            raise ValueError(
+                "Rows with weights cannot be trained on several processes, whose shares of a batch "
+                "would differ in weight. Train on one process, or without weights."
+            )
         loss = super().get_loss(y_pred, y_true, X=X, training=training)
         # DistributedDataParallel waits for the gradients of all weights.
         return loss + 0 * sum(logits.sum() for logits in y_pred)
 
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss and gradients, and stop where the loss is not finite."""
+        # skorch's mixin does not call what DHONet has.
+        step = super().train_step_single(batch, **fit_params)
+        check_step(self, step, batch)
+        return step
+
+    def __sklearn_clone__(self):
+        """Copy the net, as each fit does, also where the accelerator is unpickled."""
+        self._ensure_state()
+        return super().__sklearn_clone__()
+
+    def _ensure_state(self):
+        """Give a process that only unpickled the accelerator the state of one of its own."""
+        from accelerate import Accelerator
+        from accelerate.state import is_initialized
+
+        if is_initialized():
+            return
+        if self._share[1] > 1:
+            raise ValueError(
+                f"An accelerator of {self._share[1]} processes cannot be sent to other processes. "
+                "Set n_jobs=None."
+            )
+        own = self.accelerator
+        Accelerator(cpu=own.device.type == "cpu", mixed_precision=own.mixed_precision)
+
     def _initialize_accelerator(self):
+        self._ensure_state()
         # The loss has no weights, and DistributedDataParallel refuses modules without.
         criteria = self._criteria
         self._criteria = [name for name in criteria if _has_weights(getattr(self, f"{name}_"))]

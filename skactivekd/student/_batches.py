@@ -1,9 +1,14 @@
 """Mini-batches fetched by array indexing, half labelled and half unlabelled."""
 
+import copy
+
 import numpy as np
 import torch
 from scipy import sparse
-from torch.utils.data import Dataset, Sampler
+from skorch.dataset import Dataset
+from torch.utils.data import Sampler
+
+EPOCHS = ("labeled", "all")
 
 
 class RowDataset(Dataset):
@@ -19,14 +24,55 @@ class RowDataset(Dataset):
         shape (n, H, W, C) turn to (n, C, H, W) batch by batch.
     y : integer array of shape (n,), default=None
         Class indices; negative means unlabelled. None: all unlabelled.
-    teacher_proba : float array of shape (n, n_classes), default=None
-        The teacher's probabilities.
+    teacher_proba : float array of shape (n, n_teacher), default=None
+        The teacher's probabilities, of any float type and memory order, also
+        a memory map: only the rows of a batch are ever read and copied.
+    columns : integer array of shape (n_classes,), default=None
+        The teacher's column of each class; -1 for a class it does not know,
+        which gets probability 0. None: column i belongs to class i.
+    sample_weight : float array of shape (n,), default=None
+        Weights, zero or more, of the rows in the loss of the labels.
+    teacher_weight : float array of shape (n,), default=None
+        Weights, zero or more, of the rows in the loss of the teacher.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit together, or a weight is negative or not
+        finite; from a batch, if a number of X has no place in float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactivekd.student import RowDataset
+    >>> teacher_proba = np.array([[0.75, 0.25], [0.5, 0.5]])
+    >>> rows = RowDataset(np.eye(2), [0, -1], teacher_proba, columns=[1, -1, 0])
+    >>> batch, y = rows.__getitems__([0])
+    >>> batch["teacher_proba"]
+    tensor([[0.2500, 0.0000, 0.7500]])
     """
 
-    def __init__(self, X, y=None, teacher_proba=None):
+    def __init__(
+        self,
+        X,
+        y=None,
+        teacher_proba=None,
+        *,
+        columns=None,
+        sample_weight=None,
+        teacher_weight=None,
+    ):
         self.X = X
-        self.y = np.full(X.shape[0], -1) if y is None else np.asarray(y)
+        n_rows = X.shape[0]
+        self.y = np.full(n_rows, -1) if y is None else _check_y(y, n_rows)
         self.teacher_proba = teacher_proba
+        self.columns = _check_columns(columns, teacher_proba)
+        self.sample_weight = _check_weight(sample_weight, n_rows, "sample_weight")
+        self.teacher_weight = _check_weight(teacher_weight, n_rows, "teacher_weight")
+        if teacher_proba is not None and teacher_proba.shape[0] != n_rows:
+            raise ValueError(
+                f"teacher_proba has {teacher_proba.shape[0]} rows, but X has {n_rows}."
+            )
 
     def __len__(self):
         return self.X.shape[0]
@@ -35,14 +81,100 @@ class RowDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices):
-        rows = {"X": as_input(self.X[indices])}
+        indices = np.asarray(indices)
+        rows = {"X": as_input(self.X[indices], indices), "row": torch.as_tensor(indices)}
         if self.teacher_proba is not None:
-            rows["teacher_proba"] = torch.as_tensor(self.teacher_proba[indices])
+            rows["teacher_proba"] = torch.from_numpy(self.teacher_rows(indices))
+        for name in ("sample_weight", "teacher_weight"):
+            if getattr(self, name) is not None:
+                rows[name] = torch.from_numpy(getattr(self, name)[indices])
         return rows, torch.as_tensor(self.y[indices], dtype=torch.int64)
 
+    def with_labels(self, y):
+        """Return the same rows with other labels.
 
-def as_input(rows):
+        Parameters
+        ----------
+        y : integer array of shape (n,)
+            Class indices; negative means unlabeled.
+
+        Returns
+        -------
+        rows : RowDataset
+            Shares all other arrays with this one.
+        """
+        other = copy.copy(self)
+        other.y = _check_y(y, len(self))
+        return other
+
+    def teacher_rows(self, indices):
+        proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
+        if self.columns is not None:
+            proba = np.where(self.columns >= 0, proba[:, self.columns], np.float32(0))
+        return np.ascontiguousarray(proba)
+
+
+def _check_y(y, n_rows):
+    y = np.asarray(y)
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} rows, but X has {n_rows}.")
+    if n_rows and y.dtype.kind not in "iu":
+        raise ValueError(
+            f"y must hold class indices, integers counted from 0, but has the type {y.dtype}. "
+            "DHOClassifier takes labels of any kind."
+        )
+    return y
+
+
+def _check_columns(columns, teacher_proba):
+    if columns is None or teacher_proba is None:
+        return None
+    columns, n_teacher = np.asarray(columns), teacher_proba.shape[1]
+    if columns.ndim != 1 or columns.dtype.kind not in "iu":
+        raise ValueError(f"columns must be a list of integers, one a class, got {columns!r}.")
+    if not ((columns >= -1) & (columns < n_teacher)).all():
+        raise ValueError(
+            f"columns must be -1 or one of the teacher's {n_teacher} columns, counted from 0, got "
+            f"{columns.tolist()}."
+        )
+    return None if np.array_equal(columns, np.arange(n_teacher)) else columns
+
+
+def _check_weight(weight, n_rows, name):
+    if weight is None:
+        return None
+    weight = np.asarray(weight, dtype=np.float32)
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"{name} must have shape ({n_rows},), a number for each row of X, but has {weight.shape}."
+        )
+    bad = np.flatnonzero(~np.isfinite(weight) | (weight < 0))
+    if len(bad):
+        raise ValueError(
+            f"{name} must hold finite numbers, zero or more, but that of row {bad[0]} is "
+            f"{weight[bad[0]]}."
+        )
+    return weight
+
+
+def as_input(rows, indices=None):
     """Turn rows of X into a float32 tensor of the network's layout.
+
+    Parameters
+    ----------
+    rows : array or CSR matrix of shape (n, n_features), (n, H, W) or (n, C, H, W)
+        Rows as `RowDataset` takes them.
+    indices : integer array of shape (n,), default=None
+        Their places in X, for messages. None counts from 0.
+
+    Returns
+    -------
+    tensor : float32 tensor of shape (n, n_features) or (n, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        If a finite number is too large for float32; the message names its row.
 
     Examples
     --------
@@ -57,8 +189,26 @@ def as_input(rows):
     elif is_channels_last(rows.shape):
         rows = np.moveaxis(rows, -1, 1)
     scale = 255 if rows.ndim == 4 and rows.dtype.kind in "ui" else 1
-    # A copy: a view of the caller's memory may be read-only.
-    return torch.from_numpy(np.divide(rows, scale, dtype=np.float32, casting="unsafe"))
+    try:
+        # The processor notes an overflow by itself, which saves a look at each number.
+        with np.errstate(over="raise"):
+            # A copy: a view of the caller's memory may be read-only.
+            return torch.from_numpy(np.divide(rows, scale, dtype=np.float32, casting="unsafe"))
+    except FloatingPointError:
+        raise ValueError(_overflow(rows, indices)) from None
+
+
+def _overflow(rows, indices):
+    """Say which row has a number that float32 does not hold."""
+    rows = rows.reshape(len(rows), -1)
+    with np.errstate(over="ignore"):
+        bad = np.isfinite(rows) & ~np.isfinite(rows.astype(np.float32))
+    place = int(np.flatnonzero(bad.any(axis=1))[0])
+    row = place if indices is None else int(indices[place])
+    return (
+        f"Row {row} of X holds {rows[place][bad[place]][0]:.3g}, which is too large for float32, "
+        f"the type in which the student computes. Scale X, with StandardScaler say, or mend the row."
+    )
 
 
 def is_channels_last(shape):
@@ -70,8 +220,7 @@ class PairedBatchSampler(Sampler):
     """Index batches that join a labelled and an unlabelled half.
 
     Each half runs through its rows in random order, over and over, without
-    leaving a row out of a round. One epoch is one pass over the labelled
-    rows, or over the unlabelled ones where none is labelled.
+    leaving a row out of a round. How long an epoch is, `epoch` says.
 
     Parameters
     ----------
@@ -84,17 +233,19 @@ class PairedBatchSampler(Sampler):
         Source of the order.
     share : tuple of int, default=(0, 1)
         Which of how many shares of each half to take; see `take_share`.
+    epoch : {"labeled", "all"}, default="labeled"
+        Length of an epoch, as for `steps_per_epoch`.
 
     References
     ----------
     .. [1] Kang et al., arXiv:2505.07675, batches of 64 + 64 rows.
     """
 
-    def __init__(self, labeled, unlabeled, batch_size, generator, share=(0, 1)):
+    def __init__(self, labeled, unlabeled, batch_size, generator, share=(0, 1), epoch="labeled"):
         self.batch_size = batch_size
         self.share = share
         self.drop_last = False
-        self._steps = steps_per_epoch(len(labeled), len(unlabeled), batch_size)
+        self._steps = steps_per_epoch(len(labeled), len(unlabeled), batch_size, epoch)
         self._halves = [_Cycle(rows, generator) for rows in (labeled, unlabeled)]
 
     def __len__(self):
@@ -122,9 +273,44 @@ def take_share(rows, share):
     return rows if len(rows) % n_processes else rows[process::n_processes]
 
 
-def steps_per_epoch(n_labeled, n_unlabeled, batch_size):
-    """Count the batches of one epoch of `PairedBatchSampler`."""
-    return -(-(n_labeled or n_unlabeled) // batch_size)
+def steps_per_epoch(n_labeled, n_unlabeled, batch_size, epoch="labeled"):
+    """Count the batches of one epoch of `PairedBatchSampler`.
+
+    Parameters
+    ----------
+    n_labeled, n_unlabeled : int
+        Rows of the two halves.
+    batch_size : int
+        Rows of each half in a batch, at most.
+    epoch : {"labeled", "all"}, default="labeled"
+        "labeled": a pass over the labeled rows, or over the unlabeled ones
+        where none is labeled. "all": a pass over the larger half.
+
+    Returns
+    -------
+    n_steps : int
+
+    Raises
+    ------
+    ValueError
+        If `epoch` is neither.
+
+    References
+    ----------
+    .. [1] "PCoreSet: Effective Active Learning through Knowledge Distillation
+       from Vision-Language Models". 2025. arXiv:2506.00910. Its epochs are
+       those of "labeled".
+
+    Examples
+    --------
+    >>> from skactivekd.student._batches import steps_per_epoch
+    >>> steps_per_epoch(10, 1000, 64), steps_per_epoch(10, 1000, 64, epoch="all")
+    (1, 16)
+    """
+    if epoch not in EPOCHS:
+        raise ValueError(f"epoch must be 'labeled' or 'all', got {epoch!r}.")
+    n_rows = max(n_labeled, n_unlabeled) if epoch == "all" else n_labeled or n_unlabeled
+    return -(-n_rows // batch_size)
 
 
 class _Cycle:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._torch import alone, draw_seed, resolve_device, seeded
+from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
 from . import _distilled
 from ._batches import RowDataset, is_channels_last
 from ._heads import ResidualHeads, mix_heads
@@ -478,7 +478,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """Distill, or find what was distilled; then let the labels correct it."""
         seed = draw_seed(self._seeds)
         distilled = self._distill(rows, seed, keep, further)
-        residual = self._find_correction(distilled, rows.X, codes, label_weight, seed, further)
+        with fewer_threads():
+            residual = self._find_correction(distilled, rows.X, codes, label_weight, seed, further)
         if residual is not None:
             _distilled.set_correction(distilled, residual, further)
         self.net_ = distilled.net
@@ -636,9 +637,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_params(self):
         if self.heads not in ("residual", "dual", "single"):
-            raise ValueError(
-                f"heads must be 'residual', 'dual' or 'single', got {self.heads!r}."
-            )
+            raise ValueError(f"heads must be 'residual', 'dual' or 'single', got {self.heads!r}.")
         weight = self.distill_weight
         if weight != "auto" and not (isinstance(weight, numbers.Real) and 0 <= weight <= 1):
             raise ValueError(f"distill_weight must be 'auto' or in [0, 1], got {weight!r}.")
@@ -646,9 +645,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"alpha must be in [0, 1], got {self.alpha!r}.")
         for name in ("temperature", "beta"):
             if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(
-                    f"{name} must be > 0 and finite, got {getattr(self, name)!r}."
-                )
+                raise ValueError(f"{name} must be > 0 and finite, got {getattr(self, name)!r}.")
         if self.heads != "dual" and (self.alpha, self.beta) != (0.5, 1.0):
             raise ValueError(
                 f"alpha={self.alpha} and beta={self.beta} mix the two heads of heads='dual'; with "

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import sparse
-from skorch.dataset import unpack_data
-from skorch.utils import to_tensor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-
-from ._batches import RowDataset
+from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
 
 _N_ANCHORS = 16  # surest rows kept of each class; some of them may be labeled later
 _N_STAND_INS = 3  # of which stand for a class without a label, together as one label
@@ -164,7 +162,11 @@ def set_correction(distilled, residual, further=False):
     if further:
         weight, skip, bias = (
             scale * old + new
-            for old, new in ((heads.ce_weight, weight), (heads.ce_skip, skip), (heads.ce_bias, bias))
+            for old, new in (
+                (heads.ce_weight, weight),
+                (heads.ce_skip, skip),
+                (heads.ce_bias, bias),
+            )
         )
         scale = scale * float(heads.ce_scale)
     heads.set_correction(scale, weight, skip, bias)

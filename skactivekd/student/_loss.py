@@ -5,7 +5,17 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def dho_loss(ce_logits, kd_logits, y, teacher_proba=None, *, distill_weight=0.5, temperature=2.0):
+def dho_loss(
+    ce_logits,
+    kd_logits,
+    y,
+    teacher_proba=None,
+    *,
+    distill_weight=0.5,
+    temperature=2.0,
+    sample_weight=None,
+    teacher_weight=None,
+):
     r"""Compute the loss of dual-head distillation on one mini-batch.
 
     With :math:`\lambda` the `distill_weight`, :math:`T` the `temperature`,
@@ -18,7 +28,8 @@ def dho_loss(ce_logits, kd_logits, y, teacher_proba=None, *, distill_weight=0.5,
 
     where each bar is a mean over its own rows and the two means are added,
     so that few labelled rows weigh as much as many unlabelled ones. A term
-    without rows is zero.
+    without rows is zero. With weights :math:`w` a mean of :math:`l` is
+    :math:`\sum_i w_i l_i / \sum_i w_i`, and zero where the weights sum to zero.
 
     Parameters
     ----------
@@ -34,6 +45,12 @@ def dho_loss(ce_logits, kd_logits, y, teacher_proba=None, *, distill_weight=0.5,
     temperature : float > 0, default=2.0
         Softens teacher and student alike; the factor :math:`T^2` keeps the
         gradients' scale.
+    sample_weight : float tensor of shape (n,), default=None
+        Weights, zero or more, of the rows in the mean of the cross-entropy;
+        those of unlabeled rows do not count. None weighs all rows alike.
+    teacher_weight : float tensor of shape (n,), default=None
+        Weights, zero or more, of the rows in each of the two means of the
+        divergence. None weighs all rows alike.
 
     Returns
     -------
@@ -58,21 +75,38 @@ def dho_loss(ce_logits, kd_logits, y, teacher_proba=None, *, distill_weight=0.5,
     >>> teacher = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
     >>> dho_loss(logits, logits, torch.tensor([0, -1]), teacher)
     tensor(0.3466)
+
+    The first of two labeled rows counts three times as much as the second:
+
+    >>> logits = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    >>> weight = torch.tensor([3.0, 1.0])
+    >>> dho_loss(logits, logits, torch.tensor([0, 0]), sample_weight=weight)
+    tensor(0.5516)
     """
     labeled = y >= 0
-    cross_entropy = F.cross_entropy(ce_logits[labeled], y[labeled], reduction="sum")
-    cross_entropy = cross_entropy / labeled.sum().clamp(min=1)
+    if sample_weight is None:
+        cross_entropy = F.cross_entropy(ce_logits[labeled], y[labeled], reduction="sum")
+        cross_entropy = cross_entropy / labeled.sum().clamp(min=1)
+    else:
+        cross_entropy = F.cross_entropy(ce_logits[labeled], y[labeled], reduction="none")
+        cross_entropy = _mean(cross_entropy, sample_weight[labeled])
     if teacher_proba is None:
         return cross_entropy
     softened = torch.softmax(teacher_proba.detach().log() / temperature, dim=1)
     student = torch.log_softmax(kd_logits / temperature, dim=1)
     divergence = temperature**2 * F.kl_div(student, softened, reduction="none").sum(dim=1)
-    distillation = _mean(divergence[labeled]) + _mean(divergence[~labeled])
+    distillation = sum(
+        _mean(divergence[half], None if teacher_weight is None else teacher_weight[half])
+        for half in (labeled, ~labeled)
+    )
     return (1 - distill_weight) * cross_entropy + distill_weight * distillation
 
 
-def _mean(values):
-    return values.sum() / max(len(values), 1)
+def _mean(values, weights=None):
+    if weights is None:
+        return values.sum() / max(len(values), 1)
+    total = weights.sum()
+    return (weights * values).sum() / torch.where(total > 0, total, 1)
 
 
 class DHOLoss(nn.Module):
@@ -91,7 +125,7 @@ class DHOLoss(nn.Module):
         self.distill_weight = distill_weight
         self.temperature = temperature
 
-    def forward(self, logits, y, teacher_proba=None):
+    def forward(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
         """Return the loss of ``logits = (ce_logits, kd_logits)``."""
         return dho_loss(
             *logits,
@@ -99,4 +133,6 @@ class DHOLoss(nn.Module):
             teacher_proba,
             distill_weight=self.distill_weight,
             temperature=self.temperature,
+            sample_weight=sample_weight,
+            teacher_weight=teacher_weight,
         )

@@ -1,19 +1,30 @@
 """The skorch net of the student: two heads, one loss, paired batches."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
 from skorch.utils import is_dataset, to_device, to_tensor
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
 
-from .._torch import fewer_threads
+from .._torch import fewer_threads, is_small
 from ._backbones import build_backbone, count_features
 from ._batches import PairedBatchSampler, RowDataset, steps_per_epoch
-from ._heads import DualHead, mix_heads
+from ._finite import SpoiledWeights, check_outputs, check_step, check_weights, explain_weights
+from ._heads import DualHead, ResidualHeads, mix_heads
+from ._inputs import InputScaler
 from ._loss import DHOLoss
 from ._schedule import WarmupDecay
+from ._skorch_settings import check_settings, loader_settings, replaces_schedule, split_labeled
+
+# A small network has learned what it can of its teacher after as many steps, at the default learning
+# rate; a large pool is passed over as often as the published protocol does ImageNet.
+_STEPS, _PASSES = 1000, 20
+_EPOCHS = 200
 
 
 class DHONet(NeuralNet):
@@ -36,8 +47,12 @@ class DHONet(NeuralNet):
         Number of classes; set by `DHOClassifier`.
     input_shape : tuple of int, default=None
         Shape of one row, (n_features,) or (C, H, W); set by `DHOClassifier`.
-    heads : {"dual", "single"}, default="dual"
-        "single" trains one head on both losses; set by `DHOClassifier`.
+    heads : {"dual", "single", "residual"}, default="dual"
+        "single" trains one head on both losses, "residual" one on the teacher
+        alone, for a correction to follow; set by `DHOClassifier`.
+    input_scaling : pair of array-like of shape (n_features,), default=None
+        What to take off each column of 2-D X, and what to divide it by; set by
+        `DHOClassifier` with "residual" heads and the perceptron.
     head_weights : array-like of shape (n_classes, d), default=None
         Initial weights of the heads, in the order of the sorted classes.
     kd_scale : float > 0, default=None
@@ -47,19 +62,42 @@ class DHONet(NeuralNet):
     optimizer : class, default=torch.optim.AdamW
     lr : float, default=0.001
         Highest learning rate; see `WarmupDecay`, the callback ``schedule``.
-    max_epochs : int, default=200
-        Passes over the labelled rows, or over the unlabelled ones where none
-        is labelled.
+        Another `WarmupDecay` or a skorch `LRScheduler` among the callbacks
+        takes its place.
+    max_epochs : int or "auto", default="auto"
+        How many epochs to train, of the length that `epoch` says. "auto" is
+        200 for two heads or one; with "residual" heads 20 passes over all rows,
+        or 1000 steps where these are more.
+    epoch : {"auto", "labeled", "all"}, default="auto"
+        "labeled": an epoch is a pass over the labeled rows, or over the
+        unlabeled ones where none is labeled, the rule of [2]_. "all": a pass
+        over the larger half. "auto": "all" with "residual" heads, which learn
+        from all rows alike, else "labeled".
     batch_size : int, default=64
-        Rows of each half, labelled and unlabelled, of a training batch. At
+        Rows of each half, labeled and unlabeled, of a training batch; with
+        "residual" heads, which know one kind of rows, it has twice as many. At
         prediction batches have 256 rows at least, or what
-        ``iterator_valid__batch_size`` says.
+        ``iterator_valid__batch_size`` says. Batch normalization takes its
+        running statistics where a batch of training has one row.
     train_split : None or callable, default=None
-        skorch's internal validation split. None trains on every label.
+        skorch's internal validation split, ``ValidSplit(5)`` say. It splits the
+        labeled rows only; all unlabeled ones stay in training. A validation
+        set of your own is a `RowDataset`. None trains on every label.
     verbose : int, default=0
         1 prints a line per epoch.
     **kwargs
-        Further parameters of `skorch.NeuralNet`.
+        Further parameters of `skorch.NeuralNet`. Those that could have no
+        effect here, say ``dataset`` or ``iterator_train__shuffle``, are refused.
+
+    Raises
+    ------
+    ValueError
+        In ``fit``, if a setting is refused, or loss or weights are no longer
+        finite; in prediction, if an output is not finite. The message names
+        the row, if one is the cause.
+    KeyboardInterrupt
+        If training is interrupted. Unlike skorch, DHONet does not pass an
+        unfinished network off as a fitted one.
 
     See Also
     --------
@@ -69,6 +107,8 @@ class DHONet(NeuralNet):
     ----------
     .. [1] Kang et al., "Simple Semi-supervised Knowledge Distillation from
        Vision-Language Models via Dual-Head Optimization", arXiv:2505.07675.
+    .. [2] "PCoreSet: Effective Active Learning through Knowledge Distillation
+       from Vision-Language Models". 2025. arXiv:2506.00910.
 
     Examples
     --------
@@ -88,12 +128,14 @@ class DHONet(NeuralNet):
         n_classes=None,
         input_shape=None,
         heads="dual",
+        input_scaling=None,
         head_weights=None,
         kd_scale=None,
         criterion=DHOLoss,
         optimizer=torch.optim.AdamW,
         lr=1e-3,
-        max_epochs=200,
+        max_epochs="auto",
+        epoch="auto",
         batch_size=64,
         train_split=None,
         verbose=0,
@@ -102,8 +144,10 @@ class DHONet(NeuralNet):
         self.n_classes = n_classes
         self.input_shape = input_shape
         self.heads = heads
+        self.input_scaling = input_scaling
         self.head_weights = head_weights
         self.kd_scale = kd_scale
+        self.epoch = epoch
         super().__init__(
             module,
             criterion=criterion,
@@ -121,7 +165,26 @@ class DHONet(NeuralNet):
 
     @property
     def _default_callbacks(self):
-        return [*super()._default_callbacks, ("schedule", WarmupDecay())]
+        defaults = super()._default_callbacks
+        if replaces_schedule(self.callbacks):
+            return defaults
+        return [*defaults, ("schedule", WarmupDecay())]
+
+    def __sklearn_tags__(self):
+        """Say that this is a classifier, so that scorings may ask for probabilities."""
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier"
+        return tags
+
+    @property
+    def classes_(self):
+        """Class indices, the labels in which the net itself thinks."""
+        return np.arange(self.n_classes)
+
+    def check_training_readiness(self):
+        """Refuse settings that could have no effect before anything is built."""
+        super().check_training_readiness()
+        check_settings(self)
 
     def initialize_module(self):
         """Build the backbone and the heads on it."""
@@ -135,66 +198,173 @@ class DHONet(NeuralNet):
                 "On several processes train AcceleratedDHONet: AccelerateMixin alone would tear "
                 "the paired batches apart."
             )
-        if self.heads not in ("dual", "single"):
-            raise ValueError(f"heads must be 'dual' or 'single', got {self.heads!r}.")
+        if self.heads not in ("dual", "single", "residual"):
+            raise ValueError(f"heads must be 'dual', 'single' or 'residual', got {self.heads!r}.")
         backbone = build_backbone(self.module, self.input_shape, **self.get_params_for("module"))
         n_features = count_features(backbone, self.input_shape)
-        shared = self.heads == "single"
-        heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
-        self.module_ = Student(backbone, heads)
+        if self.heads == "residual":
+            # Inputs that were scaled are numbers; those of a backbone of the user's may be codes.
+            n_inputs = 0 if self.input_scaling is None else self.input_shape[0]
+            heads = ResidualHeads(
+                n_features, self.n_classes, n_inputs, self.head_weights, self.kd_scale
+            )
+        else:
+            shared = self.heads == "single"
+            heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
+        scaler = None if self.input_scaling is None else InputScaler(*self.input_scaling)
+        self.module_ = Student(backbone, heads, scaler)
         return self
 
-    def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train on; unlike skorch's, an interrupt reaches the caller.
+    def initialize_history(self):
+        """Forget an earlier fit."""
+        super().initialize_history()
+        self.trained_heads_ = ()
 
-        A net that was stopped half-way must not pass for one that is trained.
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on, or start if there was no ``fit``.
+
+        Parameters
+        ----------
+        X : array, CSR matrix or RowDataset
+            Rows.
+        y : integer array of shape (n,), default=None
+            Class indices, negative where unlabeled; None if X has them.
+        classes : object, default=None
+            Not used, as in skorch.
+        **fit_params
+            Passed on to `fit_loop`.
+
+        Returns
+        -------
+        self : DHONet
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If training is interrupted; skorch's own method would return.
         """
         if not self.initialized_:
             self.initialize()
-        routing = fit_params.pop("_routing_method", "partial_fit")
+        if y is None and is_dataset(X):
+            y = getattr(X, "y", None)  # which scorings without a cache ask for
         self.notify("on_train_begin", X=X, y=y)
-        self.fit_loop(X, y, _routing_method=routing, **fit_params)
+        self.fit_loop(X, y, **fit_params)
         self.notify("on_train_end", X=X, y=y)
         return self
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; a small network does so on one thread."""
-        with fewer_threads(self.module_, self.input_shape):
-            return super().fit_loop(X, y, epochs, **kwargs)
+        epochs = self.count_epochs(self.get_dataset(X, y)) if epochs is None else epochs
+        try:
+            with fewer_threads(is_small(self.module_, self.input_shape)):
+                super().fit_loop(X, y, epochs, **kwargs)
+            check_weights(self)
+        except SpoiledWeights as error:
+            rows = self.get_dataset(X, y)
+            took_part = np.concatenate(_halves(rows)).astype(int)
+            cause = explain_weights(self, Subset(rows, took_part))
+            raise ValueError(f"{error}: {cause}") from None
+        return self
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        """Note the learning rate of the step, which callbacks change after it."""
+        super().on_batch_begin(net, batch=batch, training=training, **kwargs)
+        if training:
+            self.rate_ = max(group["lr"] for group in self.optimizer_.param_groups)
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute loss and gradients, and stop where the loss is not finite."""
+        step = super().train_step_single(batch, **fit_params)
+        check_step(self, step, batch)
+        return step
+
+    def validation_step(self, batch, **fit_params):
+        """Compute the loss, and stop where it is not finite."""
+        step = super().validation_step(batch, **fit_params)
+        check_step(self, step, batch)
+        return step
+
+    def evaluation_step(self, batch, training=False):
+        """Compute the outputs, and stop where one is not finite."""
+        outputs = super().evaluation_step(batch, training)
+        check_outputs(outputs, batch)
+        return outputs
 
     def get_dataset(self, X, y=None):
         """Wrap arrays for look-ups by batch; a dataset stays as it is."""
         return X if is_dataset(X) else RowDataset(X, y)
 
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Return training and validation rows; only labeled ones are for validation."""
+        train, valid = split_labeled(self, self.get_dataset(X, y), **fit_params)
+        self._note_heads(*map(len, _halves(train)), _source(train).teacher_proba is not None)
+        return train, valid
+
+    def _note_heads(self, n_labeled, n_unlabeled, has_teacher):
+        """Remember which heads have been trained."""
+        weight = getattr(self.criterion_, "distill_weight", 0.5) if has_teacher else 0
+        used = {"ce": n_labeled and weight < 1, "kd": has_teacher and weight > 0}
+        self.trained_heads_ = tuple(
+            head for head, now in used.items() if now or head in self.trained_heads_
+        )
+
     def get_iterator(self, dataset, training=False):
         """Return the loader of paired batches, or of plain ones in order."""
         prefix = "iterator_train" if training else "iterator_valid"
-        kwargs = self.get_params_for(prefix)
-        default = (
-            self.batch_size if training or self.batch_size == -1 else max(self.batch_size, 256)
-        )
-        batch_size = kwargs.pop("batch_size", default)
-        batch_size = len(dataset) if batch_size == -1 else batch_size
+        kwargs = loader_settings(self, prefix)
+        own_size = kwargs.pop("batch_size", None)
         if training:
             # The one random source of a fit is torch's generator, which the caller seeds.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
-            sampler = PairedBatchSampler(*_halves(dataset), batch_size, generator, self._share)
+            sampler = PairedBatchSampler(
+                *_halves(dataset),
+                self._half_batch(dataset),
+                generator,
+                self._share,
+                self._epoch_rule(),
+            )
         else:
+            batch_size = self.batch_size if self.batch_size == -1 else max(self.batch_size, 256)
+            batch_size = batch_size if own_size is None else own_size
+            batch_size = len(dataset) if batch_size == -1 else batch_size
             # A loader without its own generator would move torch's global one.
             generator = torch.Generator()
             sampler = BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)
         kwargs = {"collate_fn": _as_is, "generator": generator, **kwargs}
         return getattr(self, prefix)(dataset, batch_sampler=sampler, **kwargs)
 
+    def _half_batch(self, dataset):
+        """Return the rows of each half in a training batch."""
+        batch_size = self.get_params_for("iterator_train").get("batch_size", self.batch_size)
+        if batch_size == -1:
+            return len(dataset)
+        return 2 * batch_size if self.heads == "residual" else batch_size
+
+    def _epoch_rule(self):
+        if self.epoch != "auto":
+            return self.epoch
+        return "all" if self.heads == "residual" else "labeled"
+
     def count_steps(self, dataset):
         """Count the training steps of one epoch on a dataset."""
-        batch_size = self.get_params_for("iterator_train").get("batch_size", self.batch_size)
-        batch_size = len(dataset) if batch_size == -1 else batch_size
-        return steps_per_epoch(*map(len, _halves(dataset)), batch_size)
+        halves = map(len, _halves(dataset))
+        return steps_per_epoch(*halves, self._half_batch(dataset), self._epoch_rule())
+
+    def count_epochs(self, dataset):
+        """Count the epochs of a fit on a dataset."""
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        if self.heads != "residual":
+            return _EPOCHS
+        return max(_PASSES, -(-_STEPS // max(self.count_steps(dataset), 1)))
 
     def infer(self, x, **fit_params):
         """Return (ce_logits, kd_logits) of a batch."""
-        return super().infer(x["X"], **fit_params)
+        x = x["X"]
+        if len(x) > 1 or not self.module_.training:
+            return super().infer(x, **fit_params)
+        with _running_statistics(self.module_):
+            return super().infer(x, **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Return the criterion's value, with the batch's teacher in it."""
@@ -202,11 +372,17 @@ class DHONet(NeuralNet):
         teacher = (
             to_tensor(X.get("teacher_proba"), device=self.device) if "teacher_proba" in X else None
         )
-        return self.criterion_(y_pred, y_true, teacher)
+        weights = {
+            name: to_tensor(X[name], device=self.device)
+            for name in ("sample_weight", "teacher_weight")
+            if name in X
+        }
+        return self.criterion_(y_pred, y_true, teacher, **weights)
 
     def predict_proba(self, X):
-        """Return the even mixture of both heads, an array (n, n_classes)."""
-        return mix_heads(*self.forward(X)).numpy()
+        """Return the even mixture of the heads that were trained, an array (n, n_classes)."""
+        alpha = {("ce",): 1, ("kd",): 0}.get(self.trained_heads_, 0.5)
+        return mix_heads(*self.forward(X), alpha).numpy()
 
     def predict(self, X):
         """Return the likeliest class index of each row."""
@@ -224,15 +400,8 @@ class DHONet(NeuralNet):
         -------
         features : ndarray of float32 of shape (n, d)
         """
-        self.check_is_fitted()
-        self._set_training(False)
-        features = []
-        with torch.no_grad():
-            for batch in self.get_iterator(self.get_dataset(X)):
-                rows, _ = unpack_data(batch)
-                rows = to_tensor(rows["X"], device=self.device)
-                features.append(to_device(self.module_.backbone(rows), device="cpu"))
-        return torch.cat(features).numpy()
+        (features,) = self._outputs(X, lambda rows: self.module_.features(rows)[1:])
+        return features.numpy()
 
     def forward_embed(self, X):
         """Return the logits of both heads and the backbone's features, from one pass.
@@ -253,28 +422,46 @@ class DHONet(NeuralNet):
         if getattr(self.module_.forward, "__func__", None) is not Student.forward:
             # Compiled, or wrapped for mixed precision: forward rounds otherwise than embed.
             return *self.forward(X), torch.from_numpy(self.embed(X))
+        return self._outputs(X, self.module_.logits_and_features)
+
+    def _outputs(self, X, function):
+        """Return what a function of the input gives for all rows, on the CPU."""
+        self.check_is_fitted()
         self._set_training(False)
         outputs = []
         with torch.no_grad():
             for batch in self.get_iterator(self.get_dataset(X)):
                 rows, _ = unpack_data(batch)
-                features = self.module_.backbone(to_tensor(rows["X"], device=self.device))
-                heads = self.module_.heads(features)
-                outputs.append(to_device((*heads, features), device="cpu"))
+                output = function(to_tensor(rows["X"], device=self.device))
+                check_outputs(output, batch)
+                outputs.append(to_device(output, device="cpu"))
         return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
 
 class Student(nn.Module):
-    """Backbone and heads, as one module: X -> (ce_logits, kd_logits)."""
+    """Scaling, backbone and heads, as one module: X -> (ce_logits, kd_logits)."""
 
-    def __init__(self, backbone, heads):
+    def __init__(self, backbone, heads, scaler=None):
         super().__init__()
         self.backbone = backbone
         self.heads = heads
+        self.scaler = scaler
 
     def forward(self, X):
         """Return the logits of both heads, each of shape (n, n_classes)."""
-        return self.heads(self.backbone(X))
+        return self.logits_and_features(X)[:2]
+
+    def features(self, X):
+        """Return the backbone's input and its features."""
+        inputs = X if self.scaler is None else self.scaler(X)
+        return inputs, self.backbone(inputs)
+
+    def logits_and_features(self, X):
+        """Return the logits of both heads, and the features below them."""
+        inputs, features = self.features(X)
+        if isinstance(self.heads, ResidualHeads):
+            return *self.heads(features, inputs), features
+        return *self.heads(features), features
 
 
 def _halves(dataset):
@@ -282,10 +469,36 @@ def _halves(dataset):
 
     Rows without a label teach only through the teacher.
     """
-    rows = dataset.dataset if isinstance(dataset, Subset) else dataset
+    rows = _source(dataset)
     y = rows.y[dataset.indices] if isinstance(dataset, Subset) else rows.y
     unlabeled = [] if rows.teacher_proba is None else np.flatnonzero(y < 0)
     return np.flatnonzero(y >= 0), unlabeled
+
+
+def _source(dataset):
+    return dataset.dataset if isinstance(dataset, Subset) else dataset
+
+
+@contextmanager
+def _running_statistics(module):
+    """Let batch normalization take its running statistics where a channel has one value.
+
+    Of one value there is no variance, and torch raises.
+    """
+
+    def prepare(layer, inputs):
+        layer.train(inputs[0].numel() > inputs[0].shape[1])
+
+    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    modes = [layer.training for layer in layers]
+    hooks = [layer.register_forward_pre_hook(prepare) for layer in layers if layer.training]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, mode in zip(layers, modes, strict=True):
+            layer.train(mode)
 
 
 def _as_is(batch):

@@ -180,7 +180,9 @@ def plan_folds(codes, is_anchor, sample_weight, unseen_mass, random_state):
     if len(labeled) > _MANY:
         n_folds = 1
     masks = [~is_anchor, *(~is_anchor & (fold != number) for number in range(n_folds))]
-    fit_weight = np.stack([_with_anchors(codes, sample_weight, mask, is_anchor) for mask in masks], 1)
+    fit_weight = np.stack(
+        [_with_anchors(codes, sample_weight, mask, is_anchor) for mask in masks], 1
+    )
     test_weight = np.zeros_like(fit_weight)
     for number in range(n_folds):
         held_out = fold == number

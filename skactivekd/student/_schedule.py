@@ -65,12 +65,14 @@ class WarmupDecay(Callback):
         """Forget the schedule of an earlier fit."""
         if self.shape not in ("linear", "cosine"):
             raise ValueError(f"shape must be 'linear' or 'cosine', got {self.shape!r}.")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup must be in [0, 1), got {self.warmup!r}.")
         self.scheduler_ = None
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
         """Lay out the schedule once the training set is known."""
         if self.scheduler_ is None:
-            n_steps = net.max_epochs * net.count_steps(dataset_train)
+            n_steps = net.count_epochs(dataset_train) * net.count_steps(dataset_train)
             factor = partial(warmup_decay, n_steps=n_steps, warmup=self.warmup, shape=self.shape)
             self.scheduler_ = LambdaLR(net.optimizer_, factor)
 

@@ -7,7 +7,6 @@ from sklearn.utils.validation import column_or_1d
 
 from .._labels import as_labels, is_missing
 
-
 _BLOCK = 4096  # rows checked at a time
 
 
