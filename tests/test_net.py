@@ -156,9 +156,11 @@ def test_small_networks_train_on_one_thread_and_give_the_others_back(backbone, e
 
     torch.set_num_threads(2)
     try:
-        DHONet(
+        net = DHONet(
             backbone, n_classes=2, input_shape=(5,), max_epochs=1, callbacks__schedule=Spy()
-        ).fit(X, Y)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, Y)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -262,6 +262,43 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.net_.embed(self._rows(X))
 
+    def predict_proba_embed(self, X):
+        """Return class probabilities and the backbone's features, from one pass over X.
+
+        For strategies that select by both: the backbone, which takes nearly all
+        of the time, runs once.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, ...)
+            Rows of the shape seen in ``fit``.
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n_samples, n_classes)
+            Those of `predict_proba`, to the bit.
+        features : ndarray of float32 of shape (n_samples, d)
+            Those of `embed`, to the bit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skactivekd import DHOClassifier, DHONet
+        >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+        >>> net = DHONet(max_epochs=5, module__hidden=16)
+        >>> clf = DHOClassifier(net, random_state=0).fit(X, [0, -1, -1, 1])
+        >>> proba, features = clf.predict_proba_embed(X)
+        >>> proba.shape, features.shape
+        ((4, 2), (4, 16))
+        """
+        check_is_fitted(self)
+        self._check_params()
+        ce_logits, kd_logits, features = self.net_.forward_embed(self._rows(X))
+        alpha, beta = self._mixture()
+        if self.trained_heads_ != ("ce", "kd"):
+            alpha = 1 if self.trained_heads_ == ("ce",) else 0
+        return mix_heads(ce_logits, kd_logits, alpha, beta).numpy(), features.numpy()
+
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on the labelled rows.
 

@@ -144,6 +144,19 @@ class DHONet(NeuralNet):
         self.module_ = Student(backbone, heads)
         return self
 
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train on; unlike skorch's, an interrupt reaches the caller.
+
+        A net that was stopped half-way must not pass for one that is trained.
+        """
+        if not self.initialized_:
+            self.initialize()
+        routing = fit_params.pop("_routing_method", "partial_fit")
+        self.notify("on_train_begin", X=X, y=y)
+        self.fit_loop(X, y, _routing_method=routing, **fit_params)
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; a small network does so on one thread."""
         with fewer_threads(self.module_, self.input_shape):
@@ -220,6 +233,35 @@ class DHONet(NeuralNet):
                 rows = to_tensor(rows["X"], device=self.device)
                 features.append(to_device(self.module_.backbone(rows), device="cpu"))
         return torch.cat(features).numpy()
+
+    def forward_embed(self, X):
+        """Return the logits of both heads and the backbone's features, from one pass.
+
+        Parameters
+        ----------
+        X : array or dataset
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ce_logits, kd_logits : tensor of shape (n, n_classes)
+            Those of `forward`, to the bit.
+        features : tensor of float32 of shape (n, d)
+            Those of `embed`, to the bit.
+        """
+        self.check_is_fitted()
+        if getattr(self.module_.forward, "__func__", None) is not Student.forward:
+            # Compiled, or wrapped for mixed precision: forward rounds otherwise than embed.
+            return *self.forward(X), torch.from_numpy(self.embed(X))
+        self._set_training(False)
+        outputs = []
+        with torch.no_grad():
+            for batch in self.get_iterator(self.get_dataset(X)):
+                rows, _ = unpack_data(batch)
+                features = self.module_.backbone(to_tensor(rows["X"], device=self.device))
+                heads = self.module_.heads(features)
+                outputs.append(to_device((*heads, features), device="cpu"))
+        return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
 
 class Student(nn.Module):
