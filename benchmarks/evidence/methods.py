@@ -1,6 +1,7 @@
 """Estimators of the cells: student x teacher x method, all on row numbers."""
 
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skactivekd import (
     CLAPTeacher,
@@ -60,7 +61,8 @@ def estimator(task, student, teacher, method):
         net = FeatureNet(**NETS[student])
         return FeatureKD(net, features, embeddings, task.n_classes)
     if method == "embedding-logistic":
-        return make_pipeline(embeddings, LabeledOnly(logistic(), classes=range(task.n_classes)))
+        probe = LabeledOnly(logistic(), classes=range(task.n_classes))
+        return make_pipeline(embeddings, StandardScaler(), probe)
     known = None if method == "none" else _teacher(task, teacher)
     return make_pipeline(TeacherProba(known, features), _learner(task, student, method))
 
