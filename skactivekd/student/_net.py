@@ -21,8 +21,8 @@ from ._loss import DHOLoss
 from ._schedule import WarmupDecay
 from ._skorch_settings import check_settings, loader_settings, replaces_schedule, split_labeled
 
-# A small network has learned what it can of its teacher after as many steps, at the default learning
-# rate; a large pool is passed over as often as the published protocol does ImageNet.
+# A small network has learned what it can of its teacher after as many steps, at the default
+# learning rate; a large pool is passed over as often as the published protocol does ImageNet.
 _STEPS, _PASSES = 1000, 20
 _EPOCHS = 200
 
