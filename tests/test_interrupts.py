@@ -270,17 +270,38 @@ def test_a_swallowed_interrupt_is_noticed_and_the_handler_given_back():
     handler = signal.getsignal(signal.SIGINT)
 
     def train():
-        with noticed_interrupts() as check:
+        with noticed_interrupts() as interrupts:
             for _ in range(2):
                 try:
                     signal.raise_signal(signal.SIGINT)
                 except KeyboardInterrupt:
                     pass
-            check()
+            interrupts.check()
 
     with pytest.raises(KeyboardInterrupt):
         train()
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_interrupt_that_is_held_comes_later():
+    came = []
+
+    def work(fails):
+        with noticed_interrupts() as interrupts:
+            interrupts.hold()
+            signal.raise_signal(signal.SIGINT)
+            came.append("held")
+            if fails:
+                raise ValueError
+            interrupts.release()
+            came.append("lost")
+
+    with pytest.raises(KeyboardInterrupt):
+        work(fails=False)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        work(fails=True)
+    assert isinstance(caught.value.__context__, ValueError)
+    assert came == ["held", "held"]
 
 
 def test_an_estimator_that_swallows_interrupts_stores_nothing(tmp_path):
