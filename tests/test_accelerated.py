@@ -197,7 +197,7 @@ def test_only_verbose_nets_print(verbose, capsys):
 
 
 class Interrupt(Callback):
-    def on_epoch_end(self, net, **kwargs):
+    def on_batch_end(self, net, **kwargs):
         raise KeyboardInterrupt
 
 
@@ -210,6 +210,8 @@ def test_an_interrupt_reaches_the_caller_and_leaves_nothing_behind():
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y)
         assert accelerator._models == accelerator._optimizers == []
+        assert not accelerator.gradient_state.in_dataloader
+        pickle.dumps(accelerator)
     net.set_params(callbacks=[], max_epochs=3)
     torch.manual_seed(0)
     net.fit(X, Y)
@@ -274,7 +276,7 @@ def test_what_several_processes_cannot_do_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="cannot be trained on several processes"):
         net.partial_fit(rows)
     monkeypatch.setattr("accelerate.state.is_initialized", lambda: False)
-    with pytest.raises(ValueError, match="2 processes cannot be sent .* Set n_jobs=None"):
+    with pytest.raises(ValueError, match=r"2 processes cannot be sent .* Set n_jobs=None"):
         clone(net)
 
 

@@ -162,6 +162,12 @@ def test_an_interrupt_reaches_the_caller(train):
         getattr(net, train)(X, HIDDEN)
 
 
+def test_an_interrupt_beside_early_stopping_reaches_the_caller():
+    callbacks = [EarlyStopping("train_loss", patience=2), Interrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        train(DHONet(max_epochs=9, callbacks=callbacks))
+
+
 def batch_norm():
     return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU())
 
