@@ -23,7 +23,6 @@ _HOME = {
     "tidy_classes": "teacher",
     "AcceleratedDHONet": "student",
     "DHOClassifier": "student",
-    "DHOClassifierCV": "student",
     "DHONet": "student",
     "DualHead": "student",
     "GradientCosine": "student",

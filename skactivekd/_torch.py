@@ -153,15 +153,20 @@ def run_in_turn(function, items):
         function(item)
 
 
-@contextmanager
-def fewer_threads(module, input_shape):
-    """Train a small network on one thread, and put the thread count back.
-
-    A second thread gains nothing on batches this small, and loses much where
-    another process wants the core it waits for.
-    """
+def is_small(module, input_shape):
+    """Tell whether a second thread would gain nothing on batches of a network's rows."""
     n_weights = sum(weight.numel() for weight in module.parameters())
-    if n_weights * math.prod(input_shape[1:]) >= _SMALL:
+    return n_weights * math.prod(input_shape[1:]) < _SMALL
+
+
+@contextmanager
+def fewer_threads(small=True):
+    """Compute what is small on one thread, and put the thread count back.
+
+    A second thread gains nothing there, and loses much where another process
+    wants the core it waits for.
+    """
+    if not small:
         yield
         return
     with alone():

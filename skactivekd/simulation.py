@@ -1,20 +1,22 @@
 """Active learning played through on data whose labels are known."""
 
+import warnings
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
-from ._digest import digest
+from ._digest import digest, digest_rows
+from ._interrupts import noticed_interrupts
 from ._journal import Journal, Round
 from ._labels import as_labels, is_missing
-from ._rounds import hide_labels, initial_rows, play, play_on  # noqa: F401
+from ._rounds import check_bought, hide_labels, initial_rows, play, play_on  # noqa: F401
 from .query import Random
 
 __all__ = ["simulate"]
@@ -80,9 +82,10 @@ def simulate(
         Show a progress bar on standard error.
     store : str or path, default=None
         CSV file that keeps every finished round, so that the same call goes on
-        after a kill and fits nothing twice, except where ``warm_start=True``
-        makes a model depend on those before it. Simulations under other names
-        may write to the same file, also at the same time.
+        after a kill or an interrupt and fits nothing twice, except where
+        ``warm_start=True`` makes a model depend on those before it. Simulations
+        under other names may write to the same file, also at the same time.
+        "~" is the home folder; missing folders are made.
 
     Returns
     -------
@@ -93,8 +96,21 @@ def simulate(
     Raises
     ------
     ValueError
-        If y misses labels, the pool is too small for the rounds, or `store`
-        holds runs of these names with other parameters, labels or scoring.
+        If y misses labels, the pool is too small for the rounds, a strategy
+        does not return `n_instances` different unlabeled rows, or `store` holds
+        runs of these names with other parameters, samples, labels or scoring,
+        or lines that were edited.
+    OSError
+        If `store` cannot be written and rounds are missing from it, or `n_jobs`
+        is more than one and its file system has no locks.
+    KeyboardInterrupt
+        At an interrupt, also where the estimator swallows it. The round that was
+        not finished is not stored.
+
+    Warns
+    -----
+    UserWarning
+        If the file system of `store` has no locks.
 
     See Also
     --------
@@ -130,24 +146,35 @@ def simulate(
     plan = (n_initial, n_rounds, n_instances, missing_label, scoring)
     rounds, journal = {run: [] for run in runs}, None
     if store is not None:
-        journal = Journal(store, _settings(estimators, strategies, y, y_test, plan))
+        samples = digest(digest_rows(X, "X"), digest_rows(X_test, "X_test"))
+        journal = Journal(store, _settings(estimators, strategies, y, y_test, plan, samples))
         rounds = journal.load(runs)
+        _check_stored(rounds, y, n_initial, n_instances, journal.path)
     todo = [run for run in runs if len(rounds[run]) < n_rounds]
+    if journal is not None and todo:
+        _check_writable(journal, effective_n_jobs(n_jobs))
     jobs = (
         delayed(_run)(
             estimators[name],
             strategies[label],
-            seed,
+            (name, label, seed),
             (X, y, X_test, y_test),
             plan,
             rounds[name, label, seed],
-            journal and partial(journal.save, (name, label, seed)),
+            journal and journal.save,
         )
         for name, label, seed in todo
     )
-    curves = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-    curves = tqdm(curves, total=len(todo), disable=not progress, unit="run")
-    rounds.update(zip(todo, curves, strict=True))
+    # Whatever ends the block, it also ends the work of other processes.
+    with noticed_interrupts() as check, Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
+        try:
+            bar = tqdm(parallel(jobs), total=len(todo), disable=not progress, unit="run")
+            for run, curve in zip(todo, bar, strict=True):
+                check()
+                rounds[run] = curve
+        finally:
+            if journal is not None:
+                journal.close()
     rows = [
         (*run, number, finished.n_labels, finished.score)
         for run in runs
@@ -157,8 +184,9 @@ def simulate(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _run(estimator, strategy, seed, data, plan, past, save):
+def _run(estimator, strategy, run, data, plan, past, save):
     """Play what one seed of one strategy still lacks; return all its rounds."""
+    *_, label, seed = run
     X, y, X_test, y_test = data
     n_initial, n_rounds, n_instances, missing_label, scoring = plan
     model, strategy = _seeded_clone(estimator, seed), _seeded_clone(strategy, seed)
@@ -166,16 +194,18 @@ def _run(estimator, strategy, seed, data, plan, past, save):
     past = [] if _learns_on(model) else past
     queries = [finished.queried for finished in past if len(finished.queried)]
     bought = [initial_rows(y, n_initial, seed), *queries]
-    turns = play_on(model, strategy, X, y, bought, n_rounds, n_instances, missing_label)
+    turns = play_on(model, strategy, X, y, bought, n_rounds, n_instances, missing_label, label)
     done = list(past)
-    for number, (fitted, labeled, picks) in enumerate(turns, start=len(queries)):
-        if number < len(past):  # it was the last, and is only asked
-            score = past[number].score
-        else:
-            score = float(scorer(fitted, X_test, y_test))
-        done[number:] = [Round(len(labeled), score, picks)]
-        if save is not None:
-            save(number, done[number])
+    with noticed_interrupts() as check:
+        for number, (fitted, labeled, picks) in enumerate(turns, start=len(queries)):
+            if number < len(past):  # it was the last, and is only asked
+                score = past[number].score
+            else:
+                score = float(scorer(fitted, X_test, y_test))
+            check()  # the model may be half-trained
+            done[number:] = [Round(len(labeled), score, picks)]
+            if save is not None:
+                save(run, number, done[number])
     return done
 
 
@@ -199,15 +229,55 @@ def _with_random(strategies, missing_label):
     return {**strategies, "random": Random(missing_label=missing_label)}
 
 
-def _settings(estimators, strategies, y, y_test, plan):
-    """Digest what decides the scores of each estimator with each strategy, but for the seed."""
+def _check_stored(rounds, y, n_initial, n_instances, path):
+    """Refuse rounds of a file that cannot have been played."""
+    for run, finished in rounds.items():
+        start = initial_rows(y, n_initial, run[-1])
+        fault = check_bought(finished, start, len(y), n_instances)
+        if fault is not None:
+            raise ValueError(
+                f"{path} holds what was never played: in round {fault[0]} of {run} {fault[1]}. "
+                "Restore its line, or remove the lines of this run to play it again."
+            )
+
+
+def _check_writable(journal, n_jobs):
+    """Refuse to play rounds that could not be kept."""
+    if journal.read_only is not None:
+        raise OSError(
+            journal.read_only.errno,
+            "The store lacks rounds of this simulation and cannot be written; copy it to where "
+            "it can, and pass the copy as store=",
+            journal.path,
+        ) from journal.read_only
+    if journal.locked:
+        return
+    if n_jobs > 1:
+        raise OSError(
+            f"The file system of {journal.path} has no locks, so that {n_jobs} processes cannot "
+            "write to it at once. Pass n_jobs=1, or a store= on a local disk."
+        )
+    warnings.warn(
+        f"The file system of {journal.path} has no locks: let no other simulation write to it at "
+        "the same time, or pass a store= on a local disk.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _settings(estimators, strategies, y, y_test, plan, samples):
+    """Digest what decides the scores of each estimator with each strategy, but for the seed.
+
+    The samples stand by themselves, so that an error can tell what differs.
+    """
     n_initial, _, n_instances, missing_label, scoring = plan
     common = (n_initial, n_instances, missing_label, scoring)
     labels = [as_labels(values).tolist() for values in (y, y_test)]
     shared = digest(*common, *labels)
     return {
-        (name, label): digest(_seeded_clone(estimator, 0), _seeded_clone(strategy, 0), shared)
-        for name, estimator in estimators.items()
+        (name, label): f"{digest(_seeded_clone(model, 0), _seeded_clone(strategy, 0), shared)}"
+        f"-{samples}"
+        for name, model in estimators.items()
         for label, strategy in strategies.items()
     }
 

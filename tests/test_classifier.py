@@ -305,6 +305,60 @@ def test_copies_predict_the_same(tmp_path, blobs, fitted):
         assert np.array_equal(other.predict_proba(X), fitted.predict_proba(X))
 
 
+class Normed(torch.nn.Module):
+    """A backbone whose output depends on the mode and, by rounding, on the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(4, 16), torch.nn.BatchNorm1d(16), torch.nn.Dropout(0.5)
+        )
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+@pytest.mark.parametrize("params", [{}, {"alpha": 0.2, "beta": 3.0}, {"heads": "single"}], ids=str)
+@pytest.mark.parametrize("taught_by", ["both", "labels", "teacher"])
+def test_one_pass_gives_what_two_calls_give(blobs, params, taught_by):
+    X, _, hidden, teacher = blobs
+    y = np.full(120, -1) if taught_by == "teacher" else hidden
+    teacher = None if taught_by == "labels" else teacher
+    clf = DHOClassifier(DHONet(Normed, max_epochs=2), random_state=0, **params)
+    clf.fit(X, y, teacher_proba=teacher)
+    many = np.concatenate([X, X, X])  # more than a batch
+    clf.net_.module_.train()
+    proba, features = clf.predict_proba_embed(many)
+    assert proba.dtype == features.dtype == np.float32
+    assert np.array_equal(proba, clf.predict_proba(many))
+    assert np.array_equal(features, clf.embed(many))
+
+
+@pytest.mark.parametrize("convert", [sparse.csr_array, lambda X: X.reshape(-1, 1, 2, 2)])
+def test_one_pass_takes_what_predict_proba_takes(blobs, convert):
+    X, _, hidden, teacher = blobs
+    rows = convert(X)
+    clf = DHOClassifier(DHONet(max_epochs=1), random_state=0)
+    clf.fit(rows, hidden, teacher_proba=teacher)
+    proba, features = clf.predict_proba_embed(rows)
+    assert np.array_equal(proba, clf.predict_proba(rows))
+    assert np.array_equal(features, clf.embed(rows))
+
+
+def test_one_pass_rounds_as_the_two_calls_do_in_mixed_precision(blobs):
+    X, _, hidden, teacher = blobs
+    clf = student().fit(X, hidden, teacher_proba=teacher)
+    plain = clf.predict_proba(X)
+    # What accelerate does to a network, which embed goes past.
+    module = clf.net_.module_
+    rounding = torch.autocast("cpu", dtype=torch.bfloat16)(module.forward)
+    module.forward = lambda X: tuple(logits.float() for logits in rounding(X))
+    proba, features = clf.predict_proba_embed(X)
+    assert not np.array_equal(proba, plain)
+    assert np.array_equal(proba, clf.predict_proba(X))
+    assert np.array_equal(features, clf.embed(X))
+
+
 def test_partial_fit_and_warm_start_continue(blobs):
     X, _y, hidden, teacher = blobs
     once = student().fit(X, hidden, teacher_proba=teacher)

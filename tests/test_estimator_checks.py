@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skactivekd import DHOClassifier, DHOClassifierCV, DHONet, TeacherProba
+from skactivekd import DHOClassifier, DHONet, TeacherProba
 
 EXPECTED = {
     "check_classifiers_classes": (
@@ -26,7 +26,6 @@ def expected_failures(estimator):
         DHOClassifier(missing_label=np.nan),
         DHOClassifier(DHONet(max_epochs=60, module__hidden=32), missing_label=np.nan),
         DHOClassifier(),
-        DHOClassifierCV(DHONet(max_epochs=10, lr=0.02, module__hidden=32), missing_label=np.nan),
         TeacherProba(),
     ],
     expected_failed_checks=expected_failures,

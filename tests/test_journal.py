@@ -225,8 +225,8 @@ def test_what_cannot_be_stored_is_refused_before_the_first_fit(tmp_path):
         run(store, {3: Counting()})
     with pytest.raises(ValueError, match="seeds that are ints, got None"):
         run(store, seeds=[None])
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        run(tmp_path / "nowhere" / "s.csv")
+    with pytest.raises(ValueError, match="cannot read the content of a set in it"):
+        run(store, pool=([{1}] * 75, Y[::2]))
     assert Counting.fits == 0
 
 

@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.naive_bayes import GaussianNB
 
 from skactivekd import (
     DHOClassifier,
     DHONet,
     Entropy,
+    LabeledOnly,
     LabelEfficiencyDisplay,
     Margin,
     Random,
@@ -109,6 +111,66 @@ def test_rounds_reveal_what_was_asked_for():
     labeled = rounds[-1][1]
     assert len(set(labeled.tolist())) == 13
     assert labeled[:3].tolist() == start.tolist()
+
+
+class Answers(Random):
+    """Returns what it is told to, made from what it might choose from."""
+
+    def __init__(self, answer, *, missing_label=-1):
+        self.answer, self.missing_label = answer, missing_label
+
+    def query(self, X, y, estimator, n_instances=1):
+        return self.answer(np.flatnonzero(np.asarray(y) == -1), n_instances)
+
+
+BAD_ANSWERS = {
+    "a boolean mask; np.flatnonzero turns it into row numbers": lambda rows, n: np.arange(75) < n,
+    "a boolean mask; ": lambda rows, n: [True] * n,
+    "row 5 more than once": lambda rows, n: [5, 6, 7, 5],
+    "row 0, which is labeled already": lambda rows, n: np.arange(n),
+    "row -1, which X does not have": lambda rows, n: [*rows[:3], -1],
+    "row 75, which X does not have": lambda rows, n: [75, *rows[:3]],
+    "row 18446744073709551615, which": lambda rows, n: np.array([2**64 - 1], dtype=np.uint64),
+    "3 rows": lambda rows, n: rows[:3],
+    "5 rows": lambda rows, n: rows[:5],
+    "no row": lambda rows, n: [],
+    "None": lambda rows, n: None,
+    "a tuple of 2": lambda rows, n: (rows[:n], None),
+    "a tuple of 4": lambda rows, n: tuple(rows[:n]),
+    r"a ndarray of shape \(4, 1\)": lambda rows, n: rows[:n, np.newaxis],
+    "a int, 3": lambda rows, n: 3,
+    "a set, ": lambda rows, n: set(rows[:n].tolist()),
+    "a list that is no array": lambda rows, n: [[1, 2], 3],
+    "values of dtype float64, not integers": lambda rows, n: rows[:n] / 1,
+    "values of dtype object, not integers": lambda rows, n: [1, 2, 3, 2**70],
+}
+
+
+@pytest.mark.parametrize("fault", BAD_ANSWERS)
+def test_strategies_have_to_return_unlabeled_rows(monkeypatch, fault):
+    # Rows 0 to 2 are labeled first.
+    monkeypatch.setattr("skactivekd.simulation.initial_rows", lambda y, n, seed: np.arange(3))
+    message = rf"Strategy 'mine' \(Answers\) returned {fault}.* array of 4 different row numbers"
+    with pytest.raises(ValueError, match=message):
+        run(
+            LabeledOnly(GaussianNB(), classes=range(3)),
+            strategies={"mine": Answers(BAD_ANSWERS[fault])},
+            n_initial=3,
+            seeds=1,
+        )
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, lambda rows: rows.astype(np.uint8)])
+def test_strategies_may_return_rows_of_any_kind(kind):
+    student = LabeledOnly(GaussianNB(), classes=range(3))
+    results = run(student, strategies={"mine": Answers(lambda rows, n: kind(rows[:n]))}, seeds=1)
+    assert results.n_labels.tolist() == [3, 7, 11]
+
+
+def test_play_names_the_class_of_a_strategy():
+    rounds = play(STUDENT, Answers(lambda rows, n: None), X, Y, np.arange(150)[::50], 2, 5)
+    with pytest.raises(ValueError, match="Strategy Answers returned None"):
+        list(rounds)
 
 
 def test_cold_start_has_no_labels():

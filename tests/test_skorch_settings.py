@@ -27,9 +27,9 @@ NONE = np.full(60, -1)
 TEACHER = 0.8 * np.eye(2)[Y] + 0.1
 
 
-def train(y=HIDDEN, teacher_proba=TEACHER, kind=DHONet, classes=(0, 1), **params):
+def train(y=HIDDEN, teacher_proba=TEACHER, kind=DHONet, heads="dual", **params):
     net = kind(**{"max_epochs": 3, **params})
-    clf = DHOClassifier(net, classes=classes, random_state=0)
+    clf = DHOClassifier(net, heads=heads, classes=[0, 1], random_state=0)
     return clf.fit(X, y, teacher_proba=teacher_proba)
 
 
@@ -254,8 +254,9 @@ def test_a_split_without_validation_rows():
     [{"train_split": ValidSplit(5)}, {"callbacks": [EpochScoring("accuracy")]}],
 )
 def test_without_labels_there_is_nothing_to_validate_on(params):
-    with pytest.raises(ValueError, match="needs labeled rows, but no row of y is labeled"):
-        train(y=NONE, **params)
+    for settings in ({"y": NONE}, {"heads": "residual"}, {"y": NONE, "heads": "residual"}):
+        with pytest.raises(ValueError, match="needs labeled rows, but no row of y is labeled"):
+            train(**settings, **params)
 
 
 # Scores

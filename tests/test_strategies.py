@@ -8,13 +8,15 @@ import pytest
 import torch
 from scipy import sparse
 from scipy.spatial.distance import cdist
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from skactivekd.query import (
+    Badge,
     CoreSet,
     Entropy,
     LeastConfidence,
@@ -22,9 +24,11 @@ from skactivekd.query import (
     PCoreSet,
     QueryStrategy,
     Random,
+    UncertaintyHerding,
     _base,
+    _embedding,
 )
-from skactivekd.query._embedding import embed
+from skactivekd.query._embedding import ask_proba_embed, embed
 
 
 class Echo:
@@ -309,6 +313,7 @@ def test_embed_goes_through_pipelines_and_searches():
     np.testing.assert_array_equal(embed(search, ROWS), -2 * ROWS)
     alone = make_pipeline(Doubling()).fit(ROWS, Y)
     np.testing.assert_array_equal(embed(alone, ROWS), 2 * ROWS)
+    np.testing.assert_array_equal(embed(FrozenEstimator(pipe), ROWS), -2 * ROWS)
 
 
 def test_embed_without_an_embedding_is_what_reaches_the_estimator():
@@ -320,6 +325,95 @@ def test_embed_without_an_embedding_is_what_reaches_the_estimator():
 def test_coreset_refuses_features_that_are_not_rows():
     with pytest.raises(ValueError, match=r"features_pool must have two dimensions.*\(2, 2, 2\)"):
         CoreSet().query(np.zeros((3, 2, 2)), [0, -1, -1], LogisticRegression())
+
+
+class Both(Doubling):
+    """An estimator that gives probabilities and its embedding in one go."""
+
+    def predict_proba_embed(self, X):
+        return np.full((len(X), 2), 0.5), 3 * np.asarray(X)
+
+
+class LaterProba(Both):
+    def predict_proba(self, X):
+        return np.full((len(X), 2), [0.9, 0.1])
+
+
+class LaterEmbed(Both):
+    def embed(self, X):
+        return 5 * np.asarray(X)
+
+
+class SharpPipeline(Pipeline):
+    """A pipeline that makes something else of its last step's predictions."""
+
+    def predict_proba(self, X):
+        return np.round(super().predict_proba(X))
+
+
+def sharpened(model):
+    return SharpPipeline([("negative", FunctionTransformer(np.negative)), ("model", model)])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(),
+        Doubling(),
+        LaterProba(),
+        LaterEmbed(),
+        make_pipeline(StandardScaler(), LaterProba()),
+        sharpened(LogisticRegression()),
+        sharpened(Both()),
+        GridSearchCV(sharpened(Doubling()), {"model__C": [1.0]}, cv=2),
+    ],
+    ids=str,
+)
+def test_probabilities_and_features_are_those_of_two_questions(model):
+    model.fit(ROWS, Y)
+    for asked in (model, FrozenEstimator(model)):
+        proba, features = ask_proba_embed(Badge(), asked, ROWS)
+        np.testing.assert_array_equal(proba, model.predict_proba(ROWS))
+        np.testing.assert_array_equal(features, embed(model, ROWS))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda model: model, FrozenEstimator, lambda model: make_pipeline("passthrough", model)],
+)
+def test_one_question_is_put_where_it_has_an_answer(wrap):
+    proba, features = ask_proba_embed(Badge(), wrap(Both().fit(ROWS, Y)), ROWS)
+    np.testing.assert_array_equal(proba, np.full((4, 2), 0.5))
+    np.testing.assert_array_equal(features, 3 * ROWS)
+
+
+def test_an_answer_put_on_the_instance_counts():
+    model = Both().fit(ROWS, Y)
+    model.predict_proba = lambda X: np.full((len(X), 2), [0.9, 0.1])
+    assert ask_proba_embed(Badge(), model, ROWS)[0][0].tolist() == [0.9, 0.1]
+
+
+@pytest.mark.parametrize("strategy", [CoreSet(), Badge(), UncertaintyHerding()])
+def test_a_sparse_pool_too_large_to_be_dense_is_refused_before_the_model_is_asked(strategy):
+    class Unasked(LogisticRegression):
+        def predict_proba(self, X):
+            raise AssertionError("asked")
+
+    pool = sparse.csr_array((20_000, 60_000), dtype=np.float32)
+    y = np.full(20_000, -1)
+    message = r"20000 samples are sparse with 60000 columns; .* 4.5 GiB, .* 1 GiB\..*TruncatedSVD"
+    with pytest.raises(ValueError, match=message):
+        strategy.query(pool, y, Unasked())
+
+
+def test_the_limit_is_what_the_dense_rows_take(monkeypatch):
+    monkeypatch.setattr(_embedding, "DENSE_LIMIT", ROWS.nbytes)
+    np.testing.assert_array_equal(embed(LogisticRegression(), sparse.csr_array(ROWS)), ROWS)
+    monkeypatch.setattr(_embedding, "DENSE_LIMIT", ROWS.nbytes - 1)
+    with pytest.raises(ValueError, match="4 samples are sparse with 2 columns"):
+        embed(LogisticRegression(), sparse.csr_array(ROWS))
+    dense = make_pipeline(FunctionTransformer(sparse.csr_array.toarray), LogisticRegression())
+    np.testing.assert_array_equal(embed(dense, sparse.csr_array(ROWS)), ROWS)
 
 
 # modAL's call

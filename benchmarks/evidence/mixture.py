@@ -11,12 +11,14 @@ import time
 from functools import cache
 from pathlib import Path
 
-from skactivekd import DHOClassifierCV, DHONet
-from skactivekd.student._mixture_search import score_mixtures
+from skactivekd import DHONet
+from skactivekd.student._soft_labels import SoftLabeled
 
 from ._draws import DRAWS
+from ._mixture_search import score_mixtures
 from ._store import fill
 from ._threads import use_one_thread
+from .dho_cv import DHOClassifierCV
 from .methods import NETS
 from .tasks import load
 
@@ -83,22 +85,22 @@ def main():
 def measure(task, student, known, seed):
     """Fit on the known labels (-1: hidden); return percent right on the test rows, and more."""
     start, rows = time.process_time(), task.inputs[student]
-    clf = DHOClassifierCV(DHONet(**NETS[student]), classes=range(task.n_classes), random_state=seed)
-    clf.fit(rows[task.pool], known, teacher_proba=task.proba[task.pool])
-    ce, kd = clf.net_.forward(rows[task.test])
+    clf = DHOClassifierCV(DHONet(**NETS[student]), task.n_classes, random_state=seed)
+    clf.fit(SoftLabeled(rows[task.pool], task.proba[task.pool]), known)
+    alpha, beta = clf.student_.alpha, clf.student_.beta
+    ce, kd = clf.student_.net_.forward(rows[task.test])
 
-    def accuracy(alphas, betas):
-        y, classes = task.y[task.test], clf.classes_
-        return 100 * score_mixtures(ce, kd, y, classes, alphas, betas)[0].max()
+    def accuracy(*mixtures):
+        return 100 * score_mixtures(ce, kd, task.y[task.test], *mixtures)[0].max()
 
     return {
         "fixed": accuracy([0.5], [1.0]),
-        "cross-validated": accuracy([clf.alpha_], [clf.beta_]),
-        "hindsight": accuracy(clf.alphas_, clf.betas_),
+        "cross-validated": accuracy([alpha], [beta]),
+        "hindsight": accuracy(),
         "CE head": accuracy([1.0], [1.0]),
         "KD head": accuracy([0.0], [1.0]),
-        "alpha": clf.alpha_,
-        "beta": clf.beta_,
+        "alpha": alpha,
+        "beta": beta,
         "seconds": time.process_time() - start,
     }
 

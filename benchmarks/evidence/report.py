@@ -20,6 +20,8 @@ from .tables import (
 )
 
 DEVELOPMENT = ("digits", "banking77")
+STUDENTS = {"default": "the default student", "dho": "the published mixture of two heads (dho)"}
+LINES = {"none": "no distillation", "dho": "DHO", "default": "default"}
 HEADLINES = {"digits": ("cnn", [0.8, 0.85, 0.9]), "banking77": ("lsa", [0.5, 0.6, 0.65, 0.7])}
 
 
@@ -65,8 +67,14 @@ def write(cells, facts):
     demo = headline(cells, "digits", "cnn", "demo")
     parts += ["## What `skactivekd demo` prints", curve_table(demo)]
     parts += ["## Methods of distillation, random labels", method_table(cells)]
-    parts += ["## When distillation helps, random labels", distillation_table(cells, facts)]
-    parts += ["## Strategies", strategy_table(cells), *rank_tables(cells, DEVELOPMENT)]
+    recorded = set(cells["method"])
+    students = {method: name for method, name in STUDENTS.items() if method in recorded}
+    for method, name in students.items():
+        parts += [f"## When distillation helps, random labels: {name}"]
+        parts += [distillation_table(cells, facts, method)]
+    for method, name in students.items():
+        parts += [f"## Strategies: {name}", strategy_table(cells, method)]
+        parts += rank_tables(cells, DEVELOPMENT, method)
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,11 +94,12 @@ def draw(cells, facts, path):
     for ax, (task, (student, _)) in zip(axes, HEADLINES.items(), strict=True):
         rows = headline(cells, task, student)
         rows = rows[
-            rows["method"].isin(["none", "dho"])
+            rows["method"].isin(LINES)
+            & ((rows["strategy"] == "random") | (rows["method"] == "default"))
             & rows["strategy"].isin(["random", "PCoreSet", "UncertaintyHerding"])
             & (rows["round"] < 8)
         ]
-        rows = rows.assign(estimator=rows["method"].map({"none": "no distillation", "dho": "DHO"}))
+        rows = rows.assign(estimator=rows["method"].map(LINES))
         mine = facts[(facts["task"] == task) & (facts["variant"] == "plain")]
         teacher = {"zero-shot teacher": float(mine["zero-shot"].iloc[0]) / 100}
         LabelEfficiencyDisplay.from_results(rows, baselines=teacher, ax=ax)

@@ -1,61 +1,47 @@
-"""The students of the tasks: what they read, and their nets."""
+"""The default student against every other use of the same labels and teacher, from no label on.
 
-import re
-from itertools import pairwise
-from zlib import crc32
+    python -m benchmarks.evidence.students --banking77 DIR --jobs 2
 
-import numpy as np
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer
-from torch import nn
+Finished rows are kept, so that a killed run goes on; the report is written at the end, and by
+`python -m benchmarks.evidence.students_report` from the rows alone.
+"""
 
-MAX_TOKENS = 48
-N_BUCKETS = 20_000
+import argparse
+from functools import partial
+from pathlib import Path
+
+from ._store import fill
+from ._threads import use_one_thread
+from .student_cells import KEYS, STUDENTS, TOGETHER, VARIANTS, cells, measure
+from .students_report import RESULTS, write
 
 
-def lsa():
-    """TF-IDF of words and pairs of words, reduced to 300 dimensions."""
-    return make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2)),
-        TruncatedSVD(300, random_state=0),
-        Normalizer(),
+def main():
+    arguments = parse_arguments()
+    use_one_thread()
+    split = "development" if arguments.development else "test"
+    rows = fill(
+        arguments.out,
+        KEYS,
+        cells(arguments.tasks, arguments.variants, arguments.seeds, split),
+        partial(measure, arguments.banking77),
+        together=TOGETHER,
+        jobs=arguments.jobs,
     )
+    arguments.out.with_suffix(".md").write_text(write(rows))
 
 
-def hashed_tokens(texts):
-    """Turn texts into bucket numbers of their words and pairs of words, 0 where they end.
-
-    Parameters
-    ----------
-    texts : list of n str
-
-    Returns
-    -------
-    tokens : ndarray of int32 of shape (n, MAX_TOKENS)
-    """
-    tokens = np.zeros((len(texts), MAX_TOKENS), dtype=np.int32)
-    for row, text in enumerate(texts):
-        words = re.findall(r"\w+", text.lower())
-        grams = [*words, *map(" ".join, pairwise(words))][:MAX_TOKENS]
-        tokens[row, : len(grams)] = [1 + crc32(gram.encode()) % (N_BUCKETS - 1) for gram in grams]
-    return tokens
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence.students")
+    parser.add_argument("tasks", nargs="*", default=list(STUDENTS))
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--banking77", type=Path, help="folder with train.csv and test.csv")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--development", action="store_true", help="on halves of the pool")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser.parse_args()
 
 
-class EmbeddingBag(nn.Module):
-    """Mean of the embeddings of a text's tokens, and a hidden layer on it.
-
-    Parameters
-    ----------
-    width : int, default=100
-    hidden : int, default=256
-    """
-
-    def __init__(self, width=100, hidden=256):
-        super().__init__()
-        self.bag = nn.EmbeddingBag(N_BUCKETS, width, mode="mean", padding_idx=0)
-        self.hidden = nn.Sequential(nn.Linear(width, hidden), nn.ReLU())
-
-    def forward(self, tokens):
-        return self.hidden(self.bag(tokens.long()))
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,8 @@ from skactivekd._curves import paired_difference, verdict
 from skactivekd.value import places
 
 SETTING = ["task", "variant", "student", "teacher"]
+METHODS = ("none", "feature", "single", "dho", "default")
+PAIRS = (("dho", "single"), ("default", "single"), ("default", "dho"))
 
 
 def curve_table(cells):
@@ -38,47 +40,51 @@ def labels_table(cells, targets):
 
 
 def method_table(cells):
-    """Area under the curve of each method; single-head distillation against two heads."""
+    """Area under the curve of each method; one head and two, and the default student."""
     cells = _finished(cells[(cells["strategy"] == "random") & (cells["round"] < 8)])
+    methods = [name for name in METHODS if name in set(cells["method"])]
     rows = []
     for setting, group in cells.groupby(SETTING, sort=False):
         areas = _areas(group, "method")
-        if not {"single", "dho"} <= set(areas):
+        pairs = [pair for pair in PAIRS if set(pair) <= set(areas)]
+        if not pairs:
             continue
         row = dict(zip(SETTING, setting, strict=True))
-        for method in ("none", "feature", "single", "dho"):
+        for method in methods:
             row[method] = _mean_std(areas[method]) if method in areas else ""
-        rows.append({**row, "dho - single": _difference(areas["dho"], areas["single"])})
+        for one, other in pairs:
+            row[f"{one} - {other}"] = _difference(areas[one], areas[other])
+        rows.append(row)
     note = "\n\nMean accuracy over the rounds (area under the curve). Differences are paired by "
     note += "seed, with their standard error; gain or loss is more than two of them."
-    return pd.DataFrame(rows).to_markdown(index=False) + note
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False) + note
 
 
-def distillation_table(cells, facts):
-    """What DHO adds to no distillation and to its teacher, first and last round."""
+def distillation_table(cells, facts, method):
+    """What a method adds to no distillation and to its teacher, first and last round."""
     cells = _finished(cells[(cells["strategy"] == "random") & (cells["round"] < 8)])
     zero_shot = facts.set_index(["task", "variant"])["zero-shot"] / 100
     rows = []
     for setting, group in cells.groupby(SETTING, sort=False):
         wide = group.pivot(index=["round", "seed"], columns="method", values="score")
-        if not {"none", "dho"} <= set(wide):
+        if not {"none", method} <= set(wide):
             continue
         row = dict(zip(SETTING, setting, strict=True))
         row["zero-shot"] = f"{100 * zero_shot[setting[:2]]:.1f}"
         for name, number in (("first", 0), ("last", wide.index.get_level_values("round").max())):
             scores = wide.loc[number]
-            row[f"{name}: dho"] = f"{100 * scores['dho'].mean():.1f}"
-            row[f"{name}: over none"] = _difference(scores["dho"], scores["none"])
+            row[f"{name}: {method}"] = f"{100 * scores[method].mean():.1f}"
+            row[f"{name}: over none"] = _difference(scores[method], scores["none"])
             row[f"{name}: over teacher"] = (
-                f"{100 * (scores['dho'].mean() - zero_shot[setting[:2]]):+.1f}"
+                f"{100 * (scores[method].mean() - zero_shot[setting[:2]]):+.1f}"
             )
         rows.append(row)
     return pd.DataFrame(rows).to_markdown(index=False)
 
 
-def strategy_table(cells):
+def strategy_table(cells, method):
     """Area under the curve of every strategy over random, setting by setting."""
-    cells = _finished(_after_queries(cells))
+    cells = _finished(_after_queries(cells, method))
     rows = []
     for setting, group in cells.groupby(SETTING, sort=False):
         areas = _areas(group, "strategy")
@@ -88,13 +94,13 @@ def strategy_table(cells):
         for strategy in [name for name in areas if name != "random"]:
             row[strategy] = _difference(areas[strategy], areas["random"])
         rows.append(row)
-    note = "\n\nArea under the curve of DHO with random labels, and what each strategy adds to it."
+    note = f"\n\nArea under the curve of {method} with random labels, and what each strategy adds."
     return pd.DataFrame(rows).fillna("").to_markdown(index=False) + note
 
 
-def rank_tables(cells, development):
+def rank_tables(cells, development, method):
     """Yield the rank tables: all settings, and those that chose nothing."""
-    cells = ranked(cells)
+    cells = ranked(cells, method)
     held_back = cells[~cells["task"].isin(development)]
     seen = cells[cells["task"].isin(development)]
     for title, part in (
@@ -108,16 +114,16 @@ def rank_tables(cells, development):
             yield _ranks(part)
 
 
-def ranked(cells):
-    """Return the cells of DHO after queries, in settings where every strategy took part."""
-    cells = _after_queries(cells)
+def ranked(cells, method):
+    """Return a method's cells after queries, in settings where every strategy took part."""
+    cells = _after_queries(cells, method)
     n_strategies, cells = cells["strategy"].nunique(), _finished(cells)
     return cells[cells.groupby(SETTING)["strategy"].transform("nunique") == n_strategies]
 
 
-def _after_queries(cells):
-    """Return the cells of DHO without first rounds, in which all strategies share a model."""
-    return cells[(cells["method"] == "dho") & cells["round"].between(1, 7)]
+def _after_queries(cells, method):
+    """Return a method's cells without first rounds, in which all strategies share a model."""
+    return cells[(cells["method"] == method) & cells["round"].between(1, 7)]
 
 
 def _ranks(cells):

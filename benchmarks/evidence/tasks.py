@@ -16,7 +16,7 @@ from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
 
 from . import data
 from ._rows import TableEncoder
-from .students import hashed_tokens, lsa
+from .inputs import hashed_tokens, lsa
 from .variants import degraded, imbalanced_rows
 
 CACHE = Path(__file__).parent / "cache"

@@ -7,8 +7,7 @@ from .._torch import resolve_device
 from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_proba
 from ._draw import generator
-from ._embedding import embed
-from ._proba import ask_proba
+from ._embedding import ask_proba_embed
 
 _BLOCK_ELEMENTS = 2**22  # 16 MiB of float32
 _CANCELLED = 1e-2  # squared distances this small, relative to the squares, are worked out anew
@@ -124,7 +123,7 @@ class Badge(QueryStrategy):
         return _seed(gradients, n_instances, generator(self.random_state))
 
     def _view(self, model, X):
-        return ask_proba(self, model, X), embed(model, X)
+        return ask_proba_embed(self, model, X)
 
 
 def _seed(gradients, n_instances, rng):

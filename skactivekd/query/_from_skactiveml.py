@@ -12,8 +12,7 @@ from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_same_width
 from ._class_balanced import label_columns
 from ._draw import own_generators
-from ._embedding import embed
-from ._proba import ask_proba
+from ._embedding import ask_proba_embed, embed
 from ._rows import n_rows, take_rows
 from ._to_skactiveml import require_skactiveml
 
@@ -155,10 +154,12 @@ class FromSkactiveml(QueryStrategy):
         if labeled.any():
             rows = np.flatnonzero(labeled)
             parts["labeled"], known["y_labeled"] = take_rows(X, rows), as_labels(y)[rows]
-        known |= {f"features_{name}": embed(model, part) for name, part in parts.items()}
-        if self._asked():
-            proba = {f"proba_{name}": ask_proba(self, model, part) for name, part in parts.items()}
-            known |= proba
+        for name, part in parts.items():
+            if self._asked():
+                proba, known[f"features_{name}"] = ask_proba_embed(self, model, part)
+                known[f"proba_{name}"] = proba
+            else:
+                known[f"features_{name}"] = embed(model, part)
         return self.select(n_instances=n_instances, **known)
 
     def _asked(self):

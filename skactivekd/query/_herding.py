@@ -11,8 +11,7 @@ from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_same_width
 from ._coverage import greedy_coverage
 from ._draw import generator
-from ._embedding import embed
-from ._proba import ask_proba
+from ._embedding import ask_proba_embed, embed
 from ._strategies import unit_rows
 from ._uncertainty import margins
 
@@ -161,7 +160,7 @@ class UncertaintyHerding(QueryStrategy):
         return np.sort(rng.permutation(n_pool)[: self.max_targets])
 
     def _view(self, model, X):
-        return ask_proba(self, model, X), embed(model, X)
+        return ask_proba_embed(self, model, X)
 
     def _view_labeled(self, model, X, y):
         return embed(model, X)

@@ -52,7 +52,12 @@ class ProbaStrategy(QueryStrategy):
 
 def ask_proba(strategy, model, X):
     """Return what `model` predicts for X, or name who needs predictions and gets none."""
+    check_predicts(strategy, model)
+    return model.predict_proba(X)
+
+
+def check_predicts(strategy, model):
+    """Raise TypeError, which names the strategy, for a model without probabilities."""
     if not hasattr(model, "predict_proba"):
         name = type(strategy).__name__
         raise TypeError(f"{name} needs an estimator with predict_proba, got {model!r}.")
-    return model.predict_proba(X)

@@ -106,7 +106,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
         if fit_clf:
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             clf = clone(clf).fit(X, y, **weights)
-        return _Model(clf)
+        return _Model(clf) if hasattr(clf, "estimator_") else clf
 
     def _seeded(self):
         if self.random_state is None or "random_state" not in self.strategy.get_params():

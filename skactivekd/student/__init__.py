@@ -3,7 +3,6 @@
 from ._accelerated import AcceleratedDHONet
 from ._batches import RowDataset
 from ._classifier import DHOClassifier
-from ._classifier_cv import DHOClassifierCV
 from ._clip_student import clip_student
 from ._gradient_cosine import GradientCosine, gradient_cosine
 from ._heads import DualHead, mix_heads
@@ -15,7 +14,6 @@ from ._schedule import WarmupDecay
 __all__ = [
     "AcceleratedDHONet",
     "DHOClassifier",
-    "DHOClassifierCV",
     "DHOLoss",
     "DHONet",
     "DualHead",

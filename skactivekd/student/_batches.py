@@ -84,7 +84,7 @@ class RowDataset(Dataset):
         indices = np.asarray(indices)
         rows = {"X": as_input(self.X[indices], indices), "row": torch.as_tensor(indices)}
         if self.teacher_proba is not None:
-            rows["teacher_proba"] = torch.from_numpy(self._teacher_rows(indices))
+            rows["teacher_proba"] = torch.from_numpy(self.teacher_rows(indices))
         for name in ("sample_weight", "teacher_weight"):
             if getattr(self, name) is not None:
                 rows[name] = torch.from_numpy(getattr(self, name)[indices])
@@ -107,7 +107,7 @@ class RowDataset(Dataset):
         other.y = _check_y(y, len(self))
         return other
 
-    def _teacher_rows(self, indices):
+    def teacher_rows(self, indices):
         proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
         if self.columns is not None:
             proba = np.where(self.columns >= 0, proba[:, self.columns], np.float32(0))

@@ -1,18 +1,29 @@
 """The student as a scikit-learn classifier."""
 
+import copy
+import numbers
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
-from .._torch import draw_seed, resolve_device, seeded
+from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
+from . import _distilled
 from ._batches import RowDataset, is_channels_last
-from ._heads import mix_heads
+from ._heads import ResidualHeads, mix_heads
+from ._inputs import measure_scaling
 from ._net import DHONet
+from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
 from ._targets import (
-    align_columns,
     check_labels,
     check_teacher_classes,
     check_teacher_proba,
@@ -22,11 +33,21 @@ from ._targets import (
 
 
 class DHOClassifier(ClassifierMixin, BaseEstimator):
-    """Compact classifier taught by few labels and a large pretrained teacher.
+    r"""Compact classifier taught by few labels and a large pretrained teacher.
 
-    One head learns the labels, the other the teacher's probabilities on all
-    rows, labelled or not; prediction mixes both. ``fit`` starts afresh,
-    ``partial_fit`` and ``warm_start=True`` continue.
+    The student first imitates the teacher on all rows. The labels then correct
+    it: the head that predicts is the teacher's head plus a linear function of
+    the features, fitted to the labeled rows,
+
+    .. math:: \mathrm{logits}(x) = s \, h_{KD}(x) + W z(x) + b ,
+
+    and held back as far as held-out labels ask for. Without labels it is the
+    distilled teacher; one label moves it a little, many move it far. The first
+    part does not depend on the labels: with the same rows, teacher and settings
+    it is not trained again, and new labels cost milliseconds.
+
+    ``heads="dual"`` is DHO as published [1]_: one head learns the labels, the
+    other the teacher, on one backbone, and prediction mixes them evenly.
 
     Parameters
     ----------
@@ -34,26 +55,38 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         Unfitted net, cloned by ``fit``: backbone, epochs, learning rate, batch
         sizes and callbacks are its parameters, searchable as ``net__lr``,
         ``net__max_epochs``, ``net__module__hidden`` ... None is ``DHONet()``.
-    distill_weight : float in [0, 1], default=0.5
-        Weight of the teacher in the loss; 0 is plain supervised training, 1
-        pure distillation.
+    heads : {"residual", "dual", "single"}, default="residual"
+        "residual": the labels correct the teacher's head, see above. "dual":
+        DHO as published. "single": one head learns from both, the classical
+        distillation that DHO is measured against.
+    distill_weight : {"auto"} or float in [0, 1], default="auto"
+        How far the student follows the teacher: 0 is the labels alone, without
+        teacher, 1 the teacher alone. With "residual" heads w between them is
+        the penalty ``w / (1 - w)`` on the correction, and "auto" finds it from
+        the labels. With "dual" and "single" heads it is the weight of the
+        teacher in the loss, and "auto" the published 0.5.
     temperature : float > 0, default=2.0
         Softens teacher and student in the loss.
     alpha : float in [0, 1], default=0.5
-        Weight of the head trained on labels in ``predict_proba``. May be
-        changed after ``fit``.
+        With ``heads="dual"``: weight of the head trained on labels in
+        ``predict_proba``. May be changed after ``fit``.
     beta : float > 0, default=1.0
-        Temperature of the head trained on the teacher in ``predict_proba``.
-        May be changed after ``fit``.
-    heads : {"dual", "single"}, default="dual"
-        "single" trains one head on both losses, the classical distillation
-        that DHO is measured against.
+        With ``heads="dual"``: temperature of the head trained on the teacher
+        in ``predict_proba``. May be changed after ``fit``.
     classes : array-like of shape (n_classes,), default=None
         All classes. Needed where y may miss some and the teacher does not name
         them. Columns of a `teacher_proba` array follow this order; ``classes_``
         is sorted.
+    class_weight : dict of label to float, "balanced" or None, default=None
+        Weights of the labels, as in `sklearn.linear_model.LogisticRegression`;
+        "balanced" goes by the labels known so far. The teacher's answers, which
+        come without labels, are not weighted by it.
     missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y.
+        Marks the unlabeled rows of y.
+    reuse : bool, default=True
+        Take what an earlier fit in this process distilled from the same rows,
+        teacher, settings and seed; needs a `random_state` that is a number.
+        False trains anew each time.
     warm_start : bool, default=False
         Let ``fit`` continue from the last fit.
     random_state : None, int or numpy.random.RandomState, default=None
@@ -71,7 +104,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         The trained net.
     trained_heads_ : tuple of str
         Which of "ce" and "kd" has seen data. A head without data (no labels,
-        or no teacher) is left out of the mixture.
+        or no teacher) takes no part in ``predict_proba``.
+    distill_weight_ : float
+        How far the teacher is followed. What "auto" found with "residual"
+        heads: the mean over the penalties it averages; 1 without labels, 0
+        without teacher.
     n_features_in_ : int
         Width of X seen in ``fit``; channels or height for images.
     feature_names_in_ : ndarray of str
@@ -81,6 +118,13 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     -----
     X is dense 2-D, CSR (made dense batch by batch), or images of shape
     (n, H, W), (n, C, H, W) or (n, H, W, C); integers are divided by 255.
+
+    Where the backbone is the package's perceptron, its input is scaled first,
+    half of the teacher's head is a logistic regression of the teacher's choices,
+    and the correction sees the input beside the features.
+
+    A class without any label keeps the rows that the teacher is surest of: three
+    of them stand in for one label.
 
     References
     ----------
@@ -103,25 +147,29 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         self,
         net=None,
         *,
-        distill_weight=0.5,
+        heads="residual",
+        distill_weight="auto",
         temperature=2.0,
         alpha=0.5,
         beta=1.0,
-        heads="dual",
         classes=None,
+        class_weight=None,
         missing_label=-1,
+        reuse=True,
         warm_start=False,
         random_state=None,
         device="auto",
     ):
         self.net = net
+        self.heads = heads
         self.distill_weight = distill_weight
         self.temperature = temperature
         self.alpha = alpha
         self.beta = beta
-        self.heads = heads
         self.classes = classes
+        self.class_weight = class_weight
         self.missing_label = missing_label
+        self.reuse = reuse
         self.warm_start = warm_start
         self.random_state = random_state
         self.device = device
@@ -148,19 +196,21 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             params = {"net": DHONet(), **params}
         return super().set_params(**params)
 
-    def fit(self, X, y, teacher_proba=None):
+    def fit(self, X, y, teacher_proba=None, sample_weight=None):
         """Train from scratch, unless ``warm_start``.
 
         Parameters
         ----------
         X : {array-like, CSR matrix} of shape (n_samples, ...)
-            Labelled and unlabelled rows.
+            Labeled and unlabeled rows.
         y : array-like of shape (n_samples,)
             Labels, `missing_label` where unknown: all, some or none.
         teacher_proba : array-like of shape (n_samples, n_classes), default=None
             The teacher's probabilities, columns in the order of `classes`, or
             of the sorted labels. In a pipeline `TeacherProba` supplies them.
-            None: plain supervised training on the labelled rows.
+            None: plain supervised training on the labeled rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, zero or more, of the labels and of the teacher's answers.
 
         Returns
         -------
@@ -170,17 +220,23 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If there is nothing to learn from, or X, y, `teacher_proba` and the
-            parameters do not fit together.
+            parameters do not fit together, or the training diverges.
+        KeyboardInterrupt
+            If it is interrupted. Whatever is raised, the model is then as it
+            was before.
         """
-        return self._train(X, y, teacher_proba, keep=self.warm_start)
+        return self._train(X, y, teacher_proba, sample_weight, keep=self.warm_start)
 
-    def partial_fit(self, X, y, classes=None, teacher_proba=None):
+    def partial_fit(self, X, y, classes=None, teacher_proba=None, sample_weight=None):
         """Train on, for as many epochs as ``fit``, or start if unfitted.
+
+        With "residual" heads the correction learned so far is the start, and
+        new labels correct it further.
 
         Parameters
         ----------
         X : {array-like, CSR matrix} of shape (n_samples, ...)
-            Labelled and unlabelled rows.
+            Labeled and unlabeled rows.
         y : array-like of shape (n_samples,)
             Labels, `missing_label` where unknown.
         classes : array-like of shape (n_classes,), default=None
@@ -188,12 +244,14 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             constructor, the teacher or y.
         teacher_proba : array-like of shape (n_samples, n_classes), default=None
             As for ``fit``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As for ``fit``.
 
         Returns
         -------
         self : DHOClassifier
         """
-        return self._train(X, y, teacher_proba, keep=True, classes=classes)
+        return self._train(X, y, teacher_proba, sample_weight, keep=True, classes=classes, on=True)
 
     def predict_proba(self, X, head="mixed"):
         """Return class probabilities.
@@ -203,8 +261,10 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         X : {array-like, CSR matrix} of shape (n_samples, ...)
             Rows of the shape seen in ``fit``.
         head : {"mixed", "ce", "kd"}, default="mixed"
-            "mixed" is ``alpha * softmax(ce) + (1 - alpha) * softmax(kd /
-            beta)`` over the heads that were trained.
+            "kd" is the head trained on the teacher, "ce" that trained on the
+            labels. "mixed" is what the student believes: with "residual" heads
+            the corrected teacher, with "dual" ones ``alpha * softmax(ce) +
+            (1 - alpha) * softmax(kd / beta)``, of the heads that were trained.
 
         Returns
         -------
@@ -225,12 +285,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 f"The {head!r} head was not trained: fit had no "
                 f"{'labels' if head == 'ce' else 'teacher'}. Use head='mixed'."
             )
-        ce_logits, kd_logits = self.net_.forward(self._rows(X))
-        if head == "mixed" and self.trained_heads_ != ("ce", "kd"):
-            (head,) = self.trained_heads_
-        alpha, beta = self._mixture()
-        alpha = {"mixed": alpha, "ce": 1, "kd": 0}[head]
-        return mix_heads(ce_logits, kd_logits, alpha, beta).numpy()
+        return self._mix(*self.net_.forward(self._rows(X)), head)
 
     def predict(self, X):
         """Return the likeliest class of each row.
@@ -262,8 +317,42 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.net_.embed(self._rows(X))
 
+    def predict_proba_embed(self, X):
+        """Return class probabilities and the backbone's features, from one pass over X.
+
+        For strategies that select by both: the backbone, which takes nearly all
+        of the time, runs once.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, ...)
+            Rows of the shape seen in ``fit``.
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n_samples, n_classes)
+            Those of `predict_proba`, to the bit.
+        features : ndarray of float32 of shape (n_samples, d)
+            Those of `embed`, to the bit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skactivekd import DHOClassifier, DHONet
+        >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
+        >>> net = DHONet(max_epochs=5, module__hidden=16)
+        >>> clf = DHOClassifier(net, random_state=0).fit(X, [0, -1, -1, 1])
+        >>> proba, features = clf.predict_proba_embed(X)
+        >>> proba.shape, features.shape
+        ((4, 2), (4, 16))
+        """
+        check_is_fitted(self)
+        self._check_params()
+        ce_logits, kd_logits, features = self.net_.forward_embed(self._rows(X))
+        return self._mix(ce_logits, kd_logits), features.numpy()
+
     def score(self, X, y, sample_weight=None):
-        """Return the accuracy on the labelled rows.
+        """Return the accuracy on the labeled rows.
 
         Parameters
         ----------
@@ -281,28 +370,58 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If no row is labelled.
+            If no row is labeled.
         """
         y, labeled = check_labels(y, self.missing_label)
         if not labeled.any():
-            raise ValueError("score needs labelled rows, but every entry of y is missing_label.")
+            raise ValueError("score needs labeled rows, but every entry of y is missing_label.")
         weight = None if sample_weight is None else np.asarray(sample_weight)[labeled]
         y_true = np.asarray(y[labeled].tolist())
         return accuracy_score(y_true, self.predict(X)[labeled], sample_weight=weight)
 
-    def _train(self, X, y, teacher_proba, keep, classes=None):
+    def _mix(self, ce_logits, kd_logits, head="mixed"):
+        alpha, beta = self._mixture()
+        if head == "mixed" and self.trained_heads_ != ("ce", "kd"):
+            (head,) = self.trained_heads_
+        elif head == "mixed" and self._fitted_heads == "residual":
+            head = "ce"
+        alpha = {"mixed": alpha, "ce": 1, "kd": 0}[head]
+        return mix_heads(ce_logits, kd_logits, alpha, beta).numpy()
+
+    def _train(self, X, y, teacher_proba, sample_weight, keep, classes=None, on=False):
         self._check_params()
-        keep = keep and hasattr(self, "net_")
+        # One fit at a time, from the first seed to the last weight: threads side by side would
+        # draw from each other's random numbers.
+        with alone():
+            # All happens to a copy, so that what fails leaves this model as it was.
+            trained = copy.copy(self)
+            keep = keep and hasattr(self, "net_")
+            if keep:
+                trained._seeds = copy.deepcopy(self._seeds)
+                if not hasattr(self.net_, "accelerator"):
+                    trained.net_ = copy.deepcopy(self.net_)
+            trained._learn(X, y, teacher_proba, sample_weight, keep, classes, on)
+            self.__dict__ = trained.__dict__
+        return self
+
+    def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
         X, teacher_proba, teacher_classes = _unpack(X, teacher_proba)
         X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=not keep)
         y, labeled = check_labels(y, self.missing_label)
         check_consistent_length(X, y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if teacher_proba is not None:
             teacher_proba = check_teacher_proba(teacher_proba, len(y))
             check_teacher_classes(teacher_classes, self.missing_label)
         classes = self.classes if classes is None else classes
         if keep:
             self._check_same_classes(classes)
+            if self.heads != self._fitted_heads:
+                raise ValueError(
+                    f"heads={self.heads!r}, but this student was fitted with "
+                    f"heads={self._fitted_heads!r}. Call fit on a new clone to change them."
+                )
             classes = self._declared_classes
         found, columns = resolve_classes(
             y,
@@ -312,46 +431,162 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             None if teacher_proba is None else teacher_proba.shape[1],
         )
         codes = encode_labels(y, found, self.missing_label)
-        if teacher_proba is not None and self.distill_weight > 0:
-            teacher_proba = align_columns(teacher_proba, columns).astype(np.float32)
+        if sample_weight is not None:
+            codes[sample_weight == 0] = -1
+        weight = self._loss_weight()
+        if weight == 0:
+            teacher_proba = columns = None
+        if keep and isinstance(self.net_.module_.heads, ResidualHeads):
+            self._check_teacher_stays(weight)
+            trained = ("ce",) if (codes >= 0).any() and weight < 1 else ()
         else:
-            teacher_proba = None
-        trained = self._trained_heads(labeled.any(), teacher_proba is not None)
+            trained = self._trained_heads((codes >= 0).any(), teacher_proba is not None)
         if not keep:
             self.classes_ = found
             self._declared_classes = found if classes is None else classes
             self._row_shape = X.shape[1:]
             self._seeds = np.random.RandomState(draw_seed(self.random_state))
+            self._fitted_heads = self.heads
             self.trained_heads_ = ()
-        net = self.net_ if keep else self._new_net(X, len(found))
-        for name in ("distill_weight", "temperature") if keep else ():
-            setattr(net.criterion_, name, getattr(self, name))
-        self._fit_net(net, RowDataset(X, codes, teacher_proba), keep)
-        self.net_ = net
+        label_weight = self._label_weight(codes, sample_weight)
+        teacher = {} if teacher_proba is None else {"teacher_weight": sample_weight}
+        if keep:
+            residual = isinstance(self.net_.module_.heads, ResidualHeads)
+        else:
+            residual = self.heads == "residual" and teacher_proba is not None
+        if residual:
+            rows = RowDataset(X, None, teacher_proba, columns=columns, **teacher)
+            self._fit_residual(rows, codes, label_weight, keep, on and keep)
+        else:
+            if keep:
+                self._check_no_teacher_comes(teacher_proba is not None)
+            net = self.net_ if keep else self._new_net(X, len(found), teacher_proba is not None)
+            if keep:
+                net.criterion_.distill_weight = weight
+                net.criterion_.temperature = self.temperature
+            rows = RowDataset(
+                X, codes, teacher_proba, columns=columns, sample_weight=label_weight, **teacher
+            )
+            self._fit_net(net, rows, keep)
+            self.net_ = net
+            self.distill_weight_ = 0.0 if teacher_proba is None else float(weight)
         self.trained_heads_ = tuple(
             h for h in ("ce", "kd") if h in {*self.trained_heads_, *trained}
         )
-        return self
+
+    def _fit_residual(self, rows, codes, label_weight, keep, further):
+        """Distill, or find what was distilled; then let the labels correct it."""
+        seed = draw_seed(self._seeds)
+        distilled = self._distill(rows, seed, keep, further)
+        with fewer_threads():
+            residual = self._find_correction(distilled, rows.X, codes, label_weight, seed, further)
+        if residual is not None:
+            _distilled.set_correction(distilled, residual, further)
+        self.net_ = distilled.net
+
+    def _distill(self, rows, seed, keep, further):
+        if keep:
+            net, key = self.net_, None
+            if not further:
+                net.module_.heads.reset()
+            net.criterion_.temperature = self.temperature
+        else:
+            net = self._new_net(rows.X, len(self.classes_))
+            repeatable = self.reuse and isinstance(self.random_state, numbers.Integral)
+            key = _distilled.identify(net, rows, seed) if repeatable else None
+            known = _distilled.memory.get(key)
+            if known is not None:
+                return known
+        if rows.teacher_proba is not None:
+            with seeded(seed, _device(net)):
+                (net.partial_fit if keep else net.fit)(rows, None)
+        distilled = _distilled.survey(net, rows, linear=not further)
+        _distilled.memory.put(key, distilled)
+        return distilled
+
+    def _find_correction(self, distilled, X, codes, label_weight, seed, further):
+        """Return the correction that the labels ask for, None where they ask for none."""
+        labeled = np.flatnonzero(codes >= 0)
+        if self.distill_weight == 1 or not len(labeled):
+            self.distill_weight_ = 1.0
+            return None
+        anchors, anchored = _distilled.stand_ins(distilled, codes)
+        picked = np.concatenate([labeled, anchors])
+        targets = np.concatenate([codes[labeled], anchored])
+        is_anchor = np.arange(len(picked)) >= len(labeled)
+        weight = np.ones(len(picked))
+        if label_weight is not None:
+            weight[: len(labeled)] = label_weight[labeled]
+        unseen = np.setdiff1d(np.arange(len(self.classes_)), codes[labeled])
+        fit_weight, test_weight = plan_folds(
+            targets,
+            is_anchor,
+            weight,
+            float(distilled.class_mass[unseen].sum()),
+            np.random.RandomState(seed),
+        )
+        logits, features = _distilled.correction_features(distilled, X[picked], further)
+        if self.distill_weight == "auto":
+            residual, shares = choose_residual(features, logits, targets, fit_weight, test_weight)
+            follow = np.array([1.0, *(penalty / (1 + penalty) for penalty in PENALTIES)])
+            self.distill_weight_ = float(shares @ follow)
+            return residual
+        self.distill_weight_ = float(self.distill_weight)
+        penalty = self.distill_weight / (1 - self.distill_weight)
+        return fit_residual(features, logits, targets, penalty, fit_weight[:, 0])
 
     def _fit_net(self, net, rows, keep=False):
-        # A net without a device has an accelerator that has one.
-        device = net.device or getattr(net, "accelerator", net).device or "cpu"
-        with seeded(draw_seed(self._seeds), torch.device(device)):
+        with seeded(draw_seed(self._seeds), _device(net)):
             (net.partial_fit if keep else net.fit)(rows, None)
 
     def _mixture(self):
         return self.alpha, self.beta
 
-    def _new_net(self, X, n_classes):
+    def _loss_weight(self):
+        """Return the weight of the teacher in the loss of the network."""
+        return 0.5 if self.distill_weight == "auto" else self.distill_weight
+
+    def _label_weight(self, codes, sample_weight):
+        """Return the weight of each row's label, None where all weigh the same."""
+        labeled = codes >= 0
+        if self.class_weight is None or not labeled.any():
+            return sample_weight
+        present = np.unique(codes[labeled])
+        class_weight = self.class_weight
+        if isinstance(class_weight, dict):
+            unknown = [label for label in class_weight if label not in self.classes_.tolist()]
+            if unknown:
+                raise ValueError(
+                    f"class_weight names {unknown}, which are not among the classes "
+                    f"{self.classes_.tolist()}."
+                )
+            by_class = [class_weight.get(label, 1.0) for label in self.classes_.tolist()]
+        else:
+            own = None if sample_weight is None else sample_weight[labeled]
+            found = compute_class_weight(
+                class_weight, classes=present, y=codes[labeled], sample_weight=own
+            )
+            by_class = np.ones(len(self.classes_))
+            by_class[present] = found
+        weight = np.ones(len(codes)) if sample_weight is None else sample_weight
+        return np.where(labeled, weight * np.asarray(by_class, dtype=float)[codes], weight)
+
+    def _new_net(self, X, n_classes, has_teacher=True):
         net = DHONet() if self.net is None else clone(self.net)
         owned = {"distill_weight", "temperature"} & set(net.get_params_for("criterion"))
         if owned:
             raise ValueError(f"Set {sorted(owned)} on DHOClassifier, not on its net.")
+        heads, weight = self.heads, self._loss_weight()
+        if heads == "residual":
+            # Without a teacher there is nothing to correct: a head for the labels alone.
+            heads, weight = ("residual", 1.0) if has_teacher else ("dual", 0.5)
+            if net.module is None and len(X.shape) == 2:
+                net.set_params(input_scaling=measure_scaling(X))
         net.set_params(
             n_classes=n_classes,
             input_shape=_input_shape(X.shape),
-            heads=self.heads,
-            criterion__distill_weight=self.distill_weight,
+            heads=heads,
+            criterion__distill_weight=weight,
             criterion__temperature=self.temperature,
         )
         if self.device is not None:
@@ -359,15 +594,29 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return net
 
     def _trained_heads(self, has_labels, has_teacher):
-        uses_labels = bool(has_labels) and (not has_teacher or self.distill_weight < 1)
+        uses_labels = bool(has_labels) and (not has_teacher or self._loss_weight() < 1)
         if not uses_labels and not has_teacher:
             raise ValueError(
-                "There is nothing to learn from: no row of y is labelled and no teacher counts. "
+                "There is nothing to learn from: no row of y is labeled and no teacher counts. "
                 "Label some rows, or pass teacher_proba with distill_weight > 0."
             )
         if self.heads == "single":
             return ("ce",)
         return tuple(head for head, used in (("ce", uses_labels), ("kd", has_teacher)) if used)
+
+    def _check_teacher_stays(self, weight):
+        if weight == 0:
+            raise ValueError(
+                "distill_weight=0 leaves the teacher out, but this student started from one. Call "
+                "fit on a new clone, with warm_start=False."
+            )
+
+    def _check_no_teacher_comes(self, has_teacher):
+        if self.heads == "residual" and has_teacher:
+            raise ValueError(
+                "The first fit had no teacher, so that there is none that the labels could "
+                "correct. Call fit on a new clone with the teacher, or take heads='dual'."
+            )
 
     def _rows(self, X):
         X = X.X if isinstance(X, SoftLabeled) else X
@@ -387,12 +636,27 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _check_params(self):
-        for name in ("distill_weight", "alpha"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)!r}.")
+        if self.heads not in ("residual", "dual", "single"):
+            raise ValueError(f"heads must be 'residual', 'dual' or 'single', got {self.heads!r}.")
+        weight = self.distill_weight
+        if weight != "auto" and not (isinstance(weight, numbers.Real) and 0 <= weight <= 1):
+            raise ValueError(f"distill_weight must be 'auto' or in [0, 1], got {weight!r}.")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must be in [0, 1], got {self.alpha!r}.")
         for name in ("temperature", "beta"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}.")
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be > 0 and finite, got {getattr(self, name)!r}.")
+        if self.heads != "dual" and (self.alpha, self.beta) != (0.5, 1.0):
+            raise ValueError(
+                f"alpha={self.alpha} and beta={self.beta} mix the two heads of heads='dual'; with "
+                f"heads={self.heads!r} they would do nothing. distill_weight says how far the "
+                f"teacher is followed."
+            )
+
+
+def _device(net):
+    # A net without a device has an accelerator that has one.
+    return torch.device(net.device or getattr(net, "accelerator", net).device or "cpu")
 
 
 def _unpack(X, teacher_proba):

@@ -1,4 +1,4 @@
-"""The two heads of DHO, and their mixture at inference."""
+"""The heads of the student: two side by side, or one that corrects the other."""
 
 import torch
 from torch import nn
@@ -65,6 +65,83 @@ class DualHead(nn.Module):
         if self.kd_scale is None:
             return self.ce(features), self.kd(features)
         return self.ce(features), self.kd_scale * self.kd(F.normalize(features, dim=1))
+
+
+class ResidualHeads(nn.Module):
+    r"""A head for the teacher, and one for the labels that corrects it.
+
+    .. math:: h_{KD} &= (1 - m) (W_{KD} z + b_{KD}) + m (A x + a) \\
+              h_{CE} &= s \, h_{KD} + W z + V x + b
+
+    of features z and, where the backbone is the package's perceptron, of its
+    inputs x. Training sees :math:`W_{KD}, b_{KD}` alone. A linear imitation
+    of the teacher's choices (A, a) and the correction (s, W, V, b) are set
+    afterwards; until then m and the correction are zero, and s is one.
+
+    Parameters
+    ----------
+    n_features : int
+        Width of z.
+    n_classes : int
+        Number of logits.
+    n_inputs : int, default=0
+        Width of x; 0 leaves it out.
+    weights, kd_scale
+        As in `DualHead`; `weights` are those of the teacher's head.
+    """
+
+    def __init__(self, n_features, n_classes, n_inputs=0, weights=None, kd_scale=None):
+        super().__init__()
+        self.kd = nn.Linear(n_features, n_classes)
+        self.kd_scale = _check_scale(kd_scale, shared=False)
+        if weights is not None:
+            self.kd.weight.data.copy_(_check_weights(weights, (n_classes, n_features)))
+            self.kd.bias.data.zero_()
+        self.n_inputs = n_inputs
+        # Buffers, as no step of the optimizer may move them.
+        self.register_buffer("linear_share", torch.zeros(()))
+        self.register_buffer("linear_weight", torch.zeros(n_classes, n_inputs))
+        self.register_buffer("linear_bias", torch.zeros(n_classes))
+        self.register_buffer("ce_scale", torch.ones(()))
+        self.register_buffer("ce_weight", torch.zeros(n_classes, n_features))
+        self.register_buffer("ce_skip", torch.zeros(n_classes, n_inputs))
+        self.register_buffer("ce_bias", torch.zeros(n_classes))
+
+    def forward(self, features, inputs):
+        """Return ``(ce_logits, kd_logits)``, each of shape (n, n_classes)."""
+        if self.kd_scale is None:
+            kd = self.kd(features)
+        else:
+            kd = self.kd_scale * self.kd(F.normalize(features, dim=1))
+        if self.training:
+            return kd, kd
+        ce = F.linear(features, self.ce_weight, self.ce_bias)
+        if self.n_inputs:
+            inputs = inputs.flatten(1)
+            linear = F.linear(inputs, self.linear_weight, self.linear_bias)
+            kd = torch.lerp(kd, linear, self.linear_share)
+            ce = ce + F.linear(inputs, self.ce_skip)
+        return self.ce_scale * kd + ce, kd
+
+    def set_linear(self, weight, bias, share=0.5):
+        """Let a linear model of the inputs have its share in the teacher's head."""
+        self.linear_weight.copy_(weight)
+        self.linear_bias.copy_(bias)
+        self.linear_share.fill_(share)
+
+    def set_correction(self, scale, weight, skip, bias):
+        """Set s, W, V and b."""
+        self.ce_scale.fill_(scale)
+        self.ce_weight.copy_(weight)
+        self.ce_skip.copy_(skip)
+        self.ce_bias.copy_(bias)
+
+    def reset(self):
+        """Take linear model and correction off, before the backbone trains on."""
+        self.linear_share.zero_()
+        for buffer in (self.ce_weight, self.ce_skip, self.ce_bias):
+            buffer.zero_()
+        self.ce_scale.fill_(1)
 
 
 def _check_scale(kd_scale, shared):

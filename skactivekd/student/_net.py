@@ -12,14 +12,20 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
 
-from .._torch import fewer_threads
+from .._torch import fewer_threads, is_small
 from ._backbones import build_backbone, count_features
 from ._batches import PairedBatchSampler, RowDataset, steps_per_epoch
 from ._finite import SpoiledWeights, check_outputs, check_step, check_weights, explain_weights
-from ._heads import DualHead, mix_heads
+from ._heads import DualHead, ResidualHeads, mix_heads
+from ._inputs import InputScaler
 from ._loss import DHOLoss
 from ._schedule import WarmupDecay
 from ._skorch_settings import check_settings, loader_settings, replaces_schedule, split_labeled
+
+# A small network has learned what it can of its teacher after as many steps, at the default
+# learning rate; a large pool is passed over as often as the published protocol does ImageNet.
+_STEPS, _PASSES = 1000, 20
+_EPOCHS = 200
 
 
 class DHONet(NeuralNet):
@@ -42,8 +48,12 @@ class DHONet(NeuralNet):
         Number of classes; set by `DHOClassifier`.
     input_shape : tuple of int, default=None
         Shape of one row, (n_features,) or (C, H, W); set by `DHOClassifier`.
-    heads : {"dual", "single"}, default="dual"
-        "single" trains one head on both losses; set by `DHOClassifier`.
+    heads : {"dual", "single", "residual"}, default="dual"
+        "single" trains one head on both losses, "residual" one on the teacher
+        alone, for a correction to follow; set by `DHOClassifier`.
+    input_scaling : pair of array-like of shape (n_features,), default=None
+        What to take off each column of 2-D X, and what to divide it by; set by
+        `DHOClassifier` with "residual" heads and the perceptron.
     head_weights : array-like of shape (n_classes, d), default=None
         Initial weights of the heads, in the order of the sorted classes.
     kd_scale : float > 0, default=None
@@ -55,14 +65,18 @@ class DHONet(NeuralNet):
         Highest learning rate; see `WarmupDecay`, the callback ``schedule``.
         Another `WarmupDecay` or a skorch `LRScheduler` among the callbacks
         takes its place.
-    max_epochs : int, default=200
-        How many epochs to train, of the length that `epoch` says.
-    epoch : {"labeled", "all"}, default="labeled"
+    max_epochs : int or "auto", default="auto"
+        How many epochs to train, of the length that `epoch` says. "auto" is
+        200 for two heads or one; with "residual" heads 20 passes over all rows,
+        or 1000 steps where these are more.
+    epoch : {"auto", "labeled", "all"}, default="auto"
         "labeled": an epoch is a pass over the labeled rows, or over the
         unlabeled ones where none is labeled, the rule of [2]_. "all": a pass
-        over the larger half.
+        over the larger half. "auto": "all" with "residual" heads, which learn
+        from all rows alike, else "labeled".
     batch_size : int, default=64
-        Rows of each half, labelled and unlabelled, of a training batch. At
+        Rows of each half, labeled and unlabeled, of a training batch; with
+        "residual" heads, which know one kind of rows, it has twice as many. At
         prediction batches have 256 rows at least, or what
         ``iterator_valid__batch_size`` says. Batch normalization takes its
         running statistics where a batch of training has one row.
@@ -116,13 +130,14 @@ class DHONet(NeuralNet):
         n_classes=None,
         input_shape=None,
         heads="dual",
+        input_scaling=None,
         head_weights=None,
         kd_scale=None,
         criterion=DHOLoss,
         optimizer=torch.optim.AdamW,
         lr=1e-3,
-        max_epochs=200,
-        epoch="labeled",
+        max_epochs="auto",
+        epoch="auto",
         batch_size=64,
         train_split=None,
         verbose=0,
@@ -131,6 +146,7 @@ class DHONet(NeuralNet):
         self.n_classes = n_classes
         self.input_shape = input_shape
         self.heads = heads
+        self.input_scaling = input_scaling
         self.head_weights = head_weights
         self.kd_scale = kd_scale
         self.epoch = epoch
@@ -184,13 +200,21 @@ class DHONet(NeuralNet):
                 "On several processes train AcceleratedDHONet: AccelerateMixin alone would tear "
                 "the paired batches apart."
             )
-        if self.heads not in ("dual", "single"):
-            raise ValueError(f"heads must be 'dual' or 'single', got {self.heads!r}.")
+        if self.heads not in ("dual", "single", "residual"):
+            raise ValueError(f"heads must be 'dual', 'single' or 'residual', got {self.heads!r}.")
         backbone = build_backbone(self.module, self.input_shape, **self.get_params_for("module"))
         n_features = count_features(backbone, self.input_shape)
-        shared = self.heads == "single"
-        heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
-        self.module_ = Student(backbone, heads)
+        if self.heads == "residual":
+            # Inputs that were scaled are numbers; those of a backbone of the user's may be codes.
+            n_inputs = 0 if self.input_scaling is None else self.input_shape[0]
+            heads = ResidualHeads(
+                n_features, self.n_classes, n_inputs, self.head_weights, self.kd_scale
+            )
+        else:
+            shared = self.heads == "single"
+            heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
+        scaler = None if self.input_scaling is None else InputScaler(*self.input_scaling)
+        self.module_ = Student(backbone, heads, scaler)
         return self
 
     def initialize_history(self):
@@ -232,8 +256,9 @@ class DHONet(NeuralNet):
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train; a small network does so on one thread."""
+        epochs = self.count_epochs(self.get_dataset(X, y)) if epochs is None else epochs
         try:
-            with fewer_threads(self.module_, self.input_shape):
+            with fewer_threads(is_small(self.module_, self.input_shape)):
                 self._loop(X, y, epochs, **kwargs)
             check_weights(self)
         except SpoiledWeights as error:
@@ -298,29 +323,51 @@ class DHONet(NeuralNet):
         """Return the loader of paired batches, or of plain ones in order."""
         prefix = "iterator_train" if training else "iterator_valid"
         kwargs = loader_settings(self, prefix)
-        default = (
-            self.batch_size if training or self.batch_size == -1 else max(self.batch_size, 256)
-        )
-        batch_size = kwargs.pop("batch_size", default)
-        batch_size = len(dataset) if batch_size == -1 else batch_size
+        own_size = kwargs.pop("batch_size", None)
         if training:
             # The one random source of a fit is torch's generator, which the caller seeds.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
             sampler = PairedBatchSampler(
-                *_halves(dataset), batch_size, generator, self._share, self.epoch
+                *_halves(dataset),
+                self._half_batch(dataset),
+                generator,
+                self._share,
+                self._epoch_rule(),
             )
         else:
+            batch_size = self.batch_size if self.batch_size == -1 else max(self.batch_size, 256)
+            batch_size = batch_size if own_size is None else own_size
+            batch_size = len(dataset) if batch_size == -1 else batch_size
             # A loader without its own generator would move torch's global one.
             generator = torch.Generator()
             sampler = BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)
         kwargs = {"collate_fn": _as_is, "generator": generator, **kwargs}
         return getattr(self, prefix)(dataset, batch_sampler=sampler, **kwargs)
 
+    def _half_batch(self, dataset):
+        """Return the rows of each half in a training batch."""
+        batch_size = self.get_params_for("iterator_train").get("batch_size", self.batch_size)
+        if batch_size == -1:
+            return len(dataset)
+        return 2 * batch_size if self.heads == "residual" else batch_size
+
+    def _epoch_rule(self):
+        if self.epoch != "auto":
+            return self.epoch
+        return "all" if self.heads == "residual" else "labeled"
+
     def count_steps(self, dataset):
         """Count the training steps of one epoch on a dataset."""
-        batch_size = self.get_params_for("iterator_train").get("batch_size", self.batch_size)
-        batch_size = len(dataset) if batch_size == -1 else batch_size
-        return steps_per_epoch(*map(len, _halves(dataset)), batch_size, self.epoch)
+        halves = map(len, _halves(dataset))
+        return steps_per_epoch(*halves, self._half_batch(dataset), self._epoch_rule())
+
+    def count_epochs(self, dataset):
+        """Count the epochs of a fit on a dataset."""
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        if self.heads != "residual":
+            return _EPOCHS
+        return max(_PASSES, -(-_STEPS // max(self.count_steps(dataset), 1)))
 
     def infer(self, x, **fit_params):
         """Return (ce_logits, kd_logits) of a batch."""
@@ -364,30 +411,68 @@ class DHONet(NeuralNet):
         -------
         features : ndarray of float32 of shape (n, d)
         """
+        (features,) = self._outputs(X, lambda rows: self.module_.features(rows)[1:])
+        return features.numpy()
+
+    def forward_embed(self, X):
+        """Return the logits of both heads and the backbone's features, from one pass.
+
+        Parameters
+        ----------
+        X : array or dataset
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ce_logits, kd_logits : tensor of shape (n, n_classes)
+            Those of `forward`, to the bit.
+        features : tensor of float32 of shape (n, d)
+            Those of `embed`, to the bit.
+        """
+        self.check_is_fitted()
+        if getattr(self.module_.forward, "__func__", None) is not Student.forward:
+            # Compiled, or wrapped for mixed precision: forward rounds otherwise than embed.
+            return *self.forward(X), torch.from_numpy(self.embed(X))
+        return self._outputs(X, self.module_.logits_and_features)
+
+    def _outputs(self, X, function):
+        """Return what a function of the input gives for all rows, on the CPU."""
         self.check_is_fitted()
         self._set_training(False)
-        features = []
+        outputs = []
         with torch.no_grad():
             for batch in self.get_iterator(self.get_dataset(X)):
                 rows, _ = unpack_data(batch)
-                rows = to_tensor(rows["X"], device=self.device)
-                output = self.module_.backbone(rows)
+                output = function(to_tensor(rows["X"], device=self.device))
                 check_outputs(output, batch)
-                features.append(to_device(output, device="cpu"))
-        return torch.cat(features).numpy()
+                outputs.append(to_device(output, device="cpu"))
+        return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
 
 class Student(nn.Module):
-    """Backbone and heads, as one module: X -> (ce_logits, kd_logits)."""
+    """Scaling, backbone and heads, as one module: X -> (ce_logits, kd_logits)."""
 
-    def __init__(self, backbone, heads):
+    def __init__(self, backbone, heads, scaler=None):
         super().__init__()
         self.backbone = backbone
         self.heads = heads
+        self.scaler = scaler
 
     def forward(self, X):
         """Return the logits of both heads, each of shape (n, n_classes)."""
-        return self.heads(self.backbone(X))
+        return self.logits_and_features(X)[:2]
+
+    def features(self, X):
+        """Return the backbone's input and its features."""
+        inputs = X if self.scaler is None else self.scaler(X)
+        return inputs, self.backbone(inputs)
+
+    def logits_and_features(self, X):
+        """Return the logits of both heads, and the features below them."""
+        inputs, features = self.features(X)
+        if isinstance(self.heads, ResidualHeads):
+            return *self.heads(features, inputs), features
+        return *self.heads(features), features
 
 
 def _halves(dataset):

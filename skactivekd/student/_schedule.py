@@ -72,7 +72,7 @@ class WarmupDecay(Callback):
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
         """Lay out the schedule once the training set is known."""
         if self.scheduler_ is None:
-            n_steps = net.max_epochs * net.count_steps(dataset_train)
+            n_steps = net.count_epochs(dataset_train) * net.count_steps(dataset_train)
             factor = partial(warmup_decay, n_steps=n_steps, warmup=self.warmup, shape=self.shape)
             self.scheduler_ = LambdaLR(net.optimizer_, factor)
 

@@ -38,8 +38,8 @@ def check_settings(net):
     ValueError
         Naming the setting, and what to do instead.
     """
-    if net.epoch not in EPOCHS:
-        raise ValueError(f"epoch must be 'labeled' or 'all', got {net.epoch!r}.")
+    if net.epoch not in ("auto", *EPOCHS):
+        raise ValueError(f"epoch must be 'auto', 'labeled' or 'all', got {net.epoch!r}.")
     _check_dataset(net)
     for prefix in ("iterator_train", "iterator_valid"):
         for name, value in net.get_params_for(prefix).items():

@@ -1,11 +1,13 @@
 """What the student learns from: class indices and aligned teacher probabilities."""
 
 import numpy as np
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .._labels import as_labels, is_missing
+
+_BLOCK = 4096  # rows checked at a time
 
 
 def encode_labels(y, classes, missing_label=-1):
@@ -191,18 +193,19 @@ def _match_columns(found, names, n_teacher):
 
 
 def check_teacher_proba(proba, n_samples):
-    """Return the teacher's probabilities as a checked float32 array.
+    """Return the teacher's probabilities, checked.
 
     Parameters
     ----------
     proba : array-like of shape (n_samples, n_classes)
-        Rows of probabilities.
+        Rows of probabilities. Arrays and memory maps of floats are not copied,
+        and read in blocks.
     n_samples : int
         The number of rows of X.
 
     Returns
     -------
-    proba : ndarray of float32 of shape (n_samples, n_classes)
+    proba : ndarray of shape (n_samples, n_classes)
 
     Raises
     ------
@@ -210,21 +213,28 @@ def check_teacher_proba(proba, n_samples):
         If the shape is wrong, or a row holds anything but probabilities that
         sum to one; the message names the row.
     """
-    proba = np.asarray(proba, dtype=np.float32)
+    proba = proba if isinstance(proba, np.ndarray) else np.asarray(proba)
     if proba.ndim != 2 or len(proba) != n_samples:
         raise ValueError(
             f"teacher_proba must have shape (n_samples, n_classes) with n_samples={n_samples}, the "
             f"rows of X, but has shape {proba.shape}."
         )
-    sums = proba.sum(axis=1)
-    bad = ~np.isfinite(sums) | (proba < 0).any(axis=1) | (np.abs(sums - 1) > 1e-3)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
+    if proba.dtype.kind != "f":
+        proba = proba.astype(np.float32)
+    bad = [rows.start + _bad_rows(proba[rows]) for rows in gen_batches(len(proba), _BLOCK)]
+    bad = np.concatenate(bad) if bad else np.zeros(0, dtype=int)
+    if len(bad):
+        row = proba[bad[0]]
         raise ValueError(
-            f"teacher_proba must hold probabilities, but row {row} is {proba[row]} with sum "
-            f"{sums[row]:.4g} ({int(bad.sum())} such rows). Logits become probabilities by softmax."
+            f"teacher_proba must hold probabilities, but row {bad[0]} is {row} with sum "
+            f"{row.sum():.4g} ({len(bad)} such rows). Logits become probabilities by softmax."
         )
     return proba
+
+
+def _bad_rows(proba):
+    sums = proba.sum(axis=1, dtype=np.float64)
+    return np.flatnonzero(~np.isfinite(sums) | (proba < 0).any(axis=1) | (np.abs(sums - 1) > 1e-3))
 
 
 def check_teacher_classes(teacher_classes, missing_label=-1):
@@ -241,16 +251,3 @@ def check_teacher_classes(teacher_classes, missing_label=-1):
             f"LabeledOnly(teacher), which keeps unlabelled rows from it, or one that is fitted "
             f"already in sklearn.frozen.FrozenEstimator(teacher)."
         )
-
-
-def align_columns(proba, columns):
-    """Order the teacher's columns by class; a class it does not know gets zero.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.student._targets import align_columns
-    >>> align_columns(np.array([[0.75, 0.25]]), np.array([1, -1, 0]))
-    array([[0.25, 0.  , 0.75]])
-    """
-    return np.where(columns >= 0, proba[:, columns], 0)

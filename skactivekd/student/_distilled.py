@@ -1,0 +1,364 @@
+"""The part of a fit that does not depend on the labels, and its memory."""
+
+import copy
+import hashlib
+import io
+import pickle
+import types
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
+
+_N_ANCHORS = 16  # surest rows kept of each class; some of them may be labeled later
+_N_STAND_INS = 3  # of which stand for a class without a label, together as one label
+_LENGTH = 4.0  # of a typical row of features in the correction: what its penalties are scaled for
+_LINEAR_ROWS = 20_000  # enough for a linear imitation of the teacher, and seconds at most
+_MAX_ENTRIES, _MAX_BYTES = 16, 2**30
+
+
+@dataclass
+class Distilled:
+    """A student that has learned from the teacher alone, and what it says of its pool.
+
+    Attributes
+    ----------
+    net : DHONet
+    shift, scale : tensor of shape (n_features,)
+        Bring the backbone's features to the length that the correction's
+        penalties are made for.
+    input_scale : float
+        The same for the inputs, where the correction sees them.
+    anchors : ndarray of int of shape (n_classes, at most 16)
+        Rows of the pool that are surest of each class, surest first.
+    class_mass : ndarray of shape (n_classes,)
+        Mean probability of each class over the pool.
+    """
+
+    net: object
+    shift: torch.Tensor
+    scale: torch.Tensor
+    input_scale: float
+    anchors: np.ndarray
+    class_mass: np.ndarray
+
+
+def survey(net, rows, linear=True):
+    """Imitate the teacher's choices linearly too, and pass once over the pool.
+
+    Parameters
+    ----------
+    net : DHONet
+        Trained on `rows`; it is changed in place.
+    rows : RowDataset
+        The pool with the teacher's probabilities.
+    linear : bool, default=True
+        Imitate the teacher linearly; else the imitation that is there stays.
+
+    Returns
+    -------
+    distilled : Distilled
+    """
+    heads = net.module_.heads
+    if heads.n_inputs and linear and rows.teacher_proba is not None:
+        imitation = imitate(rows, net)
+        if imitation is not None:
+            heads.set_linear(*imitation)
+    total = square = mass = 0
+    best = None
+    start = 0
+    for _, kd_logits, features, _ in look(net, rows):
+        features, proba = features.double(), torch.softmax(kd_logits.double(), dim=1)
+        total = total + features.sum(dim=0)
+        square = square + (features**2).sum(dim=0)
+        mass = mass + proba.sum(dim=0)
+        best = _surest(best, proba, start)
+        start += len(proba)
+    mean = total / start
+    spread = (square / start - mean**2).clamp(min=0).sqrt()
+    constant = spread <= 1e-6 * spread.max()
+    n_parts = 2 if heads.n_inputs else 1
+    length = _LENGTH / n_parts**0.5
+    n_varying = max(int((~constant).sum()), 1)
+    return Distilled(
+        net=net,
+        shift=mean.float(),
+        scale=torch.where(constant, 0, length / n_varying**0.5 / spread).float(),
+        input_scale=length / max(heads.n_inputs, 1) ** 0.5,
+        anchors=best[1].T.cpu().numpy(),
+        class_mass=(mass / start).cpu().numpy(),
+    )
+
+
+def _surest(best, proba, start):
+    """Merge the surest rows of each class so far with those of another batch."""
+    rows = torch.arange(start, start + len(proba), device=proba.device)
+    rows = rows[:, None].expand_as(proba)
+    if best is not None:
+        proba, rows = torch.cat([best[0], proba]), torch.cat([best[1], rows])
+    values, order = proba.topk(min(_N_ANCHORS, len(proba)), dim=0)
+    return values, rows.gather(0, order)
+
+
+def look(net, X):
+    """Yield both heads' logits, the features and the network's inputs, batch by batch."""
+    net._set_training(False)
+    student = net.module_
+    with torch.no_grad():
+        for batch in net.get_iterator(net.get_dataset(X)):
+            rows, _ = unpack_data(batch)
+            inputs, features = student.features(to_tensor(rows["X"], device=net.device))
+            yield *student.heads(features, inputs), features, inputs.flatten(1)
+
+
+def correction_features(distilled, X, corrected=False):
+    """Return what a correction of some rows sees.
+
+    Parameters
+    ----------
+    distilled : Distilled
+    X : array or CSR matrix of n rows
+    corrected : bool, default=False
+        Correct the student as it is, in place of the teacher's head.
+
+    Returns
+    -------
+    logits : tensor of shape (n, n_classes)
+    features : tensor of shape (n, n_features)
+        Scaled; of the backbone, and the inputs where the heads see these.
+    """
+    parts = []
+    for ce_logits, kd_logits, features, inputs in look(distilled.net, X):
+        scaled = (features - distilled.shift) * distilled.scale
+        if distilled.net.module_.heads.n_inputs:
+            scaled = torch.cat([scaled, inputs * distilled.input_scale], dim=1)
+        parts.append((ce_logits if corrected else kd_logits, scaled))
+    return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+
+def set_correction(distilled, residual, further=False):
+    """Write a correction of scaled features into the heads, for features as they come.
+
+    Parameters
+    ----------
+    distilled : Distilled
+        Its net is changed in place.
+    residual : Residual
+    further : bool, default=False
+        It corrects what is there already.
+    """
+    n_features, heads = len(distilled.shift), distilled.net.module_.heads
+    weight = residual.weight[:, :n_features] * distilled.scale
+    skip = residual.weight[:, n_features:] * distilled.input_scale
+    bias = residual.bias - weight @ distilled.shift
+    scale = residual.scale
+    if further:
+        weight, skip, bias = (
+            scale * old + new
+            for old, new in (
+                (heads.ce_weight, weight),
+                (heads.ce_skip, skip),
+                (heads.ce_bias, bias),
+            )
+        )
+        scale = scale * float(heads.ce_scale)
+    heads.set_correction(scale, weight, skip, bias)
+
+
+def stand_ins(distilled, codes):
+    """Choose rows that stand for classes with one label or none.
+
+    Parameters
+    ----------
+    distilled : Distilled
+    codes : ndarray of int of shape (n,)
+        Class of each row of the pool, -1 where unlabeled.
+
+    Returns
+    -------
+    rows, classes : ndarray of int
+        Unlabeled rows that the distilled student is surest of, a few for each
+        such class.
+    """
+    counts = np.bincount(codes[codes >= 0], minlength=len(distilled.anchors))
+    rows, classes = [], []
+    for label in np.flatnonzero(counts <= 1):
+        free = distilled.anchors[label]
+        free = free[codes[free] < 0][:_N_STAND_INS]
+        rows.append(free)
+        classes.append(np.full(len(free), label))
+    if not rows:
+        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    return np.concatenate(rows), np.concatenate(classes)
+
+
+def imitate(rows, net):
+    """Fit a logistic regression to the teacher's choices.
+
+    Beside a network, which fits soft answers closely, it errs differently:
+    their mean is better than either wherever the teacher is noisy.
+
+    Parameters
+    ----------
+    rows : RowDataset
+    net : DHONet
+        Says how inputs are scaled.
+
+    Returns
+    -------
+    weight, bias : tensor of shape (n_classes, n_inputs), (n_classes,)
+        For scaled inputs; None if the teacher chooses one class throughout.
+    """
+    n, n_classes = len(rows), net.n_classes
+    drawn = np.arange(n)
+    if n > _LINEAR_ROWS:
+        drawn = np.sort(np.random.RandomState(0).permutation(n)[:_LINEAR_ROWS])
+    choices = rows.teacher_rows(drawn).argmax(axis=1)
+    found = np.unique(choices)
+    if len(found) < 2:
+        return None
+    X = rows.X[drawn]
+    weights = None if rows.teacher_weight is None else rows.teacher_weight[drawn]
+    if weights is not None and len(np.unique(choices[weights > 0])) < 2:
+        return None
+    # Scaled as the user has them: this is the regression one would fit by hand.
+    model = LogisticRegression(max_iter=200, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X.astype(np.float64), choices, sample_weight=weights)
+    coef, intercept = model.coef_, model.intercept_
+    if len(found) == 2:
+        coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2
+    # A class the teacher never chooses is as unlikely as one row in all.
+    weight = np.zeros((n_classes, X.shape[1]))
+    bias = np.full(n_classes, -np.log(len(drawn) + 1.0))
+    weight[found], bias[found] = coef, intercept
+    scaler = net.module_.scaler
+    shift, scale = scaler.shift.cpu().double().numpy(), scaler.scale.cpu().double().numpy()
+    bias = bias + weight @ shift
+    return torch.from_numpy(weight * scale), torch.from_numpy(bias)
+
+
+class Memory:
+    """The last distilled students of this process, by everything that made them.
+
+    An entry is found by the content of the rows and of the teacher's answers,
+    by the seed and by every setting of the net; functions and classes count
+    as the objects that they are. What cannot be told apart for sure is not
+    kept. The least recently used goes first, beyond 16 of them or 1 GiB.
+    """
+
+    def __init__(self):
+        self._entries = OrderedDict()
+
+    def get(self, key):
+        """Return a copy of an entry, or None."""
+        if key is None or key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return copy.deepcopy(self._entries[key][0])
+
+    def put(self, key, distilled):
+        """Keep a copy of an entry."""
+        if key is None:
+            return
+        module = distilled.net.module_
+        size = sum(value.numel() * value.element_size() for value in module.state_dict().values())
+        if size > _MAX_BYTES:
+            return
+        self._entries[key] = copy.deepcopy(distilled), size
+        while (
+            len(self._entries) > _MAX_ENTRIES
+            or sum(size for _, size in self._entries.values()) > _MAX_BYTES
+        ):
+            self._entries.popitem(last=False)
+
+    def clear(self):
+        """Forget all."""
+        self._entries.clear()
+
+
+def identify(net, rows, *settings):
+    """Return the key of what training a net on rows gives, or None if there is no sure one.
+
+    Parameters
+    ----------
+    net : DHONet
+        Unfitted.
+    rows : RowDataset
+    *settings : object
+        What else decides the training.
+
+    Returns
+    -------
+    key : tuple or None
+    """
+    buffer, objects = io.BytesIO(), []
+    params = net.get_params(deep=False)
+    try:
+        _Describe(buffer, objects).dump((type(net), params, settings))
+    except Exception:  # whatever an attribute of the user's raises on pickling
+        return None
+    digest = hashlib.blake2b(buffer.getvalue(), digest_size=16)
+    arrays = rows.X, rows.teacher_proba, rows.columns, rows.teacher_weight
+    for array in arrays:
+        _add_array(digest, array)
+    return digest.hexdigest(), *objects
+
+
+class _Describe(pickle.Pickler):
+    """Pickle values by content, functions and classes by identity and code."""
+
+    def __init__(self, file, objects):
+        super().__init__(file, protocol=5)
+        self._objects = objects
+
+    def persistent_id(self, value):
+        if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+            self._objects.append(value)
+            return "object", len(self._objects), _definition(value)
+        return None
+
+
+def _definition(value):
+    """Tell apart two states of one class or function that was changed in place."""
+    if isinstance(value, types.FunctionType):
+        code = value.__code__
+        return code.co_code, repr(code.co_consts), repr(value.__defaults__)
+    if not isinstance(value, type) or value.__module__.split(".")[0] in _UNCHANGING:
+        return None
+    members = [vars(base) for base in value.__mro__[:-1]]
+    return [
+        (name, _definition(member) if isinstance(member, types.FunctionType) else repr(member))
+        for own in members
+        for name, member in own.items()
+        if isinstance(member, types.FunctionType | int | float | str | tuple | bool)
+    ]
+
+
+_UNCHANGING = {"builtins", "numpy", "torch", "sklearn", "skorch", "skactivekd", "timm"}
+
+
+def _add_array(digest, array):
+    if array is None:
+        digest.update(b"none")
+        return
+    if sparse.issparse(array):
+        digest.update(f"csr {array.shape}".encode())
+        for part in (array.indptr, array.indices, array.data):
+            _add_array(digest, part)
+        return
+    digest.update(f"{array.dtype.str} {array.shape}".encode())
+    step = max(1, 2**24 // max(array[:1].nbytes, 1))
+    for start in range(0, len(array), step):
+        digest.update(np.ascontiguousarray(array[start : start + step]))
+
+
+memory = Memory()
