@@ -5,6 +5,47 @@ import threading
 from contextlib import contextmanager
 
 
+class Interrupts:
+    """What arrived of SIGINT.
+
+    Parameters
+    ----------
+    handler : callable
+        The handler that was there before, which raises KeyboardInterrupt as a rule.
+    """
+
+    def __init__(self, handler):
+        self._handler = handler
+        self._raised, self._holding, self._held = None, False, False
+
+    def handle(self, number, frame):
+        """Note what the handler before raises, or that it is to be called later."""
+        if self._holding:
+            self._held = True
+            return
+        try:
+            self._handler(number, frame)
+        except BaseException as error:
+            self._raised = error
+            raise
+
+    def check(self):
+        """Raise what was raised before, in case that it was swallowed."""
+        if self._raised is not None:
+            raise self._raised
+
+    def hold(self):
+        """Keep interrupts until `release`."""
+        self._holding = True
+
+    def release(self):
+        """Let a kept interrupt happen now."""
+        self._holding = False
+        if self._held:
+            self._held = False
+            self.handle(signal.SIGINT, None)
+
+
 @contextmanager
 def noticed_interrupts():
     """Notice an interrupt even where the code it arrives in swallows the exception.
@@ -14,45 +55,32 @@ def noticed_interrupts():
 
     Yields
     ------
-    check : callable
-        Raises what the handler of SIGINT raised since, if it did. In other threads
-        than the main one, where no handler runs, it does nothing.
+    interrupts : Interrupts
+        In other threads than the main one, where no handler runs, none arrives.
 
     Examples
     --------
     >>> import signal
     >>> from skactivekd._interrupts import noticed_interrupts
     >>> try:
-    ...     with noticed_interrupts() as check:
+    ...     with noticed_interrupts() as interrupts:
     ...         try:
     ...             signal.raise_signal(signal.SIGINT)
     ...         except KeyboardInterrupt:
     ...             pass  # swallowed
-    ...         check()
+    ...         interrupts.check()
     ... except KeyboardInterrupt:
     ...     print("noticed")
     noticed
     """
-    raised = []
-
-    def check():
-        if raised:
-            raise raised[0]
-
     previous = signal.getsignal(signal.SIGINT)
+    interrupts = Interrupts(previous)
     if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield check
+        yield interrupts
         return
-
-    def handle(number, frame):
-        try:
-            previous(number, frame)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
     try:
-        signal.signal(signal.SIGINT, handle)
-        yield check
+        signal.signal(signal.SIGINT, interrupts.handle)
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, previous)
+        interrupts.release()  # one that was kept when another error ended the block

@@ -165,16 +165,20 @@ def simulate(
         )
         for name, label, seed in todo
     )
-    # Whatever ends the block, it also ends the work of other processes.
-    with noticed_interrupts() as check, Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
-        try:
-            bar = tqdm(parallel(jobs), total=len(todo), disable=not progress, unit="run")
-            for run, curve in zip(todo, bar, strict=True):
-                check()
-                rounds[run] = curve
-        finally:
-            if journal is not None:
-                journal.close()
+    with noticed_interrupts() as interrupts:
+        interrupts.hold()  # joblib cannot stop a thread that is just being started
+        # Whatever ends this block also ends the processes at work.
+        with Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
+            try:
+                curves = parallel(jobs)
+                interrupts.release()
+                curves = tqdm(curves, total=len(todo), disable=not progress, unit="run")
+                for run, curve in zip(todo, curves, strict=True):
+                    interrupts.check()
+                    rounds[run] = curve
+            finally:
+                if journal is not None:
+                    journal.close()
     rows = [
         (*run, number, finished.n_labels, finished.score)
         for run in runs
@@ -196,13 +200,13 @@ def _run(estimator, strategy, run, data, plan, past, save):
     bought = [initial_rows(y, n_initial, seed), *queries]
     turns = play_on(model, strategy, X, y, bought, n_rounds, n_instances, missing_label, label)
     done = list(past)
-    with noticed_interrupts() as check:
+    with noticed_interrupts() as interrupts:
         for number, (fitted, labeled, picks) in enumerate(turns, start=len(queries)):
             if number < len(past):  # it was the last, and is only asked
                 score = past[number].score
             else:
                 score = float(scorer(fitted, X_test, y_test))
-            check()  # the model may be half-trained
+            interrupts.check()  # the model may be half-trained
             done[number:] = [Round(len(labeled), score, picks)]
             if save is not None:
                 save(run, number, done[number])

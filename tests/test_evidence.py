@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.evidence import recheck, run, tables
+from benchmarks.evidence import migrate, recheck, run, tables
 from benchmarks.evidence._rows import Rows, TableEncoder
 from benchmarks.evidence.inputs import EmbeddingBag, hashed_tokens
 from benchmarks.evidence.methods import METHODS, estimator
@@ -76,6 +77,32 @@ def test_a_recorded_cell_is_trained_again_to_the_same_number(task, short, tmp_pa
     for number, score in zip(chosen["round"], chosen["score"], strict=True):
         assert recheck.train_again(task, model, chosen, number) == score
     assert run.read(store)["student"].unique().tolist() == ["mlp"]
+
+
+def test_older_results_are_completed_where_the_settings_are_those_of_today(
+    task, short, tmp_path, monkeypatch
+):
+    store = tmp_path / "cells.csv"
+    plan = '[[cells]]\nstudents = ["mlp"]\nteachers = ["zero-shot"]\nmethods = ["none"]\n'
+    plan += 'strategies = ["random"]\nn_rounds = 2\nn_instances = 4\nseeds = 2\n'
+    (tmp_path / "toy.toml").write_text(f'task = "toy"\n{plan}')
+    monkeypatch.setattr(run, "CONFIGS", tmp_path)
+    monkeypatch.setattr(run, "load", lambda name, **_: task)
+    run.run("toy", store)
+    whole = store.read_bytes()
+    old = b"\n".join(
+        re.sub(rb"(-[0-9a-f]+){2},", b",", line) for line in whole.split(b"\n")
+    )  # fmt: skip
+    assert old != whole
+    store.write_bytes(old)
+    with pytest.raises(ValueError, match="did not record X and X_test"):
+        run.run("toy", store)
+    settings = migrate.settings_of("toy")
+    completed, counts = migrate.migrated(old, settings)
+    assert completed == whole
+    assert counts == {("toy", "completed"): 4}
+    other = {names: f"0{value}" for names, value in settings.items()}
+    assert migrate.migrated(old, other)[0] == old
 
 
 def test_classes_become_rarer_step_by_step():

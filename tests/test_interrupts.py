@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
+from sklearn.utils.parallel import Parallel
 
-from skactivekd import _journal
+from skactivekd import LabeledOnly, _journal, simulate
 from skactivekd._interrupts import noticed_interrupts
 from skactivekd._journal import Journal, Round
 
@@ -270,44 +273,70 @@ def test_a_swallowed_interrupt_is_noticed_and_the_handler_given_back():
     handler = signal.getsignal(signal.SIGINT)
 
     def train():
-        with noticed_interrupts() as check:
+        with noticed_interrupts() as interrupts:
             for _ in range(2):
                 try:
                     signal.raise_signal(signal.SIGINT)
                 except KeyboardInterrupt:
                     pass
-            check()
+            interrupts.check()
 
     with pytest.raises(KeyboardInterrupt):
         train()
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_an_estimator_that_swallows_interrupts_stores_nothing(tmp_path):
-    from sklearn.naive_bayes import GaussianNB
+def test_an_interrupt_that_is_held_comes_later():
+    came = []
 
-    from skactivekd import LabeledOnly, simulate
+    def work(fails):
+        with noticed_interrupts() as interrupts:
+            interrupts.hold()
+            signal.raise_signal(signal.SIGINT)
+            came.append("held")
+            if fails:
+                raise ValueError
+            interrupts.release()
+            came.append("lost")
 
-    class Swallows(LabeledOnly):
-        def fit(self, X, y):
-            try:
-                signal.raise_signal(signal.SIGINT)
-            except KeyboardInterrupt:
-                pass
-            return super().fit(X, y)
-
-    X, y = np.arange(20.0).reshape(-1, 1), np.arange(20) // 10
-    student = Swallows(GaussianNB(), classes=range(2))
     with pytest.raises(KeyboardInterrupt):
-        simulate(
-            student,
-            X,
-            y,
-            X_test=X,
-            y_test=y,
-            n_rounds=2,
-            n_instances=3,
-            progress=False,
-            store=tmp_path / "s.csv",
-        )
-    assert (tmp_path / "s.csv").read_bytes().count(b"\n") == 1
+        work(fails=False)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        work(fails=True)
+    assert isinstance(caught.value.__context__, ValueError)
+    assert came == ["held", "held"]
+
+
+class Swallows(LabeledOnly):
+    """Is interrupted, and fits all the same."""
+
+    def fit(self, X, y):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return super().fit(X, y)
+
+
+def play_interrupted(student, store):
+    X, y = np.arange(20.0).reshape(-1, 1), np.arange(20) // 10
+    plan = {"n_rounds": 2, "n_instances": 3, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        simulate(student, X, y, X_test=X, y_test=y, store=store, **plan)
+    assert store.read_bytes().count(b"\n") == 1
+
+
+def test_an_estimator_that_swallows_interrupts_stores_nothing(tmp_path):
+    play_interrupted(Swallows(GaussianNB(), classes=range(2)), tmp_path / "s.csv")
+
+
+def test_an_interrupt_waits_until_joblib_has_started(tmp_path, monkeypatch):
+    started = []
+
+    class Interrupted(Parallel):
+        def __call__(self, jobs):
+            signal.raise_signal(signal.SIGINT)
+            started.append(super().__call__(jobs))
+            return started[0]
+
+    monkeypatch.setattr("skactivekd.simulation.Parallel", Interrupted)
+    play_interrupted(LabeledOnly(GaussianNB(), classes=range(2)), tmp_path / "s.csv")
+    assert len(started) == 1

@@ -231,7 +231,9 @@ def imitate(rows, net):
     # Scaled as the user has them: this is the regression one would fit by hand.
     model = LogisticRegression(max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
+        # That it might still improve by a trifle, or that classes are many, is no news here.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
         model.fit(X.astype(np.float64), choices, sample_weight=weights)
     coef, intercept = model.coef_, model.intercept_
     if len(found) == 2:
