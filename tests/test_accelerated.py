@@ -47,7 +47,11 @@ def train(kind, case, passes=1, **params):
     n_labels, teacher = CASES[case]
     net = kind(max_epochs=3, batch_size=8, lr=0.03, callbacks=[("seen", Seen())], **params)
     clf = DHOClassifier(
-        net, device=None if "accelerator" in params else "cpu", classes=[0, 1], random_state=0
+        net,
+        heads="dual",
+        device=None if "accelerator" in params else "cpu",
+        classes=[0, 1],
+        random_state=0,
     )
     for _ in range(passes):
         clf.partial_fit(X, np.where(np.arange(41) < n_labels, Y, -1), teacher_proba=teacher)

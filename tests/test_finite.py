@@ -24,7 +24,8 @@ def with_value(row, value, dtype=np.float64):
 
 def fit(rows=X, teacher_proba=TEACHER, net=None, **params):
     net = DHONet(max_epochs=20) if net is None else net
-    return DHOClassifier(net, **{"heads": "dual", "random_state": 0, **params}).fit(rows, HIDDEN, teacher_proba)
+    clf = DHOClassifier(net, heads="dual", random_state=0, **params)
+    return clf.fit(rows, HIDDEN, teacher_proba)
 
 
 @pytest.mark.parametrize("row", [3, 33])
