@@ -125,6 +125,7 @@ def test_steps_are_counted_over_epochs_and_fits():
     assert all(set(row) == {"step", "backbone"} for row in seen.cosines_)
     pickle.loads(pickle.dumps(copy.deepcopy(clf)))
     clf.partial_fit(X, HIDDEN, teacher_proba=TEACHER)
+    seen = dict(clf.net_.callbacks_)["cosine"]
     assert [row["step"] for row in seen.cosines_][-3:] == [24, 28, 32]
     assert not hasattr(callback, "cosines_")
 

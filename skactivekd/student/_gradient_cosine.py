@@ -106,7 +106,8 @@ class GradientCosine(Callback):
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> teacher_proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
     >>> net = DHONet(max_epochs=21, callbacks=[("cosine", GradientCosine())])
-    >>> clf = DHOClassifier(net, random_state=0).fit(X, [0, -1, -1, 1], teacher_proba)
+    >>> clf = DHOClassifier(net, heads="dual", random_state=0)
+    >>> clf = clf.fit(X, [0, -1, -1, 1], teacher_proba)
     >>> cosines = dict(clf.net_.callbacks_)["cosine"].cosines_
     >>> [row["step"] for row in cosines]
     [0, 10, 20]
