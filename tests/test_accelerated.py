@@ -274,7 +274,7 @@ def test_what_several_processes_cannot_do_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="cannot be trained on several processes"):
         net.partial_fit(rows)
     monkeypatch.setattr("accelerate.state.is_initialized", lambda: False)
-    with pytest.raises(ValueError, match="2 processes cannot be sent .* Set n_jobs=None"):
+    with pytest.raises(ValueError, match=r"2 processes cannot be sent .* Set n_jobs=None"):
         clone(net)
 
 

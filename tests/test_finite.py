@@ -99,7 +99,7 @@ def test_outputs_that_are_not_finite_are_refused():
             method(rows)
     with torch.no_grad():
         net.module_.heads.kd.bias[0] = np.nan
-    with pytest.raises(ValueError, match="row 0 of X .*fit again with a lower learning rate"):
+    with pytest.raises(ValueError, match=r"row 0 of X .*fit again with a lower learning rate"):
         clf.predict(X)
 
 

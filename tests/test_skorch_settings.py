@@ -28,8 +28,9 @@ TEACHER = 0.8 * np.eye(2)[Y] + 0.1
 
 
 def train(y=HIDDEN, teacher_proba=TEACHER, kind=DHONet, classes=(0, 1), **params):
+    # Labels are part of the training of two heads only.
     net = kind(**{"max_epochs": 3, **params})
-    clf = DHOClassifier(net, classes=classes, random_state=0)
+    clf = DHOClassifier(net, heads="dual", classes=classes, random_state=0)
     return clf.fit(X, y, teacher_proba=teacher_proba)
 
 
@@ -159,7 +160,7 @@ def test_settings_of_the_loader_go_on_working(prefix):
 
 
 def test_another_nonlinearity_is_refused():
-    with pytest.raises(ValueError, match="predict_nonlinearity cannot be set.*alpha and beta"):
+    with pytest.raises(ValueError, match=r"predict_nonlinearity cannot be set.*alpha and beta"):
         train(predict_nonlinearity=torch.exp)
     train(predict_nonlinearity=None)
 
@@ -242,7 +243,7 @@ def test_splits_that_cannot_be_are_refused(split, match):
 
 
 def test_a_split_without_validation_rows():
-    net, seen = watched(train_split=lambda dataset, y: (dataset, None))
+    _, seen = watched(train_split=lambda dataset, y: (dataset, None))
     assert set(seen.rows_[True]) == set(range(60))
     assert seen.rows_[False] == []
     with pytest.raises(ValueError, match="'EpochScoring' has no validation rows"):
@@ -310,7 +311,7 @@ def test_scores_of_training_batches_are_refused(kind):
 
 
 def test_scores_without_validation_rows_are_refused():
-    with pytest.raises(ValueError, match="'EpochScoring' has no validation rows .*train_split"):
+    with pytest.raises(ValueError, match=r"'EpochScoring' has no validation rows .*train_split"):
         train(callbacks=[EpochScoring("accuracy")])
     train(callbacks="disable")
 

@@ -55,8 +55,8 @@ def check_settings(net):
     settings = net.get_params_for("callbacks__schedule")
     if settings and replaces_schedule(net.callbacks) and not _is_named(net.callbacks, "schedule"):
         raise ValueError(
-            f"callbacks__schedule__{min(settings)} has no effect, as a schedule among the callbacks "
-            "replaces the default one. Set one of the two."
+            f"callbacks__schedule__{min(settings)} has no effect, as a schedule among the "
+            "callbacks replaces the default one. Set one of the two."
         )
 
 
