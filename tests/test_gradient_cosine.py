@@ -125,6 +125,7 @@ def test_steps_are_counted_over_epochs_and_fits():
     assert all(set(row) == {"step", "backbone"} for row in seen.cosines_)
     pickle.loads(pickle.dumps(copy.deepcopy(clf)))
     clf.partial_fit(X, HIDDEN, teacher_proba=TEACHER)
+    seen = dict(clf.net_.callbacks_)["cosine"]
     assert [row["step"] for row in seen.cosines_][-3:] == [24, 28, 32]
     assert not hasattr(callback, "cosines_")
 
@@ -133,6 +134,11 @@ def test_one_loss_alone_has_no_cosine():
     assert all(math.isnan(row["backbone"]) for row in measure(teacher=None))
     alone = measure(y=np.full(40, -1), heads="single")
     assert all(math.isnan(row["head"]) for row in alone)
+
+
+def test_a_training_on_the_teacher_alone_is_refused():
+    with pytest.raises(ValueError, match=r"trained on the teacher alone\. Set heads='dual'"):
+        measure(heads="residual")
 
 
 def test_senseless_interval_is_refused():

@@ -91,7 +91,8 @@ class GradientCosine(Callback):
     -----
     For networks on one device: the gradients of parallel replicas are not
     gathered. A criterion of your own needs `distill_weight` as in `DHOLoss`,
-    of which the two losses are the values at 0 and 1.
+    of which the two losses are the values at 0 and 1. "residual" heads, which
+    are trained on the teacher alone, are refused.
 
     References
     ----------
@@ -106,7 +107,8 @@ class GradientCosine(Callback):
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> teacher_proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
     >>> net = DHONet(max_epochs=21, callbacks=[("cosine", GradientCosine())])
-    >>> clf = DHOClassifier(net, random_state=0).fit(X, [0, -1, -1, 1], teacher_proba)
+    >>> clf = DHOClassifier(net, heads="dual", random_state=0)
+    >>> clf = clf.fit(X, [0, -1, -1, 1], teacher_proba)
     >>> cosines = dict(clf.net_.callbacks_)["cosine"].cosines_
     >>> [row["step"] for row in cosines]
     [0, 10, 20]
@@ -122,6 +124,15 @@ class GradientCosine(Callback):
         self.cosines_ = []
         self.step_ = 0
         return self
+
+    def on_train_begin(self, net, **kwargs):
+        """Refuse a training in which the labels have no part."""
+        if net.heads == "residual":
+            raise ValueError(
+                "GradientCosine compares what labels and teacher ask of the network, but with "
+                "heads='residual' it is trained on the teacher alone. Set heads='dual' or "
+                "heads='single' on DHOClassifier."
+            )
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Measure, if it is time to."""
