@@ -136,6 +136,11 @@ def test_one_loss_alone_has_no_cosine():
     assert all(math.isnan(row["head"]) for row in alone)
 
 
+def test_a_training_on_the_teacher_alone_is_refused():
+    with pytest.raises(ValueError, match=r"trained on the teacher alone\. Set heads='dual'"):
+        measure(heads="residual")
+
+
 def test_senseless_interval_is_refused():
     with pytest.raises(ValueError, match="every must be 1 or more"):
         measure(every=0)

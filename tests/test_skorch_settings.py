@@ -27,9 +27,9 @@ NONE = np.full(60, -1)
 TEACHER = 0.8 * np.eye(2)[Y] + 0.1
 
 
-def train(y=HIDDEN, teacher_proba=TEACHER, kind=DHONet, heads="dual", **params):
+def train(y=HIDDEN, teacher_proba=TEACHER, kind=DHONet, heads="dual", classes=(0, 1), **params):
     net = kind(**{"max_epochs": 3, **params})
-    clf = DHOClassifier(net, heads=heads, classes=[0, 1], random_state=0)
+    clf = DHOClassifier(net, heads=heads, classes=classes, random_state=0)
     return clf.fit(X, y, teacher_proba=teacher_proba)
 
 

@@ -91,7 +91,8 @@ class GradientCosine(Callback):
     -----
     For networks on one device: the gradients of parallel replicas are not
     gathered. A criterion of your own needs `distill_weight` as in `DHOLoss`,
-    of which the two losses are the values at 0 and 1.
+    of which the two losses are the values at 0 and 1. "residual" heads, which
+    are trained on the teacher alone, are refused.
 
     References
     ----------
@@ -123,6 +124,15 @@ class GradientCosine(Callback):
         self.cosines_ = []
         self.step_ = 0
         return self
+
+    def on_train_begin(self, net, **kwargs):
+        """Refuse a training in which the labels have no part."""
+        if net.heads == "residual":
+            raise ValueError(
+                "GradientCosine compares what labels and teacher ask of the network, but with "
+                "heads='residual' it is trained on the teacher alone. Set heads='dual' or "
+                "heads='single' on DHOClassifier."
+            )
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Measure, if it is time to."""
