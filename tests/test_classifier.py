@@ -52,7 +52,7 @@ def test_learns_from_few_labels_and_a_teacher(blobs, fitted):
 def test_score_counts_labelled_rows_only(blobs, fitted):
     X, y, hidden, _ = blobs
     assert fitted.score(X, hidden) == fitted.score(X[:N_LABELED], y[:N_LABELED])
-    with pytest.raises(ValueError, match="needs labelled rows"):
+    with pytest.raises(ValueError, match="needs labeled rows"):
         fitted.score(X, np.full(120, -1))
 
 
@@ -66,12 +66,16 @@ def test_teacher_alone_teaches_the_unlabelled(blobs):
 
 def test_labels_alone_are_plain_supervision(blobs):
     X, _y, hidden, teacher = blobs
-    alone = student().fit(X, hidden)
-    assert alone.trained_heads_ == ("ce",)
-    labels_only = student().fit(X[:N_LABELED], hidden[:N_LABELED])
-    assert np.array_equal(alone.predict_proba(X), labels_only.predict_proba(X))
-    unused = student(distill_weight=0).fit(X, hidden, teacher_proba=teacher)
-    assert np.array_equal(alone.predict_proba(X), unused.predict_proba(X))
+    for heads in ("residual", "dual", "single"):
+        alone = student(heads=heads).fit(X, hidden)
+        assert alone.trained_heads_ == ("ce",)
+        assert alone.distill_weight_ == 0
+        unused = student(heads=heads, distill_weight=0).fit(X, hidden, teacher_proba=teacher)
+        assert np.array_equal(alone.predict_proba(X), unused.predict_proba(X))
+        labels_only = student(heads=heads).fit(X[:N_LABELED], hidden[:N_LABELED])
+        # By default the unlabeled rows have a say in how the input is scaled, and only there.
+        same = np.array_equal(alone.predict_proba(X), labels_only.predict_proba(X))
+        assert same == (heads != "residual")
 
 
 def test_weight_one_is_pure_distillation(blobs):
@@ -86,15 +90,14 @@ def test_weight_one_is_pure_distillation(blobs):
 def test_single_head_is_one_distribution(blobs):
     X, _, hidden, teacher = blobs
     clf = student(heads="single").fit(X, hidden, teacher_proba=teacher)
-    before = clf.predict_proba(X)
-    assert np.array_equal(before, clf.set_params(alpha=0.9, beta=3).predict_proba(X))
+    assert np.array_equal(clf.predict_proba(X), clf.predict_proba(X, head="ce"))
     with pytest.raises(ValueError, match="not trained"):
         clf.predict_proba(X, head="kd")
 
 
-def test_mixture_follows_alpha_and_beta_after_fit(blobs, fitted):
-    X = blobs[0]
-    clf = copy.deepcopy(fitted)
+def test_mixture_follows_alpha_and_beta_after_fit(blobs):
+    X, _, hidden, teacher = blobs
+    clf = student(heads="dual").fit(X, hidden, teacher_proba=teacher)
     ce, kd = clf.predict_proba(X, head="ce"), clf.predict_proba(X, head="kd")
     clf.set_params(alpha=0.25)
     np.testing.assert_allclose(clf.predict_proba(X), 0.25 * ce + 0.75 * kd, atol=1e-6)
@@ -187,11 +190,14 @@ def test_one_class_and_one_row(blobs):
         np.asfortranarray,
     ],
 )
-def test_forms_of_x_agree(blobs, fitted, convert):
+def test_forms_of_x_agree(blobs, convert):
     X, _, hidden, teacher = blobs
     Z = convert(X)
-    clf = student().fit(Z, hidden, teacher_proba=teacher)
-    np.testing.assert_allclose(clf.predict_proba(Z), fitted.predict_proba(X), atol=1e-3)
+    # By default the columns of a sparse X are not centered.
+    heads = "dual" if sparse.issparse(Z) else "residual"
+    expected = student(heads=heads).fit(X, hidden, teacher_proba=teacher).predict_proba(X)
+    clf = student(heads=heads).fit(Z, hidden, teacher_proba=teacher)
+    np.testing.assert_allclose(clf.predict_proba(Z), expected, atol=1e-3)
     if hasattr(Z, "columns"):
         assert clf.feature_names_in_.tolist() == list("abcd")
 
@@ -226,7 +232,12 @@ def test_errors_say_what_to_do(blobs):
         (student(), hidden, teacher * 2, "row 0 .* softmax"),
         (student(), hidden, np.where(np.eye(120, 3, -7), np.nan, teacher), "row 7 "),
         (student(temperature=0), hidden, teacher, "temperature must be > 0"),
-        (student(distill_weight=1.5), hidden, teacher, r"distill_weight must be in \[0, 1\]"),
+        (
+            student(distill_weight=1.5),
+            hidden,
+            teacher,
+            r"must be 'auto' or in \[0, 1\], got 1.5",
+        ),
         (student(heads="triple"), hidden, teacher, "heads must be"),
     ]
     for clf, labels, proba, message in cases:
@@ -318,7 +329,9 @@ class Normed(torch.nn.Module):
         return self.layers(X)
 
 
-@pytest.mark.parametrize("params", [{}, {"alpha": 0.2, "beta": 3.0}, {"heads": "single"}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{}, {"heads": "dual", "alpha": 0.2, "beta": 3.0}, {"heads": "single"}], ids=str
+)
 @pytest.mark.parametrize("taught_by", ["both", "labels", "teacher"])
 def test_one_pass_gives_what_two_calls_give(blobs, params, taught_by):
     X, _, hidden, teacher = blobs
@@ -359,16 +372,20 @@ def test_one_pass_rounds_as_the_two_calls_do_in_mixed_precision(blobs):
     assert np.array_equal(features, clf.embed(X))
 
 
-def test_partial_fit_and_warm_start_continue(blobs):
+@pytest.mark.parametrize("heads", ["residual", "dual"])
+def test_partial_fit_and_warm_start_continue(blobs, heads):
     X, _y, hidden, teacher = blobs
-    once = student().fit(X, hidden, teacher_proba=teacher)
+    once = student(heads=heads).fit(X, hidden, teacher_proba=teacher)
     twice = copy.deepcopy(once).partial_fit(X, hidden, teacher_proba=teacher)
     assert len(twice.net_.history) == 2 * len(once.net_.history)
     losses = [clf.net_.history[-1, "train_loss"] for clf in (once, twice)]
     assert losses[1] < losses[0]
-    warm = student(warm_start=True).fit(X, hidden, teacher_proba=teacher)
+    warm = student(heads=heads, warm_start=True).fit(X, hidden, teacher_proba=teacher)
     warm.fit(X, hidden, teacher_proba=teacher)
-    assert np.array_equal(warm.predict_proba(X), twice.predict_proba(X))
+    # With residual heads partial_fit keeps the old correction as well.
+    same = np.array_equal(warm.predict_proba(X), twice.predict_proba(X))
+    assert same == (heads == "dual")
+    assert np.array_equal(warm.embed(X), twice.embed(X))
     afresh = once.fit(X, hidden, teacher_proba=teacher)
     assert len(afresh.net_.history) == 40
 

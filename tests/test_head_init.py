@@ -82,16 +82,18 @@ def test_scale_multiplies_the_bias_too():
     torch.testing.assert_close(head(3 * z)[1], expected)
 
 
-def test_net_hands_settings_to_the_heads_and_keeps_them_searchable():
+@pytest.mark.parametrize("heads", ["dual", "residual"])
+def test_net_hands_settings_to_the_heads_and_keeps_them_searchable(heads):
     weights = RNG.normal(size=(3, 8))
     net = DHONet(head_weights=weights, kd_scale=5.0, max_epochs=0, module__hidden=8)
-    clf = still(net, classes=[0, 1, 2])
+    clf = still(net, classes=[0, 1, 2], heads=heads)
     X = RNG.normal(size=(6, 5))
     ce, kd = clf.net_.forward(X.astype(np.float32))
     z = clf.embed(X)
-    np.testing.assert_allclose(ce, z @ weights.T, atol=1e-5)
     expected = 5 * z / np.linalg.norm(z, axis=1, keepdims=True) @ weights.T
     np.testing.assert_allclose(kd, expected, atol=1e-5)
+    # One that corrects the teacher's head starts as that.
+    np.testing.assert_allclose(ce, z @ weights.T if heads == "dual" else kd, atol=1e-5)
     clf.set_params(net__kd_scale=None, net__head_weights=2 * weights)
     assert clone(clf).net.kd_scale is None
     assert np.array_equal(clone(clf).net.head_weights, 2 * weights)
@@ -116,7 +118,7 @@ def test_student_starts_as_its_clip(encoder, images, by_hand):
     net = clip_student(encoder, CLASSES, TEMPLATES, max_epochs=0)
     np.testing.assert_allclose(net.head_weights, weights, rtol=1e-4, atol=1e-5)
     assert (weights.norm(dim=1) - 1).abs().min() > 0.1  # neither texts nor means are normalised
-    clf = still(net, classes=sorted(CLASSES), X=images, missing_label="")
+    clf = still(net, classes=sorted(CLASSES), X=images, missing_label="", heads="dual")
     np.testing.assert_allclose(clf.embed(images), features, rtol=1e-4, atol=1e-5)
     ce, kd = clf.net_.forward(images)
     np.testing.assert_allclose(ce, features @ weights.T, rtol=1e-3, atol=1e-4)

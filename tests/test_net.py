@@ -116,7 +116,7 @@ def test_skorch_callbacks_and_validation_split(tmp_path):
             EpochScoring("accuracy", lower_is_better=False, name="valid_acc"),
         ],
     )
-    clf = train(net)
+    clf = train(net, heads="dual")
     history = clf.net_.history
     assert len(history) == 8
     assert np.isfinite(history[:, ("train_loss", "valid_loss", "valid_acc")]).all()
@@ -124,8 +124,15 @@ def test_skorch_callbacks_and_validation_split(tmp_path):
 
 
 def test_history_batches_hold_both_halves():
+    clf = train(DHONet(max_epochs=1, batch_size=8), heads="dual")
+    assert clf.net_.history[0, "batches", :, "train_batch_size"] == [16, 16, 16]
+
+
+def test_batches_of_residual_heads_hold_twice_as_many_of_one_kind():
     clf = train(DHONet(max_epochs=1, batch_size=8))
     assert clf.net_.history[0, "batches", :, "train_batch_size"] == [16, 16, 16]
+    clf = train(DHONet(max_epochs=1, batch_size=32))
+    assert clf.net_.history[0, "batches", :, "train_batch_size"] == [40]
 
 
 def test_net_on_its_own_mixes_its_heads():
@@ -200,7 +207,14 @@ def test_an_image_of_one_row_is_enough_for_batch_normalization():
 
 @pytest.mark.parametrize(
     ("n_labels", "epoch", "expected"),
-    [(3, "labeled", 1), (3, "all", 5), (0, "labeled", 5), (0, "all", 5), (40, "all", 5)],
+    [
+        (3, "labeled", 1),
+        (3, "auto", 1),
+        (3, "all", 5),
+        (0, "labeled", 5),
+        (0, "all", 5),
+        (40, "all", 5),
+    ],
 )
 def test_length_of_an_epoch(n_labels, epoch, expected):
     y = np.where(np.arange(40) < n_labels, Y, -1)
@@ -210,8 +224,32 @@ def test_length_of_an_epoch(n_labels, epoch, expected):
     assert net.history[:, "train_batch_count"] == [expected] * 2
     assert net.count_steps(RowDataset(X, y, TEACHER)) == expected
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ValueError, match=r"epoch must be .*, got 'some'"):
+    with pytest.raises(ValueError, match="epoch must be 'auto', 'labeled' or 'all', got 'some'"):
         clf.set_params(net__epoch="some").fit(X, y, teacher_proba=TEACHER)
+
+
+@pytest.mark.parametrize(
+    ("heads", "n_rows", "expected"),
+    [
+        ("dual", 40, 200),
+        ("single", 40, 200),
+        ("residual", 40, 1000),
+        ("residual", 1000, 125),
+        ("residual", 10_000, 20),
+    ],
+)
+def test_number_of_epochs_that_nobody_set(heads, n_rows, expected):
+    """1000 steps of 128 rows, or 20 passes over all rows, where these are more."""
+    net = DHONet(n_classes=2, input_shape=(5,), heads=heads)
+    rows = RowDataset(np.zeros((n_rows, 5)), None, np.full((n_rows, 2), 0.5))
+    assert net.count_epochs(rows) == expected
+    assert net.set_params(max_epochs=3).count_epochs(rows) == 3
+
+
+def test_residual_heads_see_all_rows_alike():
+    net = train(DHONet(max_epochs=2, batch_size=5)).net_
+    assert net.history[:, "train_batch_count"] == [4, 4]
+    assert net.history[:, "batches", :, "train_batch_size"] == [[10] * 4] * 2
 
 
 def test_the_net_alone_answers_with_the_heads_it_trained():

@@ -216,7 +216,7 @@ def test_teacher_proba_is_cut_with_x_under_metadata_routing(data):
 def test_soft_labels_are_cut_like_an_array(data):
     X, _, hidden = data
     taught = TeacherProba(OwnTeacher()).fit_transform(X, hidden)
-    search = GridSearchCV(student(), {"alpha": [0, 1]}, cv=LabeledStratifiedKFold(3))
+    search = GridSearchCV(student(), {"distill_weight": [0, 1]}, cv=LabeledStratifiedKFold(3))
     assert search.fit(taught, hidden).predict(taught).shape == (60,)
     cut = taught[np.array([5, 2])]
     assert isinstance(cut, SoftLabeled)

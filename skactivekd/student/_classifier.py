@@ -460,7 +460,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         else:
             if keep:
                 self._check_no_teacher_comes(teacher_proba is not None)
-            net = self.net_ if keep else self._new_net(X, len(found), teacher_proba is not None)
+            net = self.net_ if keep else self._new_net(X, sample_weight, teacher_proba is not None)
             if keep:
                 net.criterion_.distill_weight = weight
                 net.criterion_.temperature = self.temperature
@@ -491,7 +491,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 net.module_.heads.reset()
             net.criterion_.temperature = self.temperature
         else:
-            net = self._new_net(rows.X, len(self.classes_))
+            net = self._new_net(rows.X, rows.teacher_weight)
             repeatable = self.reuse and isinstance(self.random_state, numbers.Integral)
             key = _distilled.identify(net, rows, seed) if repeatable else None
             known = _distilled.memory.get(key)
@@ -572,7 +572,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         weight = np.ones(len(codes)) if sample_weight is None else sample_weight
         return np.where(labeled, weight * np.asarray(by_class, dtype=float)[codes], weight)
 
-    def _new_net(self, X, n_classes, has_teacher=True):
+    def _new_net(self, X, sample_weight, has_teacher=True):
         net = DHONet() if self.net is None else clone(self.net)
         owned = {"distill_weight", "temperature"} & set(net.get_params_for("criterion"))
         if owned:
@@ -584,9 +584,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             # Without a teacher there is nothing to correct: a head for the labels alone.
             heads, weight = ("residual", 1.0) if has_teacher else ("dual", 0.5)
             if net.module is None and len(X.shape) == 2:
-                net.set_params(input_scaling=measure_scaling(X))
+                net.set_params(input_scaling=measure_scaling(X, sample_weight))
         net.set_params(
-            n_classes=n_classes,
+            n_classes=len(self.classes_),
             input_shape=_input_shape(X.shape),
             heads=heads,
             criterion__distill_weight=weight,

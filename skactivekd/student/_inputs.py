@@ -30,13 +30,15 @@ class InputScaler(nn.Module):
         return (X - self.shift) / self.scale
 
 
-def measure_scaling(X):
+def measure_scaling(X, sample_weight=None):
     """Find what brings the columns of X to mean 0 and a spread of about 1.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, n_features)
         Read in blocks.
+    sample_weight : ndarray of shape (n,), default=None
+        Weights of the rows; None is 1 for each.
 
     Returns
     -------
@@ -54,15 +56,20 @@ def measure_scaling(X):
     (array([2., 1.]), array([2. , 0.2]))
     """
     n, d = X.shape
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    n_rows = n if weight is None else float(weight.sum()) or 1.0
     if sparse.issparse(X):
-        square = float(np.square(X.data.astype(np.float64)).sum()) / max(n * d, 1)
-        return np.zeros(d), np.full(d, np.sqrt(square) or 1.0)
-    total, square = np.zeros(d), np.zeros(d)
-    for rows in gen_batches(n, _BLOCK):
-        total += np.asarray(X[rows], dtype=np.float64).sum(axis=0)
-    mean = total / n
-    for rows in gen_batches(n, _BLOCK):
-        square += np.square(X[rows] - mean).sum(axis=0)
-    spread = np.sqrt(square / n)
+        squares = np.square(X.data.astype(np.float64))
+        if weight is not None:
+            squares *= np.repeat(weight, np.diff(X.indptr))
+        return np.zeros(d), np.full(d, np.sqrt(float(squares.sum()) / (n_rows * d)) or 1.0)
+
+    def total(values, rows):
+        return (values if weight is None else weight[rows, None] * values).sum(axis=0)
+
+    blocks = list(gen_batches(n, _BLOCK))
+    mean = sum(total(np.asarray(X[rows], dtype=np.float64), rows) for rows in blocks) / n_rows
+    square = sum(total(np.square(X[rows] - mean), rows) for rows in blocks)
+    spread = np.sqrt(square / n_rows)
     varying = spread[spread > 0]
     return mean, np.maximum(spread, _FLOOR * np.median(varying) if len(varying) else 1.0)

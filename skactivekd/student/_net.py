@@ -1,5 +1,6 @@
 """The skorch net of the student: two heads, one loss, paired batches."""
 
+import copy
 from contextlib import contextmanager
 
 import numpy as np
@@ -171,6 +172,14 @@ class DHONet(NeuralNet):
         if replaces_schedule(self.callbacks):
             return defaults
         return [*defaults, ("schedule", WarmupDecay())]
+
+    def __deepcopy__(self, memo):
+        """Copy the net; skorch's own way pickles it, which classes in functions do not survive."""
+        if hasattr(self, "accelerator"):
+            memo[id(self.accelerator)] = self.accelerator
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def __sklearn_tags__(self):
         """Say that this is a classifier, so that scorings may ask for probabilities."""
