@@ -8,9 +8,9 @@ from sklearn.pipeline import make_pipeline
 
 from .datasets import load_glyph_digits
 from .plotting import LabelEfficiencyDisplay
-from .query import PCoreSet
+from .query import PCoreSet, UncertaintyHerding
 from .simulation import simulate
-from .student import DHOClassifier, DHONet, TeacherProba
+from .student import DHOClassifier, TeacherProba
 from .teacher import ZeroShotTeacher
 
 __all__ = ["run_demo"]
@@ -36,17 +36,16 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
     teacher = ZeroShotTeacher().fit()
     accuracy = teacher.score(X_test, y_test)
-    net = DHONet(max_epochs=160, lr=3e-3, batch_size=80)
     results = simulate(
         {
-            "no distillation": DHOClassifier(net),
-            "DHO": make_pipeline(TeacherProba(teacher), DHOClassifier(net)),
+            "no teacher": DHOClassifier(),
+            "with teacher": make_pipeline(TeacherProba(teacher), DHOClassifier()),
         },
         X,
         y,
         X_test=X_test,
         y_test=y_test,
-        strategies={"PCoreSet": PCoreSet()},
+        strategies={"UncertaintyHerding": UncertaintyHerding(), "PCoreSet": PCoreSet()},
         n_rounds=6,
         n_instances=14,
         seeds=seeds,

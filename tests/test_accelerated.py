@@ -47,7 +47,11 @@ def train(kind, case, passes=1, **params):
     n_labels, teacher = CASES[case]
     net = kind(max_epochs=3, batch_size=8, lr=0.03, callbacks=[("seen", Seen())], **params)
     clf = DHOClassifier(
-        net, device=None if "accelerator" in params else "cpu", classes=[0, 1], random_state=0
+        net,
+        heads="dual",
+        device=None if "accelerator" in params else "cpu",
+        classes=[0, 1],
+        random_state=0,
     )
     for _ in range(passes):
         clf.partial_fit(X, np.where(np.arange(41) < n_labels, Y, -1), teacher_proba=teacher)
@@ -197,7 +201,7 @@ def test_only_verbose_nets_print(verbose, capsys):
 
 
 class Interrupt(Callback):
-    def on_epoch_end(self, net, **kwargs):
+    def on_batch_end(self, net, **kwargs):
         raise KeyboardInterrupt
 
 
@@ -210,6 +214,8 @@ def test_an_interrupt_reaches_the_caller_and_leaves_nothing_behind():
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y)
         assert accelerator._models == accelerator._optimizers == []
+        assert not accelerator.gradient_state.in_dataloader
+        pickle.dumps(accelerator)
     net.set_params(callbacks=[], max_epochs=3)
     torch.manual_seed(0)
     net.fit(X, Y)

@@ -24,7 +24,8 @@ def with_value(row, value, dtype=np.float64):
 
 def fit(rows=X, teacher_proba=TEACHER, net=None, **params):
     net = DHONet(max_epochs=20) if net is None else net
-    return DHOClassifier(net, random_state=0, **params).fit(rows, HIDDEN, teacher_proba)
+    clf = DHOClassifier(net, heads="dual", random_state=0, **params)
+    return clf.fit(rows, HIDDEN, teacher_proba)
 
 
 @pytest.mark.parametrize("row", [3, 33])
@@ -75,8 +76,9 @@ def test_the_last_step_is_looked_at_as_well(teacher_proba):
 
 
 def test_a_setting_of_the_loss_is_no_fault_of_a_row():
+    net = DHONet(n_classes=2, input_shape=(5,), max_epochs=1, criterion__temperature=np.inf)
     with pytest.raises(ValueError, match=r"criterion=DHOLoss with temperature=inf") as error:
-        fit(temperature=np.inf)
+        net.fit(RowDataset(X, HIDDEN, TEACHER))
     assert not re.search(r"row \d", str(error.value))
 
 

@@ -17,7 +17,6 @@ Y = (X[:, 0] > 0).astype(int)
 HIDDEN = np.where(np.arange(60) < 30, Y, -1)
 TEACHER = 0.8 * np.eye(2)[Y] + 0.1
 CPU = torch.device("cpu")
-SMALL, SHAPE = torch.nn.Linear(2, 2), (2,)
 
 
 def fit(seed):
@@ -83,7 +82,7 @@ def test_counts_that_differ_by_thread_come_back(two_threads):
     assert (torch.get_num_threads(), in_new_thread(torch.get_num_threads)) == (2, 1)
 
 
-@pytest.mark.parametrize("block", [lambda: fewer_threads(), lambda: threads_apart(CPU)])
+@pytest.mark.parametrize("block", [fewer_threads, lambda: threads_apart(CPU)])
 def test_counts_are_set_by_one_thread_at_a_time(two_threads, block):
     def is_free():
         # A second thread gets in only if the first has let go.

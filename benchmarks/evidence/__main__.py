@@ -17,6 +17,8 @@ def main():
             jobs=arguments.jobs,
             quick=arguments.quick,
             banking77=arguments.banking77,
+            methods=arguments.methods,
+            variants=arguments.variants,
         )
 
 
@@ -28,6 +30,8 @@ def parse_arguments():
     parser.add_argument("--banking77", type=Path, help="folder with train.csv and test.csv")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="only the headline cells")
+    parser.add_argument("--methods", nargs="*", help="only these, default for the default student")
+    parser.add_argument("--variants", nargs="*", help="only these, plain for the tasks as they are")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 

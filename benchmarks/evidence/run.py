@@ -41,7 +41,7 @@ STRATEGIES = {
 }
 
 
-def run(config, out=RESULTS, *, jobs=1, quick=False, banking77=None):
+def run(config, out=RESULTS, *, jobs=1, quick=False, banking77=None, methods=None, variants=None):
     """Play every cell of a config that the results file does not hold yet.
 
     Parameters
@@ -56,6 +56,8 @@ def run(config, out=RESULTS, *, jobs=1, quick=False, banking77=None):
         Only the blocks marked so.
     banking77 : path, default=None
         Folder of Banking77.
+    methods, variants : list of str, default=None
+        Only these; None is all.
     """
     plan = tomllib.loads((CONFIGS / f"{config}.toml").read_text())
     Path(out).parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,12 @@ def run(config, out=RESULTS, *, jobs=1, quick=False, banking77=None):
     for block in plan["cells"]:
         if quick and not block.get("quick"):
             continue
+        block["methods"] = [name for name in block["methods"] if name in (methods or [name])]
+        if not block["methods"]:
+            continue
         for variant in block.get("variants", ["plain"]):
+            if variant not in (variants or [variant]):
+                continue
             if variant not in tasks:
                 harder = plan.get("variants", {}).get(variant, {})
                 tasks[variant] = load(plan["task"], banking77=banking77, **harder)

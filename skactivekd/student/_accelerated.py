@@ -137,7 +137,11 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
             result = step_fn(batch, **params)
             return {**result, "loss": self.accelerator.reduce(result["loss"].detach(), "mean")}
 
-        return super().run_single_epoch(iterator, training, prefix, step, **fit_params)
+        try:
+            return super().run_single_epoch(iterator, training, prefix, step, **fit_params)
+        finally:
+            if iterator is not None:
+                iterator.end()  # else accelerate would keep the loader of a fit that failed
 
     def evaluation_step(self, batch, training=False):
         """Predict a batch that every process has."""

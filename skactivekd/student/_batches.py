@@ -146,7 +146,7 @@ def _check_weight(weight, n_rows, name):
     weight = np.asarray(weight, dtype=np.float32)
     if weight.shape != (n_rows,):
         raise ValueError(
-            f"{name} must have shape ({n_rows},), a number for each row of X, but has "
+            f"{name} must have shape ({n_rows},), a number for each row of X, but has the shape "
             f"{weight.shape}."
         )
     bad = np.flatnonzero(~np.isfinite(weight) | (weight < 0))
@@ -208,8 +208,7 @@ def _overflow(rows, indices):
     row = place if indices is None else int(indices[place])
     return (
         f"Row {row} of X holds {rows[place][bad[place]][0]:.3g}, which is too large for float32, "
-        "the type in which the student computes. Scale X, with StandardScaler say, or mend the "
-        "row."
+        "the type in which the student computes. Scale X, with StandardScaler say, or mend the row."
     )
 
 

@@ -523,7 +523,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             is_anchor,
             weight,
             float(distilled.class_mass[unseen].sum()),
-            np.random.RandomState(seed),
+            # Without a seed, processes that train one student together still deal alike.
+            np.random.RandomState(0 if self.random_state is None else seed),
         )
         logits, features = _distilled.correction_features(distilled, X[picked], further)
         if self.distill_weight == "auto":
@@ -576,6 +577,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         owned = {"distill_weight", "temperature"} & set(net.get_params_for("criterion"))
         if owned:
             raise ValueError(f"Set {sorted(owned)} on DHOClassifier, not on its net.")
+        if net.warm_start:
+            raise ValueError("Set warm_start on DHOClassifier, not on its net.")
         heads, weight = self.heads, self._loss_weight()
         if heads == "residual":
             # Without a teacher there is nothing to correct: a head for the labels alone.

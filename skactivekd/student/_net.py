@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
 from skorch.dataset import unpack_data
 from skorch.utils import is_dataset, to_device, to_tensor
 from torch import nn
@@ -98,7 +99,8 @@ class DHONet(NeuralNet):
         the row, if one is the cause.
     KeyboardInterrupt
         If training is interrupted. Unlike skorch, DHONet does not pass an
-        unfinished network off as a fitted one.
+        unfinished network off as a fitted one. Of callbacks, `EarlyStopping`
+        and its subclasses may end a fit.
 
     See Also
     --------
@@ -266,7 +268,7 @@ class DHONet(NeuralNet):
         epochs = self.count_epochs(self.get_dataset(X, y)) if epochs is None else epochs
         try:
             with fewer_threads(is_small(self.module_, self.input_shape)):
-                super().fit_loop(X, y, epochs, **kwargs)
+                self._loop(X, y, epochs, **kwargs)
             check_weights(self)
         except SpoiledWeights as error:
             rows = self.get_dataset(X, y)
@@ -274,6 +276,15 @@ class DHONet(NeuralNet):
             cause = explain_weights(self, Subset(rows, took_part))
             raise ValueError(f"{error}: {cause}") from None
         return self
+
+    def _loop(self, X, y, epochs, **kwargs):
+        try:
+            super().fit_loop(X, y, epochs, **kwargs)
+        except KeyboardInterrupt:
+            # skorch's EarlyStopping ends a fit by the exception that Ctrl-C raises.
+            stopping = [call for _, call in self.callbacks_ if isinstance(call, EarlyStopping)]
+            if not any(call.misses_ == call.patience for call in stopping):
+                raise
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Note the learning rate of the step, which callbacks change after it."""
