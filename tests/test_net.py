@@ -129,9 +129,9 @@ def test_history_batches_hold_both_halves():
 
 
 def test_batches_of_residual_heads_hold_twice_as_many_of_one_kind():
-    clf = train(DHONet(max_epochs=1, batch_size=8))
+    clf = train(DHONet(max_epochs=1, batch_size=8), heads="residual")
     assert clf.net_.history[0, "batches", :, "train_batch_size"] == [16, 16, 16]
-    clf = train(DHONet(max_epochs=1, batch_size=32))
+    clf = train(DHONet(max_epochs=1, batch_size=32), heads="residual")
     assert clf.net_.history[0, "batches", :, "train_batch_size"] == [40]
 
 
@@ -247,7 +247,7 @@ def test_number_of_epochs_that_nobody_set(heads, n_rows, expected):
 
 
 def test_residual_heads_see_all_rows_alike():
-    net = train(DHONet(max_epochs=2, batch_size=5)).net_
+    net = train(DHONet(max_epochs=2, batch_size=5), heads="residual").net_
     assert net.history[:, "train_batch_count"] == [4, 4]
     assert net.history[:, "batches", :, "train_batch_size"] == [[10] * 4] * 2
 
