@@ -82,16 +82,16 @@ def standings(cells):
     Returns
     -------
     standings : DataFrame
-        A row for each setting in which the default has all seeds: its score and the best one
-        ("score", "best score"), whose it is ("best"), whether the default is first ("first"; a part
-        where it shares the place) or within one standard error of the first ("near"), what it lacks
-        ("behind", 0 where it is first) with its standard error ("error"), and what it lacks to the
-        kd head ("behind kd", negative where it is ahead).
+        A row for each setting in which the default and another have all seeds: its score and the
+        best one ("score", "best score"), whose it is ("best"), whether the default is first
+        ("first"; a part where it shares the place) or within one standard error of the first
+        ("near"), what it lacks ("behind", 0 where it is first) with its standard error ("error"),
+        and what it lacks to the kd head ("behind kd", negative where it is ahead).
     """
     rows = []
     for setting, part in complete(cells).groupby(SETTING, sort=False):
         part = part[~part["method"].isin(RUN_ENCODER)]
-        if "default" not in set(part["method"]):
+        if "default" not in set(part["method"]) or part["method"].nunique() == 1:
             continue
         wide = part.pivot(index="seed", columns="method", values="score")
         placed = places(part, settings=SETTING, competitor="method").set_index("method")
