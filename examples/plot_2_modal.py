@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 
 from skactivekd import (
     DHOClassifier,
-    DHONet,
     PCoreSet,
     TeacherProba,
     ZeroShotTeacher,
@@ -32,9 +31,7 @@ known = np.full_like(y, -1)
 known[first] = y[first]
 
 learner = ActiveLearner(
-    estimator=make_pipeline(
-        TeacherProba(ZeroShotTeacher()), DHOClassifier(DHONet(max_epochs=100), random_state=0)
-    ),
+    estimator=make_pipeline(TeacherProba(ZeroShotTeacher()), DHOClassifier(random_state=0)),
     query_strategy=PCoreSet(),
     X_training=X,
     y_training=known,

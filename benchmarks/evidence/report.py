@@ -29,7 +29,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=RESULTS, help="what --out was")
     path = parser.parse_args().results
-    cells, facts = read(path), pd.read_csv(FACTS)
+    cells, facts = read() if path == RESULTS else read(path), pd.read_csv(FACTS)
     text = write(cells, facts)
     path.with_suffix(".md").write_text(text)
     draw(cells, facts, path.with_suffix(".png"))

@@ -20,6 +20,7 @@ from . import _distilled
 from ._batches import RowDataset, is_channels_last
 from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
+from ._memory import identify, memory
 from ._net import DHONet
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
@@ -493,15 +494,15 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         else:
             net = self._new_net(rows.X, rows.teacher_weight)
             repeatable = self.reuse and isinstance(self.random_state, numbers.Integral)
-            key = _distilled.identify(net, rows, seed) if repeatable else None
-            known = _distilled.memory.get(key)
+            key = identify(net, rows, seed) if repeatable else None
+            known = memory.get(key)
             if known is not None:
                 return known
         if rows.teacher_proba is not None:
             with seeded(seed, _device(net)):
                 (net.partial_fit if keep else net.fit)(rows, None)
         distilled = _distilled.survey(net, rows, linear=not further)
-        _distilled.memory.put(key, distilled)
+        memory.put(key, distilled)
         return distilled
 
     def _find_correction(self, distilled, X, codes, label_weight, seed, further):
