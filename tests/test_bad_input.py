@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -169,6 +169,7 @@ def test_odd_texts_work_or_are_named(encoder, rows):
 
 
 @given(rows=st.lists(odd, min_size=5))
+@example(rows=[[], None, None, None, None])
 @settings(quick, max_examples=10)
 def test_rows_that_are_no_images_are_named(encoder, good, rows):
     bad = check_each(encoder.encode_image, [*rows, good], [""] * (len(rows) + 1))

@@ -15,7 +15,7 @@ def test_demo_prints_the_table_and_writes_the_plot(tmp_path, capsys, monkeypatch
     printed = capsys.readouterr().out
     assert out.read_bytes().startswith(b"\x89PNG")
     assert str(out) in printed
-    for name in ("PCoreSet", "random", "no distillation", "DHO", "Zero-shot teacher"):
+    for name in ("PCoreSet", "random", "no teacher", "with teacher", "Zero-shot teacher"):
         assert name in printed
 
 

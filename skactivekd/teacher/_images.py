@@ -63,7 +63,8 @@ def _as_list_or_array(X):
     if hasattr(X, "iloc"):
         X = _series_to_list(X)
     if isinstance(X, list | tuple):
-        return np.asarray(X) if X and isinstance(X[0], list) else _stack_arrays(list(X))
+        pixels = bool(X) and all(isinstance(row, list) for row in X)
+        return np.asarray(X) if pixels else _stack_arrays(list(X))
     if not hasattr(X, "__array__") or np.ndim(X) == 0:
         raise TypeError(
             f"X is a {type(X).__name__}; pass an array of shape {_SHAPES}, "
