@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
@@ -36,20 +37,15 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
     teacher = ZeroShotTeacher().fit()
     accuracy = teacher.score(X_test, y_test)
-    results = simulate(
-        {
-            "no teacher": DHOClassifier(),
-            "with teacher": make_pipeline(TeacherProba(teacher), DHOClassifier()),
-        },
-        X,
-        y,
-        X_test=X_test,
-        y_test=y_test,
-        strategies={"UncertaintyHerding": UncertaintyHerding(), "PCoreSet": PCoreSet()},
-        n_rounds=6,
-        n_instances=14,
-        seeds=seeds,
-        n_jobs=min(os.cpu_count(), 8),
+    rounds = {"n_rounds": 6, "n_instances": 14, "seeds": seeds, "n_jobs": min(os.cpu_count(), 8)}
+    strategies = {"UncertaintyHerding": UncertaintyHerding(), "PCoreSet": PCoreSet()}
+    taught = make_pipeline(TeacherProba(teacher), DHOClassifier())
+    results = pd.concat(
+        simulate({name: model}, X, y, X_test=X_test, y_test=y_test, strategies=asked, **rounds)
+        for name, model, asked in (
+            ("no teacher", DHOClassifier(), {}),
+            ("with teacher", taught, strategies),
+        )
     )
     table = tabulate(results)
     print(f"Handwritten digits: {len(y)} in the pool, {len(y_test)} to test, {seeds} seeds.")

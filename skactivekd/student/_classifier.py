@@ -439,6 +439,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             teacher_proba = columns = None
         if keep and isinstance(self.net_.module_.heads, ResidualHeads):
             self._check_teacher_stays(weight)
+            if teacher_proba is None:
+                self._trained_heads((codes >= 0).any(), False)
             trained = ("ce",) if (codes >= 0).any() and weight < 1 else ()
         else:
             trained = self._trained_heads((codes >= 0).any(), teacher_proba is not None)
@@ -450,6 +452,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             self._fitted_heads = self.heads
             self.trained_heads_ = ()
         label_weight = self._label_weight(codes, sample_weight)
+        if label_weight is not None:
+            codes[label_weight == 0] = -1
         teacher = {} if teacher_proba is None else {"teacher_weight": sample_weight}
         if keep:
             residual = isinstance(self.net_.module_.heads, ResidualHeads)
@@ -489,7 +493,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         if keep:
             net, key = self.net_, None
             if not further:
-                net.module_.heads.reset()
+                net.module_.heads.reset_correction()
             net.criterion_.temperature = self.temperature
         else:
             net = self._new_net(rows.X, rows.teacher_weight)
@@ -508,8 +512,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     def _find_correction(self, distilled, X, codes, label_weight, seed, further):
         """Return the correction that the labels ask for, None where they ask for none."""
         labeled = np.flatnonzero(codes >= 0)
-        if self.distill_weight == 1 or not len(labeled):
+        if self.distill_weight == 1:
+            distilled.net.module_.heads.reset_correction()
+        if self.distill_weight == 1 or not (len(labeled) or further):
             self.distill_weight_ = 1.0
+        if self.distill_weight == 1 or not len(labeled):
             return None
         anchors, anchored = _distilled.stand_ins(distilled, codes)
         picked = np.concatenate([labeled, anchors])
@@ -570,6 +577,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
             by_class = np.ones(len(self.classes_))
             by_class[present] = found
+        bad = [weight for weight in by_class if not 0 <= weight < np.inf]
+        if bad:
+            raise ValueError(
+                f"class_weight must hold finite numbers, zero or more, got {class_weight!r}."
+            )
         weight = np.ones(len(codes)) if sample_weight is None else sample_weight
         return np.where(labeled, weight * np.asarray(by_class, dtype=float)[codes], weight)
 
@@ -643,7 +655,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         if self.heads not in ("residual", "dual", "single"):
             raise ValueError(f"heads must be 'residual', 'dual' or 'single', got {self.heads!r}.")
         weight = self.distill_weight
-        if weight != "auto" and not (isinstance(weight, numbers.Real) and 0 <= weight <= 1):
+        is_number = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
+        if weight != "auto" and not (is_number and 0 <= weight <= 1):
             raise ValueError(f"distill_weight must be 'auto' or in [0, 1], got {weight!r}.")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha must be in [0, 1], got {self.alpha!r}.")

@@ -181,7 +181,9 @@ def stand_ins(distilled, codes):
     """
     counts = np.bincount(codes[codes >= 0], minlength=len(distilled.anchors))
     rows, classes = [], []
-    for label in np.flatnonzero(counts <= 1):
+    # Nobody stands for a class of which the pool seems to hold not even half a row.
+    held = distilled.class_mass * len(codes) >= 0.5
+    for label in np.flatnonzero((counts <= 1) & held):
         free = distilled.anchors[label]
         free = free[codes[free] < 0][:_N_STAND_INS]
         rows.append(free)
@@ -220,6 +222,9 @@ def imitate(rows, net):
     weights = None if rows.teacher_weight is None else rows.teacher_weight[drawn]
     if weights is not None and len(np.unique(choices[weights > 0])) < 2:
         return None
+    if weights is not None:
+        # Of the network's loss only the ratios of the weights count; so here.
+        weights = weights / weights[weights > 0].mean()
     # Scaled as the user has them: this is the regression one would fit by hand.
     model = LogisticRegression(max_iter=200, tol=1e-3)
     with warnings.catch_warnings():

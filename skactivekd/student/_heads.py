@@ -136,9 +136,8 @@ class ResidualHeads(nn.Module):
         self.ce_skip.copy_(skip)
         self.ce_bias.copy_(bias)
 
-    def reset(self):
-        """Take linear model and correction off, before the backbone trains on."""
-        self.linear_share.zero_()
+    def reset_correction(self):
+        """Take the correction off, for another to follow."""
         for buffer in (self.ce_weight, self.ce_skip, self.ce_bias):
             buffer.zero_()
         self.ce_scale.fill_(1)

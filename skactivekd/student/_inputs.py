@@ -59,6 +59,9 @@ def measure_scaling(X, sample_weight=None):
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     n_rows = n if weight is None else float(weight.sum()) or 1.0
     if sparse.issparse(X):
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
         squares = np.square(X.data.astype(np.float64))
         if weight is not None:
             squares *= np.repeat(weight, np.diff(X.indptr))

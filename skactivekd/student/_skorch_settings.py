@@ -118,6 +118,12 @@ def split_labeled(net, dataset, y=None, **fit_params):
     labeled, unlabeled = rows[labels >= 0], rows[labels < 0]
     if not len(labeled):
         what = "train_split" if net.train_split else f"The callback {scorings[0]!r}"
+        if net.heads == "residual":
+            raise ValueError(
+                f"{what} needs labeled rows, but no row of y is labeled in the training of the "
+                "default student's network, which learns from the teacher alone. Take heads='dual' "
+                "or 'single', or set train_split=None and leave out callbacks that score."
+            )
         raise ValueError(
             f"{what} needs labeled rows, but no row of y is labeled. To learn from the teacher "
             "alone, set train_split=None and leave out callbacks that score."
