@@ -411,7 +411,7 @@ def test_the_surest_rows_and_the_mass_are_those_of_the_distilled_student():
 
 def test_stand_ins_are_unlabeled_rows_of_classes_with_few_labels():
     anchors = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 4, 5]])
-    distilled = _distilled.Distilled(None, None, None, 1.0, anchors, None)
+    distilled = _distilled.Distilled(None, None, None, 1.0, anchors, np.ones(len(anchors)))
     codes = np.full(12, -1)
     codes[[0, 1, 4]] = 0, 0, 1
     rows, classes = _distilled.stand_ins(distilled, codes)
@@ -421,3 +421,10 @@ def test_stand_ins_are_unlabeled_rows_of_classes_with_few_labels():
     codes[[3, 4]], codes[[8, 9]] = 1, 2
     rows, classes = _distilled.stand_ins(distilled, codes)
     assert len(rows) == len(classes) == 0
+
+
+def test_nobody_stands_for_a_class_that_the_pool_does_not_hold():
+    anchors = np.arange(12).reshape(3, 4)
+    distilled = _distilled.Distilled(None, None, None, 1.0, anchors, np.array([0.6, 0.4, 1e-6]))
+    _, classes = _distilled.stand_ins(distilled, np.full(12, -1))
+    assert set(classes) == {0, 1}
