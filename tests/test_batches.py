@@ -144,19 +144,6 @@ def test_weights_and_places_travel_with_the_rows():
     assert set(RowDataset(np.eye(4)).__getitems__([0])[0]) == {"X", "row"}
 
 
-def test_other_labels_leave_the_rest():
-    dataset = RowDataset(
-        np.eye(2), [0, 1], np.eye(2), columns=[1, 0], sample_weight=[1, 2], teacher_weight=[3, 4]
-    )
-    other = dataset.with_labels([1, -1])
-    (rows, y), (before, _) = other.__getitems__([0, 1]), dataset.__getitems__([0, 1])
-    assert y.tolist() == [1, -1]
-    assert dataset.y.tolist() == [0, 1]
-    assert all(torch.equal(rows[name], before[name]) for name in before)
-    with pytest.raises(ValueError, match="y has 3 rows, but X has 2"):
-        dataset.with_labels([0, 1, 2])
-
-
 @pytest.mark.parametrize(
     ("params", "match"),
     [

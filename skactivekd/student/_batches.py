@@ -1,7 +1,5 @@
 """Mini-batches fetched by array indexing, half labelled and half unlabelled."""
 
-import copy
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -89,23 +87,6 @@ class RowDataset(Dataset):
             if getattr(self, name) is not None:
                 rows[name] = torch.from_numpy(getattr(self, name)[indices])
         return rows, torch.as_tensor(self.y[indices], dtype=torch.int64)
-
-    def with_labels(self, y):
-        """Return the same rows with other labels.
-
-        Parameters
-        ----------
-        y : integer array of shape (n,)
-            Class indices; negative means unlabeled.
-
-        Returns
-        -------
-        rows : RowDataset
-            Shares all other arrays with this one.
-        """
-        other = copy.copy(self)
-        other.y = _check_y(y, len(self))
-        return other
 
     def teacher_rows(self, indices):
         proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
