@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skactivekd._labels import as_labels, is_missing
+from skactivekd.utils._labels import as_labels, is_missing
 
 
 @pytest.mark.parametrize(

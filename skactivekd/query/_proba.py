@@ -1,7 +1,8 @@
 """Base of the strategies that look at predicted probabilities."""
 
+from ..utils._proba import check_proba
 from ._base import QueryStrategy
-from ._checks import check_n_instances, check_proba, check_same_width
+from ._checks import check_n_instances, check_same_width
 
 
 class ProbaStrategy(QueryStrategy):

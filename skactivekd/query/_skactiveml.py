@@ -10,7 +10,9 @@ from skactiveml.utils import (
 )
 from sklearn.base import clone
 
-from ._checks import check_proba, check_same_width
+from ..utils._labels import classes_of, refuse_learned_marker
+from ..utils._proba import check_proba
+from ._checks import check_same_width
 from ._embedding import embed
 from ._uncertainty import _ScoreStrategy
 
@@ -91,6 +93,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
                 f"No candidate is left: y has no {self.missing_label!r} (missing_label)."
             )
         model = None if clf is None else self._fitted(clf, fit_clf, X, y, sample_weight)
+        refuse_learned_marker(classes_of(model), self.missing_label_)
         labeled = is_labeled(y, self.missing_label_)
         picks = self._seeded()._choose(model, X_pool, X, y, labeled, batch_size)
         n_columns = len(X_pool) if mapping is None else len(X)

@@ -1,0 +1,122 @@
+"""Matrices of numbers from whatever holds them, without copies."""
+
+import numpy as np
+from scipy.sparse import issparse
+
+_BLOCK_ELEMENTS = 2**22  # 32 MiB of float64
+
+
+def as_matrix(values, name):
+    """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
+
+    Parameters
+    ----------
+    values : array-like, DataFrame or tensor of shape (n_rows, n_columns)
+        What the caller passed. Lists, and frames of pandas' nullable types,
+        become new arrays.
+    name : str
+        The argument's name, for the error.
+
+    Returns
+    -------
+    matrix : ndarray, tensor or dask array
+        Detached from the graph if it is a tensor.
+
+    Raises
+    ------
+    TypeError
+        If it is sparse, or does not hold real numbers.
+    ValueError
+        If it has not two dimensions, or no column, or hides values by a mask.
+    """
+    if issparse(values):
+        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
+    if is_dask(values):
+        matrix = values
+    else:
+        matrix = values.detach() if hasattr(values, "detach") else _as_array(values, name)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise ValueError(
+            f"{name} must have two dimensions (rows, columns) and at least one column, "
+            f"got {type(values).__name__} of shape {tuple(matrix.shape)}."
+        )
+    if not _is_real(matrix):
+        raise TypeError(f"{name} must hold real numbers, got dtype {matrix.dtype}.")
+    return matrix
+
+
+def as_ndarray(matrix):
+    """Return what `as_matrix` gave as an ndarray; only tensors elsewhere and dask are copied."""
+    if hasattr(matrix, "cpu"):
+        matrix = matrix.cpu()
+        # numpy has no bfloat16.
+        return (matrix.float() if "bfloat16" in str(matrix.dtype) else matrix).numpy()
+    return np.asarray(matrix)
+
+
+def is_dask(values):
+    """Tell a dask array from the arrays of this process."""
+    return hasattr(values, "to_delayed")
+
+
+def blocks(matrix, least=np.float64):
+    """Yield (slice, ndarray of `least` or a wider dtype) over the rows; a dask array whole."""
+    if is_dask(matrix):
+        yield slice(0, len(matrix)), matrix
+        return
+    size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
+    for start in range(0, len(matrix), size):
+        rows = slice(start, start + size)
+        block = matrix[rows]
+        block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
+        yield rows, np.asarray(block, dtype=np.result_type(block.dtype, least))
+
+
+def refuse_rows(rows, bad, name, fault):
+    """Raise ValueError that names the first bad row of a block."""
+    if bad.any():
+        raise ValueError(f"{name}: row {rows.start + int(bad.argmax())} {fault}")
+
+
+def _as_array(values, name):
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
+    if _is_nullable(values):
+        values = _from_nullable(values, name)
+    try:
+        values = np.asarray(values)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must have two dimensions (rows, columns), got {type(values).__name__} whose "
+            "rows do not make an array of numbers."
+        ) from None
+    if values.dtype != object or values.ndim != 2:
+        return values
+    texts = [type(value).__name__ for value in values.ravel() if isinstance(value, str | bytes)]
+    try:
+        if texts:
+            raise TypeError
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        kind = texts[0] if texts else "objects"
+        raise TypeError(f"{name} must hold real numbers, got {kind}.") from None
+
+
+def _is_nullable(values):
+    """Tell a frame of pandas in which some column is no array of numpy."""
+    return hasattr(values, "iloc") and any(
+        not isinstance(dtype, np.dtype) for dtype in np.atleast_1d(getattr(values, "dtypes", ()))
+    )
+
+
+def _from_nullable(frame, name):
+    try:
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must hold real numbers in each column.") from None
+
+
+def _is_real(values):
+    if hasattr(values, "is_complex"):
+        return not values.is_complex()
+    return values.dtype.kind in "fiub"
