@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import issparse
 
-_BLOCK_ELEMENTS = 2**22  # 32 MiB of float64
+_BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
 
 
 def as_matrix(values, name):
@@ -51,7 +51,7 @@ def as_ndarray(matrix):
         matrix = matrix.cpu()
         # numpy has no bfloat16.
         return (matrix.float() if "bfloat16" in str(matrix.dtype) else matrix).numpy()
-    return np.asarray(matrix)
+    return np.asanyarray(matrix)
 
 
 def is_dask(values):
@@ -83,8 +83,10 @@ def _as_array(values, name):
         raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
     if _is_nullable(values):
         values = _from_nullable(values, name)
+    own = isinstance(values, np.matrix | np.ma.MaskedArray)
     try:
-        values = np.asarray(values)
+        # A memory map stays one, so that its rows are read when they are needed.
+        values = np.asarray(values) if own else np.asanyarray(values)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must have two dimensions (rows, columns), got {type(values).__name__} whose "
