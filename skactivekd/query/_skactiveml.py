@@ -11,6 +11,7 @@ from skactiveml.utils import (
 from sklearn.base import clone
 
 from ..utils._labels import classes_of, refuse_learned_marker
+from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba
 from ._checks import check_same_width
 from ._embedding import embed
@@ -213,7 +214,7 @@ def _checked(proba, name, n_rows):
     proba = check_proba(proba, name)
     if len(proba) != n_rows:
         raise ValueError(f"{name} has {len(proba)} rows but its features have {n_rows}.")
-    return np.asarray(proba, dtype=np.float64)
+    return as_ndarray(proba).astype(np.float64)
 
 
 class _Model:

@@ -2,7 +2,6 @@
 
 import os
 
-import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
@@ -14,7 +13,7 @@ from sklearn.utils.validation import (
 )
 
 from ..utils._matrix import as_ndarray
-from ..utils._proba import check_proba, column_names
+from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._soft_labels import SoftLabeled
 
 
@@ -219,15 +218,11 @@ def _fit_transform(transformer, X, y):
 
 
 def _check_matrix(proba, X):
-    if np.ndim(proba) != 2:
-        raise TypeError(
-            "teacher must have predict_proba, or be a function from X to probabilities, or their "
-            f"matrix of shape (n_samples, n_classes), got {type(proba).__name__} of shape "
-            f"{np.shape(proba)}."
-        )
-    if len(proba) != _num_samples(X):
+    refuse_no_teacher(proba)
+    n_rows = _num_samples(proba)
+    if n_rows != _num_samples(X):
         raise ValueError(
-            f"teacher has {len(proba)} rows of probabilities for {_num_samples(X)} rows of X. "
+            f"teacher has {n_rows} rows of probabilities for {_num_samples(X)} rows of X. "
             f"Cross-validation slices X but not this parameter: pass the matrix to "
             f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
         )

@@ -14,7 +14,13 @@ from ..utils._labels import (
     refuse_learned_marker,
 )
 from ..utils._matrix import as_ndarray
-from ..utils._proba import check_proba, column_names, find_columns, ordered_proba
+from ..utils._proba import (
+    check_proba,
+    column_names,
+    find_columns,
+    ordered_proba,
+    refuse_no_teacher,
+)
 from ._skipping import collecting, report
 from ._zero_shot import ZeroShotTeacher
 
@@ -50,6 +56,7 @@ def teacher_proba(teacher, X):
     if isinstance(teacher, type):
         raise TypeError(f"teacher is the class {teacher.__name__}; pass a fitted object of it")
     if not hasattr(teacher, "predict_proba") and not callable(teacher):
+        refuse_no_teacher(teacher)
         return _check_answer(teacher, "teacher", None if X is None else _num_samples(X))
     if X is None:
         raise TypeError("X is None; only beside a matrix of probabilities it is not needed")
@@ -68,11 +75,6 @@ def teacher_proba(teacher, X):
 
 def _check_answer(answer, name, n_rows):
     """Return probabilities as floats, which are a copy, and what their columns are called."""
-    if np.ndim(answer) != 2 and not hasattr(answer, "columns"):
-        raise TypeError(
-            "teacher must have predict_proba, or be callable, or be a matrix of probabilities of "
-            f"shape (n_samples, n_classes); got {type(answer).__name__}"
-        )
     proba = as_ndarray(check_proba(answer, name, n_rows=n_rows, skipped=True))
     if not len(proba):
         raise ValueError(f"{name} has no rows")

@@ -234,7 +234,10 @@ def check_classes(classes, missing_label=-1, *, name="classes"):
             f"{name}={classes!r} must be a sequence of labels or a mapping of label to name; sets "
             "and generators have no order to rely on."
         )
-    labels = as_labels(list(classes) if mapping or view else classes)
+    try:
+        labels = as_labels(list(classes) if mapping or view else classes)
+    except ValueError:  # lists of unequal length
+        raise ValueError(f"{name} must have one label for each class.") from None
     if labels.ndim != 1:
         raise ValueError(f"{name} must have one dimension, got shape {labels.shape}.")
     if not len(labels):
@@ -276,7 +279,8 @@ def refuse_learned_marker(classes, missing_label, who="The estimator"):
     ValueError
         If `missing_label` is among `classes`.
     """
-    if classes is None or np.ndim(classes) != 1 or not is_missing(classes, missing_label).any():
+    classes = _of_one_output(classes)
+    if classes is None or not is_missing(classes, missing_label).any():
         return
     raise ValueError(
         f"{who} learned missing_label={missing_label!r}, the marker of unlabeled rows, as a class. "
@@ -291,8 +295,17 @@ def classes_of(model):
     for holder in (model, getattr(model, "estimator", None)):
         classes = getattr(holder, "classes_", None)
         if classes is not None:
-            return classes
+            return _of_one_output(classes)
     return None
+
+
+def _of_one_output(classes):
+    """Return classes as an array; None for those of several outputs, a list of arrays."""
+    try:
+        classes = None if classes is None else as_labels(classes)
+    except ValueError:
+        return None
+    return None if classes is None or classes.ndim != 1 else classes
 
 
 def explain_kinds(found, classes, name="y"):
@@ -416,7 +429,7 @@ def _refuse_odd_values(y, name):
     """Refuse what is neither a string nor a real number nor missing."""
     if y.dtype.kind in "iufbU":
         return
-    for row, value in enumerate(y.tolist() if y.dtype.kind == "O" else y):
+    for row, value in enumerate(y.tolist()):
         if isinstance(value, str | numbers.Real | np.bool_) or value is None or _is_nan(value):
             continue
         hint = "; decode it" if isinstance(value, bytes) else ""

@@ -46,12 +46,17 @@ def as_matrix(values, name):
 
 
 def as_ndarray(matrix):
-    """Return what `as_matrix` gave as an ndarray; only tensors elsewhere and dask are copied."""
+    """Return what `as_matrix` gave as an ndarray of a dtype that torch and pandas know.
+
+    Copied are only tensors that lie elsewhere, dask arrays and odd dtypes.
+    """
     if hasattr(matrix, "cpu"):
         matrix = matrix.cpu()
         # numpy has no bfloat16.
         return (matrix.float() if "bfloat16" in str(matrix.dtype) else matrix).numpy()
-    return np.asanyarray(matrix)
+    matrix = np.asanyarray(matrix)
+    odd = matrix.dtype.itemsize > 8 or not matrix.dtype.isnative
+    return matrix.astype(np.float64) if odd else matrix
 
 
 def is_dask(values):
@@ -60,7 +65,7 @@ def is_dask(values):
 
 
 def blocks(matrix, least=np.float64):
-    """Yield (slice, ndarray of `least` or a wider dtype) over the rows; a dask array whole."""
+    """Yield (slice, ndarray of `least` or float64) over the rows; a dask array whole."""
     if is_dask(matrix):
         yield slice(0, len(matrix)), matrix
         return
@@ -69,7 +74,8 @@ def blocks(matrix, least=np.float64):
         rows = slice(start, start + size)
         block = matrix[rows]
         block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
-        yield rows, np.asarray(block, dtype=np.result_type(block.dtype, least))
+        dtype = np.result_type(block.dtype, least)
+        yield rows, np.asarray(block, dtype=np.float64 if dtype.itemsize > 8 else dtype)
 
 
 def refuse_rows(rows, bad, name, fault):
@@ -81,8 +87,8 @@ def refuse_rows(rows, bad, name, fault):
 def _as_array(values, name):
     if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
         raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
-    if _is_nullable(values):
-        values = _from_nullable(values, name)
+    if hasattr(values, "iloc") and hasattr(values, "dtypes"):
+        values = _from_frame(values)
     own = isinstance(values, np.matrix | np.ma.MaskedArray)
     try:
         # A memory map stays one, so that its rows are read when they are needed.
@@ -104,18 +110,14 @@ def _as_array(values, name):
         raise TypeError(f"{name} must hold real numbers, got {kind}.") from None
 
 
-def _is_nullable(values):
-    """Tell a frame of pandas in which some column is no array of numpy."""
-    return hasattr(values, "iloc") and any(
-        not isinstance(dtype, np.dtype) for dtype in np.atleast_1d(getattr(values, "dtypes", ()))
-    )
-
-
-def _from_nullable(frame, name):
-    try:
+def _from_frame(frame):
+    """Take the numbers out of pandas' nullable columns; text stays text, to be refused."""
+    dtypes = np.atleast_1d(np.asarray(frame.dtypes, dtype=object))
+    if all(isinstance(dtype, np.dtype) for dtype in dtypes):
+        return frame
+    if all(getattr(dtype, "kind", "O") in "fiub" for dtype in dtypes):
         return frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must hold real numbers in each column.") from None
+    return frame.to_numpy(dtype=object)
 
 
 def _is_real(values):

@@ -63,6 +63,26 @@ def check_proba(values, name, *, n_rows=None, skipped=False):
     return matrix
 
 
+def refuse_no_teacher(teacher):
+    """Refuse what neither predicts nor is called, and has not the shape of a matrix.
+
+    Raises
+    ------
+    TypeError
+        If it is no matrix.
+    """
+    try:
+        shape = np.shape(teacher)
+    except ValueError:  # rows of unequal length
+        shape = ("?",)
+    if len(shape) != 2:
+        raise TypeError(
+            "teacher must have predict_proba, or be a function from X to probabilities, or their "
+            "matrix of shape (n_samples, n_classes), got "
+            f"{type(teacher).__name__} of shape {shape}."
+        )
+
+
 def column_names(values, name):
     """Return the names of a frame's columns as an array; None for what has none.
 
