@@ -1,8 +1,11 @@
 """Figures of learning curves: labels they need, the area under them, how two of them differ."""
 
 import math
+import numbers
 
 import numpy as np
+
+from .utils._labels import is_missing
 
 METHOD = ("estimator", "strategy")
 
@@ -52,10 +55,8 @@ def labels_to_reach(results, targets, *, method=METHOD):
     """
     import pandas as pd
 
-    run, targets = [*method, "seed"], np.atleast_1d(targets)
-    check_rows(results, [*run, "n_labels"])
-    if not len(targets) or not np.isfinite(targets).all():
-        raise ValueError(f"targets must be one or more scores, got {targets}")
+    run, targets = [*method, "seed"], check_targets(targets)
+    results = check_rows(results, [*run, "n_labels"])
     runs = results[run].drop_duplicates()
     tables = []
     for target in targets:
@@ -104,7 +105,7 @@ def area_under_curve(results, *, method=METHOD):
     import pandas as pd
 
     run = [*method, "seed"]
-    check_rows(results, [*run, "n_labels"])
+    results = check_rows(results, [*run, "n_labels"])
     rows = [(*key, _area(curve)) for key, curve in results.groupby(run, sort=False)]
     return pd.DataFrame(rows, columns=[*run, "area"])
 
@@ -170,21 +171,59 @@ def verdict(difference, standard_error):
     return "gain" if difference > 0 else "loss"
 
 
+def check_targets(targets):
+    """Return scores to reach as an array of floats."""
+    targets = np.atleast_1d(np.asarray(targets))
+    if targets.ndim > 1 or not len(targets) or targets.dtype.kind not in "fiu":
+        raise ValueError(f"targets must be one or more scores, got {targets.tolist()}")
+    if not np.isfinite(targets).all():
+        raise ValueError(f"targets must be one or more scores, got {targets.tolist()}")
+    return targets.astype(float)
+
+
 def check_rows(results, keys):
-    """Refuse a table that lacks columns or scores, or has two rows of the same keys."""
+    """Return a table whose rows are told apart by `keys`, in columns as numpy has them.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+    keys : sequence of str
+        Columns that are there and never missing. "n_labels" holds numbers.
+
+    Returns
+    -------
+    results : pandas.DataFrame
+        A copy. Categories and pandas' nullable types, by which groups and
+        comparisons differ, have become what they hold.
+
+    Raises
+    ------
+    TypeError
+        If `results` is no data frame.
+    ValueError
+        If columns or scores are missing, "n_labels" or "score" are no numbers,
+        or two rows have the same keys.
+    """
+    if not hasattr(results, "iloc") or not hasattr(results, "columns"):
+        raise TypeError(f"results must be a pandas.DataFrame, got {type(results).__name__}")
     missing = [name for name in [*keys, "score"] if name not in results.columns]
     if missing:
         raise ValueError(f"results have no column {missing}, only {results.columns.tolist()}")
     if not len(results):
         raise ValueError("results have no rows")
+    results = results.reset_index(drop=True)
     for key in keys:
         if results[key].isna().any():
             row = int(np.flatnonzero(results[key].isna())[0])
             raise ValueError(f"row {row} of results has no {key}; give it a name of its own")
-    bad = ~np.isfinite(results["score"].to_numpy(float))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"row {row} of results has the score {results['score'].iloc[row]}")
+        if not isinstance(results[key].dtype, np.dtype):
+            results[key] = np.asarray(results[key].tolist())
+    for name in {"n_labels", "score"} & {*keys, "score"}:
+        results[name] = check_numbers(results[name], name)
+        bad = ~np.isfinite(results[name].to_numpy())
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise ValueError(f"row {row} of results has the {name} {results[name].iloc[row]}")
     twice = results.duplicated(keys)
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
@@ -192,6 +231,23 @@ def check_rows(results, keys):
             f"row {row} of results repeats {name_row(results.iloc[row], keys)}; is there another "
             "column that tells them apart, so that one part has to be chosen first?"
         )
+    return results
+
+
+def check_numbers(column, name):
+    """Return a column of numbers in a dtype of numpy; text is refused, which sorts otherwise."""
+    values = column.tolist()
+    for row, value in enumerate(values):
+        if isinstance(value, bool) or not (
+            isinstance(value, numbers.Real) or is_missing([value], np.nan)[0]
+        ):
+            raise ValueError(
+                f"row {row} of results has {value!r} for {name}, a {type(value).__name__}, not a "
+                f"number; pandas.to_numeric(results[{name!r}]) makes numbers of text"
+            )
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        return column
+    return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 def name_row(row, keys):

@@ -98,7 +98,10 @@ def places(results, *, settings=("estimator", "round"), competitor="strategy"):
     import pandas as pd
 
     settings = [settings] if isinstance(settings, str) else list(settings)
-    names = results[competitor].unique() if competitor in results else []
+    if not settings:
+        raise ValueError("settings is empty; name at least one column")
+    results = check_rows(results, [*settings, competitor, "seed"])
+    names = results[competitor].unique()
     wide = _wide(results, settings, competitor)[names]
     scores, keys = wide.to_numpy(float), wide.index.to_frame(index=False)
     tables = []
@@ -113,9 +116,6 @@ def places(results, *, settings=("estimator", "round"), competitor="strategy"):
 
 def _wide(results, settings, competitor):
     """Put the competitors side by side, and see that none is missing anywhere."""
-    if not settings:
-        raise ValueError("settings is empty; name at least one column")
-    check_rows(results, [*settings, competitor, "seed"])
     wide = results.pivot(index=[*settings, "seed"], columns=competitor, values="score")
     gaps = np.argwhere(wide.isna().to_numpy())
     if len(gaps):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .utils._labels import classes_of, refuse_learned_marker
+
 
 def play(estimator, strategy, X, y, start, n_rounds, n_instances, missing_label=-1):
     """Run the rounds of one active learner.
@@ -59,12 +61,14 @@ def play_on(estimator, strategy, X, y, bought, n_rounds, n_instances, missing_la
     Raises
     ------
     ValueError
-        If the strategy does not return `n_instances` different unlabeled rows.
+        If the strategy does not return `n_instances` different unlabeled rows,
+        or the estimator learned the marker as a class.
     """
     labeled = np.concatenate(bought).astype(np.int64)
     for number in range(len(bought), n_rounds + 1):
         known = hide_labels(y, labeled, missing_label)
         fitted, picks = estimator.fit(X, known), np.zeros(0, dtype=np.int64)
+        refuse_learned_marker(classes_of(fitted), missing_label, type(fitted).__name__)
         if number < n_rounds:
             picks = strategy.query(X, known, estimator, n_instances=n_instances)
             picks = _check_picks(picks, labeled, len(y), n_instances, strategy, name)

@@ -4,7 +4,14 @@ import math
 
 import numpy as np
 
-from ._curves import METHOD, area_under_curve, labels_to_reach, paired_difference, verdict
+from ._curves import (
+    METHOD,
+    area_under_curve,
+    check_targets,
+    labels_to_reach,
+    paired_difference,
+    verdict,
+)
 from ._ranks import rank_table
 from ._value_text import report_html, report_text
 
@@ -68,7 +75,7 @@ class ValueReport:
 
     def __init__(self, results, methods, targets, baseline, random):
         self.methods, self.baseline, self.random = methods, baseline, random
-        self.targets = np.unique(np.atleast_1d(np.asarray(targets, dtype=float)))
+        self.targets = np.unique(check_targets(targets))
         self.n_seeds = results["seed"].nunique()
         self.budget = int(results["n_labels"].min()), int(results["n_labels"].max())
         areas = area_under_curve(results)

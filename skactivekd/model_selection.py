@@ -3,11 +3,11 @@
 import warnings
 
 import numpy as np
-from sklearn.metrics import accuracy_score
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 from sklearn.utils.validation import _num_samples
 
-from ._labels import as_labels, is_missing
+from .utils._labels import check_labels, encode_labels, find_classes
+from .utils._score import labeled_score
 
 __all__ = ["LabeledStratifiedKFold", "labeled_accuracy"]
 
@@ -80,7 +80,8 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If fewer rows are labelled than there are folds.
+            If fewer rows are labelled than there are folds, or y seems to use
+            another marker.
 
         Warns
         -----
@@ -90,18 +91,15 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         """
         if y is None:
             raise ValueError("LabeledStratifiedKFold needs y to tell which rows are labelled.")
-        y = as_labels(y)
-        if len(y) != _num_samples(X):
-            raise ValueError(f"X has {_num_samples(X)} rows, but y has {len(y)}.")
-        missing = is_missing(y, self.missing_label)
-        labeled, unlabeled = np.flatnonzero(~missing), np.flatnonzero(missing)
+        y, known = check_labels(y, self.missing_label, n_rows=_num_samples(X))
+        labeled, unlabeled = np.flatnonzero(known), np.flatnonzero(~known)
         if len(labeled) < self.n_splits:
             raise ValueError(
                 f"{self.n_splits} folds need as many labelled rows, but only {len(labeled)} of "
                 f"{len(y)} are labelled (missing_label={self.missing_label!r}). Take fewer folds "
                 f"or label more rows."
             )
-        codes = np.unique(np.asarray(y[labeled].tolist()), return_inverse=True)[1]
+        codes = encode_labels(y, find_classes(y, known), self.missing_label)[labeled]
         for train, test in self._folds(codes).split(codes, codes):
             yield np.sort(np.concatenate([labeled[train], unlabeled])), labeled[test]
 
@@ -118,7 +116,7 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         return kind(self.n_splits, shuffle=self.shuffle, random_state=state)
 
 
-def labeled_accuracy(estimator, X, y, *, missing_label=-1):
+def labeled_accuracy(estimator, X, y, *, sample_weight=None, missing_label=-1):
     """Score the accuracy of an estimator on the labelled rows.
 
     For ``scoring=`` of GridSearchCV and its kin, with any classifier; rows
@@ -132,7 +130,9 @@ def labeled_accuracy(estimator, X, y, *, missing_label=-1):
         Rows to predict.
     y : array-like of shape (n_samples,)
         Labels, `missing_label` where unknown.
-    missing_label : int, float nan, str or None, default=-1
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, zero or more.
+    missing_label : int, float nan, pandas.NA, str or None, default=-1
         The marker. Fix another one with ``functools.partial``.
 
     Returns
@@ -142,7 +142,8 @@ def labeled_accuracy(estimator, X, y, *, missing_label=-1):
     Raises
     ------
     ValueError
-        If no row is labelled.
+        If no row is labelled, the estimator learned the marker as a class (wrap
+        it in `LabeledOnly`), or y seems to use another marker.
 
     Examples
     --------
@@ -152,8 +153,4 @@ def labeled_accuracy(estimator, X, y, *, missing_label=-1):
     >>> labeled_accuracy(clf, [[0]] * 4, [1, -1, -1, 0])
     0.5
     """
-    y = as_labels(y)
-    labeled = ~is_missing(y, missing_label)
-    if not labeled.any():
-        raise ValueError(f"No row is labelled: every entry of y is {missing_label!r}.")
-    return accuracy_score(y[labeled].tolist(), estimator.predict(X)[labeled])
+    return labeled_score(estimator, X, y, missing_label, sample_weight)

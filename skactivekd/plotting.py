@@ -1,5 +1,7 @@
 """Plots, as Display objects in scikit-learn's manner."""
 
+from ._curves import check_rows
+
 __all__ = ["LabelEfficiencyDisplay", "TeacherReportDisplay"]
 
 
@@ -105,6 +107,7 @@ def summarize(results):
         For each estimator and strategy a frame indexed by "n_labels" with the
         columns "mean" and "std" (0 where there is one seed).
     """
+    results = check_rows(results, ["estimator", "strategy", "seed", "n_labels"])
     several = results["estimator"].nunique() > 1
     curves = {}
     for (estimator, strategy), runs in results.groupby(["estimator", "strategy"], sort=False):

@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 from ._digest import digest, digest_rows
 from ._interrupts import noticed_interrupts
 from ._journal import Journal, Round
-from ._labels import as_labels, is_missing
 from ._rounds import check_bought, hide_labels, initial_rows, play, play_on  # noqa: F401
 from .query import Random
+from .utils._labels import check_labels
 
 __all__ = ["simulate"]
 
@@ -137,11 +137,14 @@ def simulate(
     2   random     0      0         3
     3   random     0      1         6
     """
-    y = as_labels(y)
+    y, labeled = check_labels(y, missing_label, n_rows=_num_samples(X))
+    y_test, _ = check_labels(
+        y_test, missing_label, name="y_test", classes=np.unique(y), n_rows=_num_samples(X_test)
+    )
     estimators = estimator if isinstance(estimator, Mapping) else {"estimator": estimator}
     strategies = _with_random(strategies, missing_label)
     seeds = range(seeds) if isinstance(seeds, int) else seeds
-    _check_pool(X, y, n_rounds, n_instances, n_initial, missing_label)
+    _check_pool(y, labeled, n_rounds, n_instances, n_initial)
     runs = [(name, label, seed) for name in estimators for label in strategies for seed in seeds]
     plan = (n_initial, n_rounds, n_instances, missing_label, scoring)
     rounds, journal = {run: [] for run in runs}, None
@@ -276,7 +279,7 @@ def _settings(estimators, strategies, y, y_test, plan, samples):
     """
     n_initial, _, n_instances, missing_label, scoring = plan
     common = (n_initial, n_instances, missing_label, scoring)
-    labels = [as_labels(values).tolist() for values in (y, y_test)]
+    labels = [values.tolist() for values in (y, y_test)]
     shared = digest(*common, *labels)
     return {
         (name, label): f"{digest(_seeded_clone(model, 0), _seeded_clone(strategy, 0), shared)}"
@@ -296,14 +299,11 @@ def _seeded_clone(estimator, seed):
     return estimator.set_params(**{name: int(rng.randint(2**31 - 1)) for name in names})
 
 
-def _check_pool(X, y, n_rounds, n_instances, n_initial, missing_label):
-    if len(y) != _num_samples(X):
-        raise ValueError(f"X has {_num_samples(X)} rows, but y has {len(y)}.")
-    missing = is_missing(y, missing_label)
-    if missing.any():
+def _check_pool(y, labeled, n_rounds, n_instances, n_initial):
+    if not labeled.all():
         raise ValueError(
-            f"A simulation needs every label, but y misses {int(missing.sum())}, the first in row "
-            f"{int(np.flatnonzero(missing)[0])}."
+            f"A simulation needs every label, but y misses {int((~labeled).sum())}, the first in "
+            f"row {int(np.flatnonzero(~labeled)[0])}."
         )
     start = len(np.unique(y)) if n_initial is None else n_initial
     needed = start + (n_rounds - 1) * n_instances

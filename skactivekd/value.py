@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ._curves import METHOD, area_under_curve, check_rows, labels_to_reach
+from ._curves import METHOD, area_under_curve, check_numbers, check_rows, labels_to_reach
 from ._ranks import places, rank_table
 from ._value_report import ValueReport
 
@@ -73,7 +73,7 @@ def value_report(results, *, targets=None, baseline=None, random="random"):
     0   margin    20.0          2
     1   random     NaN          0
     """
-    _check_grid(results)
+    results = _check_grid(results)
     methods = list(results[list(METHOD)].drop_duplicates().itertuples(index=False, name=None))
     if random not in set(results["strategy"]):
         raise ValueError(
@@ -130,9 +130,10 @@ def default_targets(results, reference):
 
 
 def _check_grid(results):
-    """See that every method has the same seeds, rounds and numbers of labels."""
-    check_rows(results, [*METHOD, "seed", "round"])
-    check_rows(results, [*METHOD, "seed", "n_labels"])
+    """Return results in which every method has the same seeds, rounds and numbers of labels."""
+    results = check_rows(results, [*METHOD, "seed", "round"])
+    results["round"] = check_numbers(results["round"], "round")
+    results = check_rows(results, [*METHOD, "seed", "n_labels"])
     wide = results.pivot(index=["seed", "round"], columns=list(METHOD), values="score")
     gaps = np.argwhere(wide.isna().to_numpy())
     if len(gaps):
@@ -149,3 +150,4 @@ def _check_grid(results):
             f"round {number} has {low} labels in one run and {high} in another; methods are "
             "compared at the same numbers of labels"
         )
+    return results

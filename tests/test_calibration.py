@@ -88,9 +88,13 @@ def test_certain_mistakes_have_a_temperature():
 @pytest.mark.parametrize(
     ("rows", "y", "message"),
     [
-        ([0.5, 0.5], [0], "must have the shapes"),
+        ([0.5, 0.5], [0], "must have two dimensions"),
         ([[0.5, 0.5]], [0, 1], "must have the shapes"),
-        ([[0.5, 0.5], [np.nan, 1]], [0, 1], "first in row 1"),
+        (
+            [[0.5, 0.5], [np.nan, 1]],
+            [0, 1],
+            "first in row 1|: row 1 has a value that is not finite",
+        ),
         ([[0.5, 0.5]], [2], "0 to 1"),
         ([[0.5, 0.5]], [-1], "0 to 1"),
         ([[0.5, 0.5]], ["a"], "0 to 1"),

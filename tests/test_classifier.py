@@ -227,9 +227,9 @@ def test_errors_say_what_to_do(blobs):
         (student(), np.full(120, -1), None, "nothing to learn from"),
         (student(distill_weight=0), np.full(120, -1), teacher, "nothing to learn from"),
         (student(classes=[0, 1]), hidden, None, r"labels \[2\]"),
-        (student(classes=[0, 1, 1]), hidden, None, "distinct"),
-        (student(), hidden, teacher[:50], r"n_samples=120"),
-        (student(), hidden, teacher * 2, "row 0 .* softmax"),
+        (student(classes=[0, 1, 1]), hidden, None, "1 more than once"),
+        (student(), hidden, teacher[:50], "each of the 120 rows of X, but has 50"),
+        (student(), hidden, teacher * 2, "teacher_proba: row 0 .* softmax"),
         (student(), hidden, np.where(np.eye(120, 3, -7), np.nan, teacher), "row 7 "),
         (student(temperature=0), hidden, teacher, "temperature must be > 0"),
         (

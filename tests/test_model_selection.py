@@ -6,7 +6,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from skactivekd import LabeledStratifiedKFold, labeled_accuracy
+from skactivekd import LabeledOnly, LabeledStratifiedKFold, labeled_accuracy
 
 Y = np.array([0, -1, 1, 0, -1, 1, 0, 1, -1, -1, 0, 1])
 
@@ -53,20 +53,24 @@ def test_one_label_per_class_still_splits_with_a_warning():
 def test_fewer_labels_than_folds_is_an_error():
     with pytest.raises(ValueError, match="only 2 of 4 are labelled"):
         list(LabeledStratifiedKFold(3).split(np.zeros(4), [0, 1, -1, -1]))
-    with pytest.raises(ValueError, match="X has 3 rows, but y has 2"):
+    with pytest.raises(ValueError, match="X has 3 rows but y has 2"):
         list(LabeledStratifiedKFold(2).split(np.zeros(3), [0, 1]))
 
 
 def test_score_ignores_unlabeled_rows():
-    clf = DummyClassifier(strategy="constant", constant=1).fit(np.zeros((12, 1)), Y)
+    labeled = Y >= 0
+    clf = DummyClassifier(strategy="constant", constant=1).fit(np.zeros((8, 1)), Y[labeled])
     assert labeled_accuracy(clf, np.zeros((12, 1)), Y) == 0.5
-    with pytest.raises(ValueError, match="No row is labelled"):
+    with pytest.raises(
+        ValueError, match="needs labeled rows, but every entry of y is missing_label=-1"
+    ):
         labeled_accuracy(clf, np.zeros((2, 1)), [-1, -1])
 
 
 def test_score_works_as_scoring_of_any_classifier():
     X = Y.reshape(-1, 1) + 0.0
-    search = GridSearchCV(LogisticRegression(), {"C": [1, 10]}, scoring=labeled_accuracy, cv=2)
+    model = LabeledOnly(LogisticRegression())
+    search = GridSearchCV(model, {"estimator__C": [1, 10]}, scoring=labeled_accuracy, cv=2)
     assert search.fit(np.tile(X, (4, 1)), np.tile(Y, 4)).best_score_ > 0.4
 
 

@@ -60,9 +60,12 @@ def data():
     return X, y, np.where(np.arange(60) < 12, y, -1)
 
 
+YES_NO = {0: "no", 1: "yes"}
+
+
 def test_fit_hands_over_the_teacher_and_predict_does_not_run_it(data):
     X, y, hidden = data
-    pipe = make_pipeline(TeacherProba(OwnTeacher()), student())
+    pipe = make_pipeline(TeacherProba(OwnTeacher()), student(classes=YES_NO))
     OwnTeacher.seen = 0
     pipe.fit(X, hidden)
     assert OwnTeacher.seen == 60
@@ -87,21 +90,28 @@ def test_columns_are_matched_by_name(data):
         assert (predicted == names[y]).mean() > 0.9
 
 
-def test_numbers_for_names_are_positions(data):
+def test_numbers_for_names_need_a_mapping(data):
     X, y, hidden = data
     pipe = make_pipeline(TeacherProba(OwnTeacher(("yes", "no"))), student())
-    pipe.fit(1 - X, hidden)
+    with pytest.raises(ValueError, match=r"numbers such as 0, .*names.*classes=\{0: "):
+        pipe.fit(1 - X, hidden)
+    pipe.set_params(dhoclassifier__classes={1: "yes", 0: "no"}).fit(1 - X, hidden)
     assert pipe.classes_.tolist() == [0, 1]
+    assert pipe.score(1 - X, y) > 0.8
     nothing = make_pipeline(TeacherProba(OwnTeacher()), student()).fit(X, np.full(60, -1))
-    assert nothing.classes_.tolist() == [0, 1]
-    assert nothing.score(X, y) > 0.8
+    assert nothing.classes_.tolist() == ["no", "yes"]
+    assert nothing.score(X, np.array(["no", "yes"])[y]) > 0.8
+    with pytest.raises(ValueError, match="numbers such as 0"):
+        nothing.score(X, y)
 
 
 def test_labels_the_teacher_does_not_know_are_refused(data):
     X, _, hidden = data
     pipe = make_pipeline(TeacherProba(OwnTeacher()), student())
-    with pytest.raises(ValueError, match=r"labels \[7\].*classes="):
-        pipe.fit(X, np.where(hidden == 1, 7, hidden))
+    known = np.array(["no", "other", None], dtype=object)[hidden]
+    pipe.set_params(dhoclassifier__missing_label=None)
+    with pytest.raises(ValueError, match=r"labels \['other'\].*classes="):
+        pipe.fit(X, known)
 
 
 def test_a_step_in_between_is_refused(data):
@@ -216,7 +226,8 @@ def test_teacher_proba_is_cut_with_x_under_metadata_routing(data):
 def test_soft_labels_are_cut_like_an_array(data):
     X, _, hidden = data
     taught = TeacherProba(OwnTeacher()).fit_transform(X, hidden)
-    search = GridSearchCV(student(), {"distill_weight": [0, 1]}, cv=LabeledStratifiedKFold(3))
+    model = student(classes=YES_NO)
+    search = GridSearchCV(model, {"distill_weight": [0, 1]}, cv=LabeledStratifiedKFold(3))
     assert search.fit(taught, hidden).predict(taught).shape == (60,)
     cut = taught[np.array([5, 2])]
     assert isinstance(cut, SoftLabeled)
@@ -246,7 +257,7 @@ def test_without_a_teacher_it_passes_x_on(data):
 
 def test_fitted_pipeline_survives_pickling(data):
     X, _, hidden = data
-    pipe = make_pipeline(TeacherProba(OwnTeacher()), student()).fit(X, hidden)
+    pipe = make_pipeline(TeacherProba(OwnTeacher()), student(classes=YES_NO)).fit(X, hidden)
     assert np.array_equal(pickle.loads(pickle.dumps(pipe)).predict_proba(X), pipe.predict_proba(X))
 
 

@@ -84,10 +84,30 @@ def test_labels_of_every_kind_give_the_same_report():
     expected = teacher_report(proba, y=known).accuracy
     strings = [names[label] if label >= 0 else None for label in known]
     floats = np.where(known >= 0, known, np.nan)
-    for labels, marker in ((strings, None), (floats, np.nan), (pd.Series(known), -1)):
-        report = teacher_report(proba, y=labels, classes=names, missing_label=marker)
+    numbers = range(5)
+    for labels, marker, classes in (
+        (strings, None, names),
+        (floats, np.nan, numbers),
+        (pd.Series(known), -1, dict(enumerate(names))),
+    ):
+        report = teacher_report(proba, y=labels, classes=classes, missing_label=marker)
         assert report.accuracy == expected
-        assert report.per_class.index.tolist() == list("edcba")
+        assert report.per_class.index.tolist() == list(classes)
+
+
+def test_numbers_beside_names_need_a_mapping():
+    proba, _, known = simulated()
+    names = ["e", "d", "c", "b", "a"]
+    frame = pd.DataFrame(proba, columns=names)
+    for teacher, classes in ((proba, names), (frame, None), (frame, range(5))):
+        with pytest.raises(ValueError, match=r"numbers such as .* names: .*classes=\{0: "):
+            teacher_report(teacher, y=known, classes=classes)
+    shuffled = frame[sorted(names)]
+    report = teacher_report(shuffled, y=known, classes=dict(enumerate(names)))
+    assert report.accuracy == teacher_report(proba, y=known).accuracy
+    assert report.per_class.index.tolist() == [4, 3, 2, 1, 0]
+    with pytest.raises(ValueError, match=r"columns of the teacher's output .*\['f'\] have no"):
+        teacher_report(frame, y=known, classes=[*"abcf", "d"], missing_label=-1)
 
 
 def test_matrix_callable_and_estimator_agree():
@@ -111,16 +131,20 @@ def test_matrix_callable_and_estimator_agree():
         ({"teacher": "clip"}, TypeError, "must have predict_proba"),
         ({"teacher": LogisticRegression}, TypeError, "the class LogisticRegression"),
         ({"teacher": LogisticRegression()}, TypeError, "X is None"),
-        ({"teacher": np.ones((2, 2))}, ValueError, r"row 0 .* sum 2 \(2 such rows\)"),
+        ({"teacher": np.ones((2, 2))}, ValueError, "teacher: row 0 does not sum to one"),
         ({"teacher": [[0.5, 0.5], [1.5, -0.5]]}, ValueError, "row 1"),
         ({"teacher": [[0.5, 0.5], [np.nan, 1]]}, ValueError, "row 1"),
         ({"teacher": [[np.nan, np.nan]] * 2}, ValueError, "skipped every row"),
-        ({"teacher": lambda X: np.full((3, 2), 0.5), "X": [1, 2]}, ValueError, "3 rows .* for 2"),
-        ({"y": [0, 1, 1]}, ValueError, r"shape \(3,\) for 2 rows"),
-        ({"y": [0, 7]}, ValueError, r"y\[1\] is .*7.*, which is not among"),
+        (
+            {"teacher": lambda X: np.full((3, 2), 0.5), "X": [1, 2]},
+            ValueError,
+            "each of the 2 rows of X, but has 3",
+        ),
+        ({"y": [0, 1, 1]}, ValueError, "X has 2 rows but y has 3 labels"),
+        ({"y": [0, 7]}, ValueError, r"labels \[7\], first in row 1, which are not among"),
         ({"y": ["a", "b"]}, ValueError, "classes="),
         ({"classes": ["a"]}, ValueError, "1 classes for 2 columns"),
-        ({"classes": [-1, 1]}, ValueError, "learned missing_label=-1 as a class"),
+        ({"classes": [-1, 1]}, ValueError, "missing_label=-1 is one of the classes"),
         ({"cv": 2}, TypeError, "cv needs a teacher that can be fitted"),
         ({"n_clusters": 5}, ValueError, "n_clusters=5 must be in 1 to 2"),
     ],

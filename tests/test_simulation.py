@@ -190,7 +190,7 @@ def test_impossible_plans_are_refused():
         run(n_rounds=9, n_instances=10)
     with pytest.raises(ValueError, match="misses 1, the first in row 2"):
         run(y=np.where(np.arange(75) == 2, -1, Y[::2]))
-    with pytest.raises(ValueError, match="X has 75 rows, but y has 5"):
+    with pytest.raises(ValueError, match="X has 75 rows but y has 5"):
         run(y=Y[:5])
 
 

@@ -231,13 +231,13 @@ def test_one_dimension_is_refused():
 @pytest.mark.parametrize(
     ("y", "missing_label", "hint"),
     [
-        ([0, -1, 1], np.nan, r"y has no missing_label=nan.* Did you mean missing_label=-1"),
-        ([0, -1, 1], None, r"y has no missing_label=None.* Did you mean missing_label=-1"),
-        ([0.0, np.nan, 1.0], -1, r"y\[1\] is nan.*did you mean missing_label=nan"),
-        (["a", None, "b"], "?", r"y\[1\] is None.*did you mean missing_label=None"),
-        (np.array(["a", "-1", "b"]), -1, r"y has no missing_label=-1.* missing_label='-1'"),
+        ([0, -1, 1], np.nan, r"-1 .* in row 1, while missing_label=nan.* mean missing_label=-1"),
+        ([0, -1, 1], None, r"-1 .* in row 1, while missing_label=None.* mean missing_label=-1"),
+        ([0.0, np.nan, 1.0], -1, r"nan .* in row 1.*did you mean missing_label=np.nan"),
+        (["a", None, "b"], "?", r"None .* in row 1.*did you mean missing_label=None"),
+        (np.array(["a", "-1", "b"]), -1, r"'-1' .* in row 1.* missing_label='-1'"),
         ([0, 1, 1], -1, r"y has no missing_label=-1: no row is left to select\.$"),
-        ([[0], [-1], [1]], -1, r"y must have one dimension, got shape \(3, 1\)"),
+        ([[0, 0], [-1, 0], [1, 0]], -1, r"should be a 1d array, but y has shape \(3, 2\)"),
         ([0, -1], -1, "X has 3 rows but y has 2"),
     ],
 )
@@ -443,7 +443,7 @@ def test_coreset_embeds_with_the_estimator_of_the_learner():
 
 def test_the_call_refuses_nan_labels_unless_they_mean_missing():
     learner = learner_with(probabilities(3), [0.0, np.nan, 1.0])
-    with pytest.raises(ValueError, match=r"y\[1\] is nan.*missing_label=nan"):
+    with pytest.raises(ValueError, match=r"nan .* in row 1.*missing_label=np.nan"):
         PCoreSet()(learner, probabilities(5))
     assert len(call(PCoreSet(missing_label=np.nan), learner, probabilities(5))) == 1
 

@@ -4,8 +4,10 @@ import numpy as np
 import torch
 
 from .._torch import resolve_device
+from ..utils._matrix import blocks
+from ..utils._proba import check_proba
 from ._base import QueryStrategy
-from ._checks import blocks, check_finite, check_n_instances, check_proba
+from ._checks import check_finite, check_n_instances
 from ._draw import generator
 from ._embedding import ask_proba_embed
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._labels import as_labels, is_missing
+from ..utils._labels import check_labels, classes_of, refuse_learned_marker
 from ._checks import check_n_instances
 from ._rows import n_rows, take_rows
 
@@ -83,13 +83,11 @@ class QueryStrategy(BaseEstimator):
             If no row of y is unlabelled, lengths differ, or predictions are
             not what the strategy needs.
         """
-        missing = unlabeled_mask(y, self.missing_label)
-        if len(missing) != n_rows(X):
-            raise ValueError(f"X has {n_rows(X)} rows but y has {len(missing)}.")
+        y, labeled = self._check_labels(y, estimator, n_rows(X))
+        missing = ~labeled
         if not missing.any():
             raise ValueError(
                 f"y has no missing_label={self.missing_label!r}: no row is left to select."
-                + _marker_hint(y, self.missing_label)
             )
         pool = np.flatnonzero(missing)
         picks = self._choose(estimator, take_rows(X, pool), X, y, ~missing, n_instances)
@@ -121,7 +119,9 @@ class QueryStrategy(BaseEstimator):
                 f"The learner must know its X_training and y_training; {name} does not."
             )
         X, y = learner.X_training, learner.y_training
-        labeled = np.zeros(0, bool) if y is None else ~unlabeled_mask(y, self.missing_label)
+        labeled = np.zeros(0, bool)
+        if y is not None:
+            y, labeled = self._check_labels(y, learner)
         picks = self._choose(self._model(learner), X_pool, X, y, labeled, n_instances)
         return (picks, None) if _modal_wants_pair() else picks
 
@@ -130,56 +130,21 @@ class QueryStrategy(BaseEstimator):
         view = None
         if self._uses_labeled and labeled.any():
             rows = np.flatnonzero(labeled)
-            view = self._view_labeled(model, take_rows(X, rows), as_labels(y)[rows])
+            view = self._view_labeled(model, take_rows(X, rows), y[rows])
         return self.select(self._view(model, X_pool), view, n_instances)
 
     def _view_labeled(self, model, X, y):
         return self._view(model, X)
 
+    def _check_labels(self, y, model, n_rows=None):
+        """Return y and its labeled rows, for a model that did not learn the marker."""
+        classes = classes_of(model)
+        refuse_learned_marker(classes, self.missing_label)
+        return check_labels(y, self.missing_label, classes=classes, n_rows=n_rows, any_class=True)
+
     def _model(self, learner):
         """Return what `_view` is to ask, given a modAL learner."""
         return learner.estimator
-
-
-def unlabeled_mask(y, missing_label):
-    """Tell which rows of y are unlabelled, and refuse what cannot be a label.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels; unlabelled rows carry `missing_label`.
-    missing_label : int, float nan, str or None
-        The marker.
-
-    Returns
-    -------
-    mask : ndarray of bool of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If y is not one-dimensional, or holds a nan or None that is not the
-        `missing_label`.
-    """
-    if np.ndim(y) != 1:
-        raise ValueError(f"y must have one dimension, got shape {np.shape(y)}.")
-    mask = is_missing(y, missing_label)
-    for marker in (None, np.nan):
-        stray = is_missing(y, marker) & ~mask
-        if stray.any():
-            raise ValueError(
-                f"y[{stray.argmax()}] is {marker}, which is no label; "
-                f"did you mean missing_label={marker}?"
-            )
-    return mask
-
-
-def _marker_hint(y, missing_label):
-    """Name the marker that y seems to use instead."""
-    for marker in (-1, "-1", "nan", "None", ""):
-        if is_missing(y, marker).any():
-            return f" Did you mean missing_label={marker!r} instead of {missing_label!r}?"
-    return ""
 
 
 @cache

@@ -4,62 +4,8 @@ import numbers
 import warnings
 
 import numpy as np
-from scipy.sparse import issparse
 
-_BLOCK_ELEMENTS = 2**22  # 32 MiB of float64
-
-
-def as_matrix(values, name):
-    """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
-
-    Parameters
-    ----------
-    values : array-like or tensor of shape (n_rows, n_columns)
-        What the caller passed.
-    name : str
-        The argument's name, for the error.
-
-    Returns
-    -------
-    matrix : ndarray, tensor or dask array
-        Detached from the graph if it is a tensor.
-    """
-    if issparse(values):
-        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
-    if not is_dask(values):
-        values = values.detach() if hasattr(values, "detach") else np.asarray(values)
-    if not _is_real(values):
-        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}.")
-    if values.ndim != 2 or values.shape[1] == 0:
-        raise ValueError(
-            f"{name} must have two dimensions (rows, columns) and at least one column, "
-            f"got shape {tuple(values.shape)}."
-        )
-    return values
-
-
-def is_dask(values):
-    """Tell a dask array from the arrays of this process."""
-    return hasattr(values, "to_delayed")
-
-
-def _is_real(values):
-    if hasattr(values, "is_complex"):
-        return not values.is_complex()
-    return values.dtype.kind in "fiub"
-
-
-def blocks(matrix, least=np.float64):
-    """Yield (slice, ndarray of `least` or a wider dtype) over the rows; a dask array whole."""
-    if is_dask(matrix):
-        yield slice(0, len(matrix)), matrix
-        return
-    size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
-    for start in range(0, len(matrix), size):
-        rows = slice(start, start + size)
-        block = matrix[rows]
-        block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
-        yield rows, np.asarray(block, dtype=np.result_type(block.dtype, least))
+from ..utils._matrix import as_matrix, blocks, refuse_rows
 
 
 def check_same_width(first, first_name, second, second_name):
@@ -74,38 +20,7 @@ def check_finite(values, name):
     """Return a 2-D matrix all of whose values are finite; the error names the row."""
     matrix = as_matrix(values, name)
     for rows, block in blocks(matrix):
-        _refuse(rows, ~np.isfinite(block).all(axis=1), name, "has a value that is not finite.")
-    return matrix
-
-
-def check_proba(values, name):
-    """Return a 2-D matrix all of whose rows are probabilities.
-
-    Parameters
-    ----------
-    values : array-like or tensor of shape (n_rows, n_classes)
-        What the caller passed.
-    name : str
-        The argument's name, for the error.
-
-    Returns
-    -------
-    matrix : ndarray or tensor of shape (n_rows, n_classes)
-
-    Raises
-    ------
-    ValueError
-        If a row is not finite, negative beyond rounding (1e-6), or does not
-        sum to one within 1e-3.
-    """
-    matrix = as_matrix(values, name)
-    hint = "are these logits? Pass probabilities, e.g. their softmax."
-    for rows, block in blocks(matrix, np.float32):
-        with np.errstate(over="ignore", invalid="ignore"):
-            total, least = block.sum(axis=1), block.min(axis=1)
-        _refuse(rows, ~np.isfinite(total), name, "has a value that is not finite.")
-        _refuse(rows, least < -1e-6, name, f"has a negative value; {hint}")
-        _refuse(rows, abs(total - 1) > 1e-3, name, f"does not sum to one; {hint}")
+        refuse_rows(rows, ~np.isfinite(block).all(axis=1), name, "has a value that is not finite.")
     return matrix
 
 
@@ -124,8 +39,3 @@ def check_n_instances(n_instances, n_pool):
             stacklevel=3,
         )
     return min(int(n_instances), n_pool)
-
-
-def _refuse(rows, bad, name, fault):
-    if bad.any():
-        raise ValueError(f"{name}: row {rows.start + int(bad.argmax())} {fault}")

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from .._labels import as_labels
-from ._checks import blocks, check_n_instances, check_proba
+from ..utils._labels import classes_of, encode_labels
+from ..utils._matrix import blocks
+from ..utils._proba import check_proba
+from ._checks import check_n_instances
 from ._draw import generator
 from ._proba import ProbaStrategy
 
@@ -99,46 +101,10 @@ class ClassBalanced(ProbaStrategy):
         return _draw_balanced(predicted, counts, n_instances, rng)
 
     def _view_labeled(self, model, X, y):
-        classes = getattr(model, "classes_", getattr(_inner(model), "classes_", None))
+        classes = classes_of(model)
         if classes is None:
             raise TypeError(f"ClassBalanced needs an estimator with classes_, got {model!r}.")
-        return label_columns(y, classes)
-
-
-def label_columns(y, classes):
-    """Find the column of each label.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels.
-    classes : array-like of shape (n_classes,)
-        The label of each column.
-
-    Returns
-    -------
-    columns : ndarray of int64 of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If a label is none of `classes`.
-
-    Examples
-    --------
-    >>> from skactivekd.query._class_balanced import label_columns
-    >>> label_columns(["owl", "cat"], ["cat", "dog", "owl"])
-    array([2, 0])
-    """
-    columns = {label: column for column, label in enumerate(as_labels(classes).tolist())}
-    labels = as_labels(y).tolist()
-    for label in labels:
-        if label not in columns:
-            raise ValueError(
-                f"The label {label!r} is none of the estimator's classes {list(columns)}; "
-                "fit it with all labels, or name all classes to it."
-            )
-    return np.array([columns[label] for label in labels], dtype=np.int64)
+        return encode_labels(y, classes, self.missing_label)
 
 
 def allocate(counts, n_instances):
@@ -182,11 +148,6 @@ def _draw_balanced(predicted, counts, n_instances, rng):
     picks, rest = order[taken], order[~taken]
     picks = picks[np.argsort(counts[predicted[picks]], kind="stable")]
     return np.concatenate([picks, rng.permutation(rest)[: n_instances - len(picks)]])
-
-
-def _inner(learner):
-    """Return the estimator of a modAL learner, which has no classes_ itself."""
-    return getattr(learner, "estimator", None)
 
 
 def _check_columns(y_labeled, n_classes):

@@ -6,11 +6,11 @@ import numbers
 import numpy as np
 from sklearn.base import clone
 
-from .._labels import as_labels
 from .._torch import draw_seed
+from ..utils._labels import as_labels, check_classes, encode_labels, find_classes
+from ..utils._matrix import blocks
 from ._base import QueryStrategy
-from ._checks import blocks, check_finite, check_n_instances, check_same_width
-from ._class_balanced import label_columns
+from ._checks import check_finite, check_n_instances, check_same_width
 from ._draw import own_generators
 from ._embedding import ask_proba_embed, embed
 from ._rows import n_rows, take_rows
@@ -187,7 +187,11 @@ class FromSkactiveml(QueryStrategy):
         if labels.shape != (n_labeled,):
             raise ValueError(f"features_labeled has {n_labeled} rows but y_labeled {labels.shape}.")
         classes = getattr(self.strategy, "classes", None)
-        return label_columns(labels, np.unique(labels) if classes is None else classes)
+        if classes is None:
+            classes = find_classes(labels, np.full(n_labeled, True))
+        else:
+            classes = check_classes(classes, None).labels
+        return encode_labels(labels, classes, None, name="y_labeled")
 
     def _seed(self):
         own = self.random_state

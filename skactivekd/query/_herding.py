@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from .._torch import resolve_device
+from ..utils._matrix import blocks
 from ._badge import check_pair
 from ._base import QueryStrategy
-from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._checks import check_finite, check_n_instances, check_same_width
 from ._coverage import greedy_coverage
 from ._draw import generator
 from ._embedding import ask_proba_embed, embed

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from .._torch import resolve_device
-from ._checks import as_matrix, check_same_width, is_dask
+from ..utils._matrix import as_matrix, is_dask
+from ._checks import check_same_width
 from ._farthest import OneShard, farthest_first
 from ._points import common_dtype, mean_row, take
 from ._running import running_minimum

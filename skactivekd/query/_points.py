@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ._checks import is_dask
+from ..utils._matrix import is_dask
 
 LIMIT = 1e18  # values below it have squares that float32 holds
 

@@ -1,7 +1,10 @@
 """Base of the strategies that look at predicted probabilities."""
 
+from ..utils._labels import classes_of
+from ..utils._proba import check_proba, column_names, ordered_proba
 from ._base import QueryStrategy
-from ._checks import check_n_instances, check_proba, check_same_width
+from ._checks import check_n_instances, check_same_width
+from ._rows import n_rows
 
 
 class ProbaStrategy(QueryStrategy):
@@ -53,7 +56,13 @@ class ProbaStrategy(QueryStrategy):
 def ask_proba(strategy, model, X):
     """Return what `model` predicts for X, or name who needs predictions and gets none."""
     check_predicts(strategy, model)
-    return model.predict_proba(X)
+    proba, classes = model.predict_proba(X), classes_of(model)
+    name = f"predict_proba of {type(model).__name__}"
+    if column_names(proba, name) is not None and classes is not None:
+        return ordered_proba(proba, classes, name, n_rows=n_rows(X))
+    if n_rows(proba) != n_rows(X):
+        raise ValueError(f"{name} returned {n_rows(proba)} rows for {n_rows(X)} rows of X.")
+    return proba
 
 
 def check_predicts(strategy, model):

@@ -10,7 +10,10 @@ from skactiveml.utils import (
 )
 from sklearn.base import clone
 
-from ._checks import check_proba, check_same_width
+from ..utils._labels import classes_of, refuse_learned_marker
+from ..utils._matrix import as_ndarray
+from ..utils._proba import check_proba
+from ._checks import check_same_width
 from ._embedding import embed
 from ._uncertainty import _ScoreStrategy
 
@@ -91,6 +94,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
                 f"No candidate is left: y has no {self.missing_label!r} (missing_label)."
             )
         model = None if clf is None else self._fitted(clf, fit_clf, X, y, sample_weight)
+        refuse_learned_marker(classes_of(model), self.missing_label_)
         labeled = is_labeled(y, self.missing_label_)
         picks = self._seeded()._choose(model, X_pool, X, y, labeled, batch_size)
         n_columns = len(X_pool) if mapping is None else len(X)
@@ -210,7 +214,7 @@ def _checked(proba, name, n_rows):
     proba = check_proba(proba, name)
     if len(proba) != n_rows:
         raise ValueError(f"{name} has {len(proba)} rows but its features have {n_rows}.")
-    return np.asarray(proba, dtype=np.float64)
+    return as_ndarray(proba).astype(np.float64)
 
 
 class _Model:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..utils._matrix import blocks
 from ._base import QueryStrategy
-from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._checks import check_finite, check_n_instances, check_same_width
 from ._draw import generator
 from ._embedding import embed
 from ._k_center import k_center_greedy

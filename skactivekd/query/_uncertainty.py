@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import entr
 
-from ._checks import blocks
+from ..utils._matrix import blocks
 from ._proba import ProbaStrategy
 
 

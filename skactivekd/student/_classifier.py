@@ -6,7 +6,6 @@ import numbers
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -16,6 +15,16 @@ from sklearn.utils.validation import (
 )
 
 from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
+from ..utils._labels import (
+    check_classes,
+    check_labels,
+    encode_labels,
+    find_classes,
+    refuse_learned_marker,
+)
+from ..utils._matrix import as_ndarray
+from ..utils._proba import check_proba, column_names
+from ..utils._score import labeled_score
 from . import _distilled
 from ._batches import RowDataset, is_channels_last
 from ._heads import ResidualHeads, mix_heads
@@ -24,13 +33,7 @@ from ._memory import identify, memory
 from ._net import DHONet
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
-from ._targets import (
-    check_labels,
-    check_teacher_classes,
-    check_teacher_proba,
-    encode_labels,
-    resolve_classes,
-)
+from ._targets import resolve_classes
 
 
 class DHOClassifier(ClassifierMixin, BaseEstimator):
@@ -74,10 +77,12 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     beta : float > 0, default=1.0
         With ``heads="dual"``: temperature of the head trained on the teacher
         in ``predict_proba``. May be changed after ``fit``.
-    classes : array-like of shape (n_classes,), default=None
+    classes : sequence of labels, or mapping of label to name, default=None
         All classes. Needed where y may miss some and the teacher does not name
-        them. Columns of a `teacher_proba` array follow this order; ``classes_``
-        is sorted.
+        them. Columns of a `teacher_proba` array follow this order, those of a
+        data frame are matched by name; ``classes_`` is sorted. A mapping says
+        what the teacher calls each label: ``{0: "cat", 1: "dog"}`` where y
+        holds numbers and the teacher names.
     class_weight : dict of label to float, "balanced" or None, default=None
         Weights of the labels, as in `sklearn.linear_model.LogisticRegression`;
         "balanced" goes by the labels known so far. The teacher's answers, which
@@ -208,7 +213,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             Labels, `missing_label` where unknown: all, some or none.
         teacher_proba : array-like of shape (n_samples, n_classes), default=None
             The teacher's probabilities, columns in the order of `classes`, or
-            of the sorted labels. In a pipeline `TeacherProba` supplies them.
+            of the sorted labels; in a data frame each is named by its class.
+            In a pipeline `TeacherProba` supplies them.
             None: plain supervised training on the labeled rows.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, zero or more, of the labels and of the teacher's answers.
@@ -371,14 +377,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If no row is labeled.
+            If no row is labeled, no label is among the classes, or lengths
+            differ.
         """
-        y, labeled = check_labels(y, self.missing_label)
-        if not labeled.any():
-            raise ValueError("score needs labeled rows, but every entry of y is missing_label.")
-        weight = None if sample_weight is None else np.asarray(sample_weight)[labeled]
-        y_true = np.asarray(y[labeled].tolist())
-        return accuracy_score(y_true, self.predict(X)[labeled], sample_weight=weight)
+        check_is_fitted(self)
+        return labeled_score(self, X, y, self.missing_label, sample_weight)
 
     def _mix(self, ce_logits, kd_logits, head="mixed"):
         alpha, beta = self._mixture()
@@ -406,30 +409,29 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
-        X, teacher_proba, teacher_classes = _unpack(X, teacher_proba)
+        X, teacher_proba, teacher_classes, exact = _unpack(X, teacher_proba)
         X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=not keep)
-        y, labeled = check_labels(y, self.missing_label)
+        declared, known = self._declare(classes, keep), teacher_classes
+        if declared is not None:
+            known = declared.labels
+        refuse_learned_marker(teacher_classes, self.missing_label, "The teacher")
+        y, labeled = check_labels(y, self.missing_label, classes=known)
         check_consistent_length(X, y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if teacher_proba is not None:
-            teacher_proba = check_teacher_proba(teacher_proba, len(y))
-            check_teacher_classes(teacher_classes, self.missing_label)
-        classes = self.classes if classes is None else classes
-        if keep:
-            self._check_same_classes(classes)
-            if self.heads != self._fitted_heads:
-                raise ValueError(
-                    f"heads={self.heads!r}, but this student was fitted with "
-                    f"heads={self._fitted_heads!r}. Call fit on a new clone to change them."
-                )
-            classes = self._declared_classes
+            teacher_proba = as_ndarray(check_proba(teacher_proba, "teacher_proba", n_rows=len(y)))
+        if keep and self.heads != self._fitted_heads:
+            raise ValueError(
+                f"heads={self.heads!r}, but this student was fitted with "
+                f"heads={self._fitted_heads!r}. Call fit on a new clone to change them."
+            )
         found, columns = resolve_classes(
-            y,
-            labeled,
-            classes,
+            find_classes(y, labeled),
+            declared,
             teacher_classes,
             None if teacher_proba is None else teacher_proba.shape[1],
+            exact,
         )
         codes = encode_labels(y, found, self.missing_label)
         if sample_weight is not None:
@@ -446,7 +448,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             trained = self._trained_heads((codes >= 0).any(), teacher_proba is not None)
         if not keep:
             self.classes_ = found
-            self._declared_classes = found if classes is None else classes
+            self._declared = check_classes(found, None) if declared is None else declared
             self._row_shape = X.shape[1:]
             self._seeds = np.random.RandomState(draw_seed(self.random_state))
             self._fitted_heads = self.heads
@@ -649,12 +651,18 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
         return X
 
-    def _check_same_classes(self, classes):
-        if classes is not None and not np.array_equal(np.unique(list(classes)), self.classes_):
+    def _declare(self, classes, keep):
+        """Return all classes as declared now, or in the first fit; None if they never were."""
+        classes = self.classes if classes is None else classes
+        declared = None if classes is None else check_classes(classes, self.missing_label)
+        if not keep:
+            return declared
+        if declared is not None and not np.array_equal(declared.labels, self.classes_):
             raise ValueError(
-                f"classes={list(classes)} differ from those of the first fit, "
+                f"classes={declared.labels.tolist()} differ from those of the first fit, "
                 f"{self.classes_.tolist()}. Call fit on a new clone to change them."
             )
+        return self._declared
 
     def _check_params(self):
         if self.net is not None and not isinstance(self.net, DHONet):
@@ -697,15 +705,16 @@ def _device(net):
 
 
 def _unpack(X, teacher_proba):
-    """Split what TeacherProba hands over into X, probabilities and their labels."""
+    """Split into X, probabilities, what their columns are called, and whether in a frame."""
     if not isinstance(X, SoftLabeled):
-        return X, teacher_proba, None
+        names = column_names(teacher_proba, "teacher_proba")
+        return X, teacher_proba, names, names is not None
     if teacher_proba is not None:
         raise ValueError(
             "X comes from TeacherProba and carries teacher probabilities already; "
             "do not pass teacher_proba as well."
         )
-    return X.X, X.proba, X.classes
+    return X.X, X.proba, X.classes, X.exact
 
 
 def _input_shape(shape):

@@ -8,7 +8,7 @@ from torch import nn
 from ..teacher import OpenCLIPEncoder, _open_clip, class_prompts
 from ..teacher._embedding_teacher import _defaults
 from ..teacher._encoders import _fspath
-from ..teacher._prompts import check_classes
+from ..teacher._prompts import name_classes
 from ._net import DHONet
 
 
@@ -82,13 +82,12 @@ def clip_student(encoder=None, classes=None, templates=None, *, kd_scale=100.0, 
     if not isinstance(encoder, OpenCLIPEncoder):
         raise TypeError(f"encoder must be an OpenCLIPEncoder, got {encoder!r}.")
     classes, templates = _defaults(encoder, classes, templates)
-    labels, names = check_classes(classes)
+    labels, names = name_classes(classes, missing_label=None)  # which is no label anyway
     model, transform, _ = encoder._load_model()
     weights = _text_means(encoder, class_prompts(names, templates, labels))
     return DHONet(
         ImageTower(model.visual, transform),
-        # Columns of the student follow the sorted labels.
-        head_weights=weights[np.argsort(labels)],
+        head_weights=weights,
         kd_scale=kd_scale,
         **net_params,
     )

@@ -2,7 +2,6 @@
 
 import os
 
-import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
@@ -13,6 +12,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..utils._matrix import as_ndarray
+from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._soft_labels import SoftLabeled
 
 
@@ -34,7 +35,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     teacher : estimator, callable, array-like or None, default=None
         Anything with ``predict_proba``; a function from X to probabilities of
         shape (n_samples, n_classes); or these probabilities, row by row those
-        of the X given to ``fit``. An estimator is cloned and fitted on (X, y),
+        of the X given to ``fit``. Columns of a data frame are matched by name.
+        An estimator is cloned and fitted on (X, y),
         y with its unlabelled rows, so that a few-shot teacher learns from the
         labels so far each time: wrap one that cannot tell these rows in
         `LabeledOnly`, one that is fitted already in
@@ -133,13 +135,23 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             return X_out
         if hasattr(self.teacher, "predict_proba"):
             teacher = clone(self.teacher) if hasattr(self.teacher, "get_params") else self.teacher
-            self.teacher_, proba = memory.cache(_teach)(teacher, X, y)
+            self.teacher_, answer = memory.cache(_teach)(teacher, X, y)
+            name = "teacher.predict_proba(X)"
         elif callable(self.teacher):
             # Not kept in `memory`, which knows a function by its name alone.
-            self.teacher_, proba = self.teacher, _check_answer(self.teacher(X), X)
+            self.teacher_, answer = self.teacher, self.teacher(X)
+            name = "teacher(X)"
         else:
-            self.teacher_ = proba = _check_matrix(self.teacher, X)
-        return SoftLabeled(X_out, proba, getattr(self.teacher_, "classes_", None))
+            self.teacher_ = answer = _check_matrix(self.teacher, X)
+            name = "teacher"
+        proba = as_ndarray(check_proba(answer, name, n_rows=_num_samples(X)))
+        names = column_names(answer, name)
+        classes = getattr(self.teacher_, "classes_", None)
+        if names is None and classes is not None and len(classes) != proba.shape[1]:
+            raise ValueError(
+                f"{name} has {proba.shape[1]} columns, but teacher.classes_ names {len(classes)}."
+            )
+        return SoftLabeled(X_out, proba, classes if names is None else names, names is not None)
 
     def transform(self, X):
         """Return the student's input; the teacher is not run.
@@ -205,27 +217,12 @@ def _fit_transform(transformer, X, y):
     return transformer, transformer.fit_transform(X, y)
 
 
-def _check_answer(proba, X):
-    proba = np.asarray(proba)
-    if proba.ndim != 2 or proba.dtype.kind not in "fiu" or len(proba) != _num_samples(X):
-        raise ValueError(
-            f"teacher(X) must return probabilities of shape ({_num_samples(X)}, n_classes), a row "
-            f"for each of X, but returned {proba.dtype} of shape {proba.shape}."
-        )
-    return proba
-
-
 def _check_matrix(proba, X):
-    proba = np.asarray(proba)
-    if proba.ndim != 2 or proba.dtype.kind not in "fiu":
-        raise TypeError(
-            "teacher must have predict_proba, or be a function from X to probabilities, or their "
-            f"matrix of shape (n_samples, n_classes), got {type(proba).__name__} of shape "
-            f"{proba.shape}."
-        )
-    if len(proba) != _num_samples(X):
+    refuse_no_teacher(proba)
+    n_rows = _num_samples(proba)
+    if n_rows != _num_samples(X):
         raise ValueError(
-            f"teacher has {len(proba)} rows of probabilities for {_num_samples(X)} rows of X. "
+            f"teacher has {n_rows} rows of probabilities for {_num_samples(X)} rows of X. "
             f"Cross-validation slices X but not this parameter: pass the matrix to "
             f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
         )

@@ -18,6 +18,8 @@ class SoftLabeled:
         The teacher's probabilities.
     classes : ndarray of shape (n_classes,) or None
         The labels of the columns; None where the teacher does not name them.
+    exact : bool, default=False
+        Whether they come from a data frame, whose columns are all classes.
 
     Examples
     --------
@@ -27,10 +29,11 @@ class SoftLabeled:
     (2, 2)
     """
 
-    def __init__(self, X, proba, classes=None):
+    def __init__(self, X, proba, classes=None, exact=False):
         self.X = X
         self.proba = proba
         self.classes = classes
+        self.exact = exact
 
     @property
     def shape(self):
@@ -43,7 +46,7 @@ class SoftLabeled:
     def __getitem__(self, key):
         # scikit-learn slices rows as array[rows, ...].
         rows = key[0] if isinstance(key, tuple) else key
-        return SoftLabeled(_safe_indexing(self.X, rows), self.proba[rows], self.classes)
+        return SoftLabeled(_safe_indexing(self.X, rows), self.proba[rows], self.classes, self.exact)
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(

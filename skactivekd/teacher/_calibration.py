@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 
+from ..utils._matrix import as_matrix, as_ndarray
+from ..utils._proba import check_proba
+
 _WIDEST = 1000.0  # times or through the default; no sensible scale lies beyond
 TINY = float(np.finfo(np.float32).tiny)  # a float32 softmax gives nothing smaller but 0
 
@@ -113,14 +116,15 @@ def best_temperature(proba, y, n_prior=10.0):
     >>> best_temperature([[0.99, 0.01]] * 10, [0, 1] * 5) > 1.5
     True
     """
-    logits = np.log(np.maximum(np.asarray(proba, dtype=np.float64), TINY))
+    proba = as_ndarray(check_proba(proba, "proba"))
+    logits = np.log(np.maximum(proba.astype(np.float64), TINY))
     return 1 / best_logit_scale(logits, y, default=1.0, n_prior=n_prior)
 
 
 def check_columns(rows, y, name):
     """Return rows as float64 and y as an array, once they fit each other."""
-    rows, y = np.asarray(rows, dtype=np.float64), np.asarray(y)
-    if rows.ndim != 2 or y.shape != rows.shape[:1]:
+    rows, y = as_ndarray(as_matrix(rows, name)).astype(np.float64), np.asarray(y)
+    if y.shape != rows.shape[:1]:
         raise ValueError(
             f"{name} of shape {rows.shape} and y of shape {y.shape} must have the shapes "
             "(n_labeled, n_classes) and (n_labeled,)"

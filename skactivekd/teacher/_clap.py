@@ -56,7 +56,7 @@ class CLAPTeacher(FewShotTeacher):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels in the order given.
+        The labels, sorted; columns of `predict_proba` follow them.
     class_embeddings_ : ndarray of float32 of shape (n_classes, d)
         Of the names; rows of norm 1.
     prototypes_ : ndarray of float32 of shape (n_classes, d)

@@ -7,10 +7,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils._score import labeled_score
 from ._calibration import best_logit_scale
 from ._encode_once import encode_rows, row_method
 from ._encoders import OpenCLIPEncoder
-from ._prompts import check_classes, embed_classes
+from ._prompts import embed_classes, name_classes
 
 _DEFAULT_TEMPLATES = {"encode_image": "a photo of a {}.", "encode_text": "{}"}
 
@@ -39,8 +40,9 @@ class EncodesRows:
 class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstimator):
     """Base of the teachers: classes from their names, probabilities from logits.
 
-    A subclass takes `encoder`, `classes`, `templates` and `logit_scale`, calls
-    `_fit_classes` and `_fit_scale` in its ``fit``, and may replace `_logits`.
+    A subclass takes `encoder`, `classes`, `templates`, `logit_scale` and
+    `missing_label`, calls `_fit_classes` and `_fit_scale` in its ``fit``, and
+    may replace `_logits`.
     """
 
     def predict_proba(self, X):
@@ -99,6 +101,30 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on the labeled rows.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+        y : array-like of shape (n,)
+            Labels; rows with `missing_label` do not count and are not encoded.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, zero or more.
+
+        Returns
+        -------
+        accuracy : float
+
+        Raises
+        ------
+        ValueError
+            If no row is labeled, no label is among the classes, or lengths
+            differ.
+        """
+        check_is_fitted(self)
+        return labeled_score(self, X, y, self.missing_label, sample_weight)
+
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`: the classes.
 
@@ -123,7 +149,7 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
                 f"logit_scale={self.logit_scale!r} must be above 0 and finite, or 'auto'"
             )
         classes, templates = _defaults(encoder, self.classes, self.templates)
-        labels, names = check_classes(classes)
+        labels, names = name_classes(classes, self.missing_label)
         self.class_embeddings_ = embed_classes(encoder, names, templates, labels)
         self.classes_ = labels
         self.encoder_ = encoder

@@ -1,19 +1,26 @@
-"""A classifier that knows nothing of missing labels, on partly labelled data."""
+"""A classifier that knows nothing of missing labels, on partly labeled data."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from .._labels import as_labels, is_missing
-from ._few_shot import label_codes
-from ._prompts import check_classes
+from ..utils._labels import (
+    as_labels,
+    check_classes,
+    check_labels,
+    encode_labels,
+    find_classes,
+    find_positions,
+)
+from ..utils._proba import ordered_proba
+from ..utils._score import labeled_score
 
 
 class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Fit any classifier on the labelled rows alone.
+    """Fit any classifier on the labeled rows alone.
 
-    scikit-learn's classifiers take the marker of unlabelled rows for a class;
+    scikit-learn's classifiers take the marker of unlabeled rows for a class;
     this keeps those rows from them, so that they can be teachers. Until two
     classes have labels there is nothing to fit, and all probabilities are
     equal.
@@ -23,18 +30,17 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     estimator : classifier
         Has ``predict_proba``; cloned by `fit`.
     classes : sequence of labels, mapping of label to name, or None, default=None
-        All classes, in the order of the columns of `predict_proba`. None is
-        those in y, sorted.
-    missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y.
+        All classes. None is those in y.
+    missing_label : int, float nan, pandas.NA, str or None, default=-1
+        Marks the unlabeled rows of y.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels; columns of `predict_proba` follow them. Those that had no
-        labels get zeros.
+        The labels, sorted; columns of `predict_proba` follow them. Those that
+        had no labels get zeros.
     estimator_ : classifier or None
-        Fitted on the labelled rows; None until two classes have labels.
+        Fitted on the labeled rows; None until two classes have labels.
 
     See Also
     --------
@@ -58,7 +64,7 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.missing_label = missing_label
 
     def fit(self, X, y):
-        """Fit a clone of the estimator on the labelled rows.
+        """Fit a clone of the estimator on the labeled rows.
 
         Parameters
         ----------
@@ -82,11 +88,14 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(f"estimator={self.estimator!r} must be a classifier with predict_proba")
         classes = self._find_classes(y)
-        codes = label_codes(X, y, classes, self.missing_label)
+        codes = encode_labels(y, classes, self.missing_label, n_rows=_num_samples(X))
         rows = np.flatnonzero(codes >= 0)
         self.classes_, self.estimator_ = classes, None
         if len(np.unique(codes[rows])) > 1:
-            self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), codes[rows])
+            # The labels themselves, so that a class_weight by label means what it says.
+            known = classes[codes[rows]]
+            self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), known)
+            self._columns = self._find_columns(known)
         return self
 
     def predict_proba(self, X):
@@ -100,14 +109,25 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n, n_classes)
             Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the estimator returns anything but a row of probabilities for
+            each sample.
         """
         check_is_fitted(self)
         n_classes = len(self.classes_)
         if self.estimator_ is None:
             return np.full((_num_samples(X), n_classes), 1 / n_classes)
-        known = self.estimator_.predict_proba(X)
+        known = ordered_proba(
+            self.estimator_.predict_proba(X),
+            self.classes_[self._columns],
+            f"predict_proba of {type(self.estimator_).__name__}",
+            n_rows=_num_samples(X),
+        )
         proba = np.zeros((len(known), n_classes), dtype=known.dtype)
-        proba[:, self.estimator_.classes_] = known
+        proba[:, self._columns] = known
         return proba
 
     def predict(self, X):
@@ -124,11 +144,45 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on the labeled rows.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+        y : array-like of shape (n,)
+            Labels; rows with `missing_label` do not count.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, zero or more.
+
+        Returns
+        -------
+        accuracy : float
+
+        Raises
+        ------
+        ValueError
+            If no row is labeled, no label is among the classes, or lengths
+            differ.
+        """
+        check_is_fitted(self)
+        return labeled_score(self, X, y, self.missing_label, sample_weight)
+
+    def _find_columns(self, known):
+        """Find the class of each column of the estimator."""
+        learned = as_labels(getattr(self.estimator_, "classes_", np.unique(known)))
+        columns = find_positions(learned, self.classes_)
+        if (columns < 0).any():
+            raise ValueError(
+                f"{type(self.estimator_).__name__} has the classes {learned.tolist()}, but this "
+                f"LabeledOnly {self.classes_.tolist()}; name all of them in its classes=."
+            )
+        return columns
+
     def _find_classes(self, y):
         if self.classes is not None:
-            return check_classes(self.classes)[0]
-        y = as_labels(y)
-        known = y[~is_missing(y, self.missing_label)]
-        if len(known) == 0:
-            raise ValueError("no row of y is labelled; name all classes in classes=")
-        return np.unique(np.asarray(known.tolist()))
+            return check_classes(self.classes, self.missing_label).labels
+        y, labeled = check_labels(y, self.missing_label)
+        if not labeled.any():
+            raise ValueError("no row of y is labeled; name all classes in classes=")
+        return find_classes(y, labeled)

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from ..utils._matrix import as_ndarray
+from ..utils._proba import check_proba
+
 _FIT_ROWS = 5000  # enough to place the centres; radii are those of all rows
 _ROWS_PER_CLUSTER = 10
 _MOST_CLUSTERS = 200
@@ -91,7 +94,7 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
 
     from .._torch import draw_seed
 
-    proba = np.asarray(proba)
+    proba = as_ndarray(check_proba(proba, "proba"))
     n = len(proba)
     labeled = np.zeros(n, bool) if labeled is None else np.asarray(labeled, bool)
     rng = np.random.default_rng(draw_seed(random_state))

@@ -1,11 +1,10 @@
 """From the names of classes and prompts to embeddings of the classes."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .._labels import as_labels
+from ..utils._labels import as_labels, check_classes
 from ._encode_once import encode_texts
 from ._templates import list_prompt_templates, prompt_templates, suggest_templates
 
@@ -113,47 +112,40 @@ def class_prompts(names, templates, labels=None):
     return prompts
 
 
-def check_classes(classes):
-    """Split classes into labels and names.
+def name_classes(classes, missing_label=-1):
+    """Split classes into sorted labels and the names that stand in prompts.
 
     Parameters
     ----------
     classes : sequence of labels, or mapping of label to name
+    missing_label : int, float nan, pandas.NA, str or None, default=-1
+        The marker of unlabeled rows, which must not be among the labels.
 
     Returns
     -------
     labels : ndarray of shape (n_classes,)
+        Sorted.
     names : list of str of length n_classes
 
     Raises
     ------
     TypeError
-        If `classes` is one str, or a name is not a str.
+        As for `check_classes`, or if a name is not a str.
     ValueError
-        If there is none, or labels repeat.
+        As for `check_classes`.
 
     Examples
     --------
-    >>> from skactivekd.teacher._prompts import check_classes
-    >>> check_classes({3: "cat", 1: "dog"})
-    (array([3, 1]), ['cat', 'dog'])
+    >>> from skactivekd.teacher._prompts import name_classes
+    >>> name_classes({3: "cat", 1: "dog"})
+    (array([1, 3]), ['dog', 'cat'])
     """
-    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
-        raise TypeError(f"classes={classes!r} must be a sequence of labels or a mapping")
-    if isinstance(classes, Mapping):
-        labels, names = list(classes), list(classes.values())
-    else:
-        labels = list(classes)
-        names = [str(label) for label in labels]
-    if not labels:
-        raise ValueError("classes is empty")
-    repeated = [label for label, count in Counter(labels).items() if count > 1]
-    if repeated:
-        raise ValueError(f"classes has {repeated[0]!r} more than once")
-    for label, name in zip(labels, names, strict=True):
+    labels, called, _ = check_classes(classes, missing_label)
+    names = called if isinstance(classes, Mapping) else [str(label) for label in called]
+    for label, name in zip(labels.tolist(), names, strict=True):
         if not isinstance(name, str) or not name:
             raise TypeError(f"the name of class {label!r} is {name!r}, not a text")
-    return as_labels(labels), names
+    return labels, names
 
 
 def _as_list(templates):

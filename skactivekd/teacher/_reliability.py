@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..utils._proba import check_proba
 from ._calibration import TINY, check_columns
 
 
@@ -78,7 +79,7 @@ def reliability_curve(proba, y, n_bins=10, confidence_level=0.95):
     """
     import pandas as pd
 
-    proba, y = check_columns(proba, y, "proba")
+    proba, y = check_columns(check_proba(proba, "proba"), y, "proba")
     confidence, right = proba.max(axis=1), proba.argmax(axis=1) == y
     edges = np.linspace(0, 1, n_bins + 1)
     bins = np.clip(np.searchsorted(edges, confidence) - 1, 0, n_bins - 1)
@@ -156,7 +157,7 @@ def log_loss(proba, y):
     >>> log_loss([[0.5, 0.5]], [1])
     0.693...
     """
-    proba, y = check_columns(proba, y, "proba")
+    proba, y = check_columns(check_proba(proba, "proba"), y, "proba")
     if not len(y):
         return math.nan
     return float(-np.log(np.maximum(proba[np.arange(len(y)), y], TINY)).mean())

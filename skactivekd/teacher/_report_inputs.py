@@ -1,9 +1,26 @@
-"""What a teacher report looks at: probabilities of all rows, and columns of the labelled ones."""
+"""What a teacher report looks at: probabilities of all rows, and columns of the labeled ones."""
 
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
-from .._labels import as_labels, is_missing
+from ..utils._labels import (
+    as_labels,
+    check_classes,
+    check_labels,
+    encode_labels,
+    explain_kinds,
+    find_positions,
+    of_two_kinds,
+    refuse_learned_marker,
+)
+from ..utils._matrix import as_ndarray
+from ..utils._proba import (
+    check_proba,
+    column_names,
+    find_columns,
+    ordered_proba,
+    refuse_no_teacher,
+)
 from ._skipping import collecting, report
 from ._zero_shot import ZeroShotTeacher
 
@@ -19,7 +36,9 @@ def teacher_proba(teacher, X):
     Returns
     -------
     proba : ndarray of shape (n_samples, n_classes)
-        All nan in rows that the teacher skipped.
+        A copy; all nan in rows that the teacher skipped.
+    names : ndarray of shape (n_classes,) or None
+        What it calls its columns.
 
     Raises
     ------
@@ -31,63 +50,56 @@ def teacher_proba(teacher, X):
     Examples
     --------
     >>> from skactivekd.teacher._report_inputs import teacher_proba
-    >>> teacher_proba(lambda X: [[0.5, 0.5] for _ in X], ["a", "b"]).shape
+    >>> teacher_proba(lambda X: [[0.5, 0.5] for _ in X], ["a", "b"])[0].shape
     (2, 2)
     """
     if isinstance(teacher, type):
         raise TypeError(f"teacher is the class {teacher.__name__}; pass a fitted object of it")
     if not hasattr(teacher, "predict_proba") and not callable(teacher):
-        return _check_proba(teacher, None if X is None else _num_samples(X))
+        refuse_no_teacher(teacher)
+        return _check_answer(teacher, "teacher", None if X is None else _num_samples(X))
     if X is None:
         raise TypeError("X is None; only beside a matrix of probabilities it is not needed")
     with collecting() as warned:
-        proba = teacher.predict_proba(X) if hasattr(teacher, "predict_proba") else teacher(X)
-    proba = _check_proba(proba, _num_samples(X))
+        answer = teacher.predict_proba(X) if hasattr(teacher, "predict_proba") else teacher(X)
+    proba, names = _check_answer(answer, "the teacher's output", _num_samples(X))
+    if hasattr(teacher, "classes_"):
+        classes = as_labels(teacher.classes_)
+        proba, names = ordered_proba(answer, classes, "the teacher's output", skipped=True), classes
+        proba = proba.astype(np.promote_types(proba.dtype, np.float32))
     for warning in warned:
         proba[list(warning.bad)] = np.nan  # what stands there is a guess
         report(warning.bad, warning.noun)
-    return proba
+    return proba, names
 
 
-def _check_proba(proba, n):
-    proba = np.asarray(proba)
-    if proba.ndim != 2 or proba.dtype.kind not in "fiu" or 0 in proba.shape:
-        raise TypeError(
-            "teacher must have predict_proba, or be callable, or be a matrix of probabilities of "
-            f"shape (n_samples, n_classes); got {type(proba).__name__} of shape {proba.shape}"
-        )
-    if n is not None and len(proba) != n:
-        raise ValueError(f"the teacher gives {len(proba)} rows of probabilities for {n} rows of X")
-    proba = proba.astype(np.promote_types(proba.dtype, np.float32))
-    sums = proba.sum(axis=1, dtype=np.float64)
-    fine = (np.abs(sums - 1) <= 1e-3) & (proba >= 0).all(axis=1)
-    bad = np.flatnonzero(~fine & ~np.isnan(proba).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"row {bad[0]} of the teacher's output is {proba[bad[0]]} with sum {sums[bad[0]]:.4g} "
-            f"({len(bad)} such rows), not probabilities; logits become these by softmax"
-        )
-    return proba
+def _check_answer(answer, name, n_rows):
+    """Return probabilities as floats, which are a copy, and what their columns are called."""
+    proba = as_ndarray(check_proba(answer, name, n_rows=n_rows, skipped=True))
+    if not len(proba):
+        raise ValueError(f"{name} has no rows")
+    return proba.astype(np.promote_types(proba.dtype, np.float32)), column_names(answer, name)
 
 
-def label_columns(y, classes, n, n_columns, missing_label=-1):
-    """Find the column of each labelled row's class.
+def label_columns(y, classes, names, n, n_columns, missing_label=-1):
+    """Find the label of each column, and the column of each labeled row.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or None
-    classes : sequence of length n_columns, or None
-        The label of each column; None counts from 0. Beside numeric y, names
-        are positions: the label 3 is the fourth.
+    classes : sequence, or mapping of label to the teacher's name, or None
+        As for `teacher_report`.
+    names : ndarray of shape (n_columns,) or None
+        What the teacher calls its columns.
     n, n_columns : int
         Shape of the probabilities.
-    missing_label : int, float nan, str or None, default=-1
+    missing_label : int, float nan, pandas.NA, str or None, default=-1
 
     Returns
     -------
     classes : ndarray of shape (n_columns,)
     columns : ndarray of int of shape (n_samples,)
-        -1 where a row is not labelled.
+        -1 where a row is not labeled.
 
     Raises
     ------
@@ -97,36 +109,30 @@ def label_columns(y, classes, n, n_columns, missing_label=-1):
     Examples
     --------
     >>> from skactivekd.teacher._report_inputs import label_columns
-    >>> label_columns(["b", None], ["a", "b"], 2, 2, missing_label=None)[1]
+    >>> label_columns(["b", None], ["a", "b"], None, 2, 2, missing_label=None)[1]
     array([ 1, -1])
     """
-    classes = as_labels(range(n_columns) if classes is None else classes)
-    if len(classes) != n_columns:
-        raise ValueError(f"there are {len(classes)} classes for {n_columns} columns of the teacher")
-    if is_missing(classes, missing_label).any():
-        raise ValueError(
-            f"the teacher learned missing_label={missing_label!r} as a class; fit it on labelled "
-            "rows alone"
-        )
-    columns = np.full(n, -1)
+    refuse_learned_marker(names, missing_label, "The teacher")
+    classes = _name_columns(classes, names, n_columns, missing_label)
     if y is None:
-        return classes, columns
-    y = as_labels(y)
-    if y.shape != (n,):
-        raise ValueError(f"y has the shape {y.shape} for {n} rows of X")
-    by_position = y.dtype.kind in "iuf" and classes.dtype.kind not in "iufb"
-    labels = range(n_columns) if by_position else classes.tolist()
-    position = {label: column for column, label in enumerate(labels)}
-    labeled = np.flatnonzero(~is_missing(y, missing_label))
-    unknown = [row for row in labeled if y[row] not in position]
-    if unknown:
-        raise ValueError(
-            f"y[{unknown[0]}] is {y[unknown[0]]!r}, which is not among the teacher's classes "
-            f"{list(labels)[:10]}; say in classes= which column is which, and mark unlabelled rows "
-            f"with missing_label={missing_label!r}"
-        )
-    columns[labeled] = [position[y[row]] for row in labeled]
-    return classes, columns
+        return classes, np.full(n, -1)
+    return classes, encode_labels(y, classes, missing_label, n_rows=n)
+
+
+def _name_columns(classes, names, n_columns, missing_label):
+    """Return the label of each column, in the order of the columns."""
+    if classes is None:
+        return np.arange(n_columns) if names is None else names
+    labels, called, given = check_classes(classes, missing_label)
+    if len(labels) != n_columns:
+        raise ValueError(f"there are {len(labels)} classes for {n_columns} columns of the teacher")
+    if names is None:
+        return labels[np.argsort(given)]
+    if of_two_kinds(called, names):
+        raise ValueError(explain_kinds(called, names, "classes"))
+    ordered = np.empty_like(labels)
+    ordered[find_columns(names, called, "the teacher's output")] = labels
+    return ordered
 
 
 def out_of_fold_proba(teacher, X, y, proba, cv, missing_label=-1, random_state=0):
@@ -166,8 +172,8 @@ def out_of_fold_proba(teacher, X, y, proba, cv, missing_label=-1, random_state=0
         cv = LabeledStratifiedKFold(
             cv, shuffle=True, random_state=random_state, missing_label=missing_label
         )
-    y, proba = as_labels(y), proba.copy()
-    labeled = ~is_missing(y, missing_label)
+    y, labeled = check_labels(y, missing_label, classes=teacher.classes_)
+    proba = proba.copy()
     judged = labeled & ~np.isnan(proba).all(axis=1)
     for train, test in cv.split(X, y):
         if not knows_missing_label(teacher):
@@ -197,7 +203,7 @@ def learns_from_labels(teacher):
 
 def _align(fold, teacher, proba):
     """Put the columns of a fold's teacher, which may lack classes, in the order of the whole's."""
-    whole = as_labels(teacher.classes_).tolist()
-    aligned = np.zeros((len(proba), len(whole)), dtype=proba.dtype)
-    aligned[:, [whole.index(label) for label in as_labels(fold.classes_).tolist()]] = proba
+    known = ordered_proba(proba, fold.classes_, "predict_proba of a fold's teacher")
+    aligned = np.zeros((len(known), len(teacher.classes_)), dtype=known.dtype)
+    aligned[:, find_positions(fold.classes_, teacher.classes_)] = known
     return aligned

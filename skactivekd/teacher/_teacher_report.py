@@ -30,9 +30,11 @@ def teacher_report(
         The pool, labelled or not. Not needed beside a matrix.
     y : array-like of shape (n_samples,), default=None
         Labels, `missing_label` where unknown; None: none is known.
-    classes : sequence of length n_classes, default=None
-        The label of each column. None asks the teacher's ``classes_``, and
-        counts from 0 where it has none.
+    classes : sequence, or mapping of label to the teacher's name, default=None
+        The label of each column, for a matrix or a function. A teacher's
+        ``classes_`` and the columns of a data frame are names, which need no
+        `classes`: where y holds other labels, the mapping says which name each
+        stands for. None counts from 0 where there are no names.
     missing_label : int, float nan, str or None, default=-1
         Marks the unlabelled rows of y.
     cv : int, cross-validation splitter or None, default=None
@@ -86,9 +88,8 @@ def teacher_report(
     >>> low < teacher.score(X, y) < high
     True
     """
-    proba = teacher_proba(teacher, X)
-    classes = getattr(teacher, "classes_", None) if classes is None else classes
-    classes, columns = label_columns(y, classes, *proba.shape, missing_label)
+    proba, names = teacher_proba(teacher, X)
+    classes, columns = label_columns(y, classes, names, *proba.shape, missing_label)
     notes = []
     if cv is not None:
         proba = out_of_fold_proba(teacher, X, y, proba, cv, missing_label, random_state)

@@ -51,7 +51,7 @@ class TipAdapterTeacher(FewShotTeacher):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels in the order given.
+        The labels, sorted; columns of `predict_proba` follow them.
     class_embeddings_ : ndarray of float32 of shape (n_classes, d)
         Of the names; rows of norm 1.
     keys_ : ndarray of float32 of shape (n_labeled, d)

@@ -25,9 +25,10 @@ class ZeroShotTeacher(EmbeddingTeacher):
         this package. One that is not a scikit-learn estimator is shared by
         clones, not copied.
     classes : sequence of labels, mapping of label to name, or None, default=None
-        The classes, in the order of the columns of `predict_proba`; without a
-        mapping, their names are ``str(label)``. None is the ten digits for
-        the model of this package, an error for others.
+        The classes, by the labels that stand in y; without a mapping, their
+        names are ``str(label)``. Where y holds numbers, the mapping says which
+        name each stands for. None is the ten digits for the model of this
+        package, an error for others.
     templates : str, callable, mapping, sequence of these, or None, default=None
         What to make of a name, as `class_prompts` has it: each ``str`` has
         ``{}`` where the name goes; each callable takes the name and returns
@@ -43,7 +44,7 @@ class ZeroShotTeacher(EmbeddingTeacher):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels in the order given.
+        The labels, sorted; columns of `predict_proba` follow them.
     class_embeddings_ : ndarray of float32 of shape (n_classes, d)
         Rows of norm 1.
     logit_scale_ : float

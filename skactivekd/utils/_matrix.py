@@ -1,0 +1,126 @@
+"""Matrices of numbers from whatever holds them, without copies."""
+
+import numpy as np
+from scipy.sparse import issparse
+
+_BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
+
+
+def as_matrix(values, name):
+    """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
+
+    Parameters
+    ----------
+    values : array-like, DataFrame or tensor of shape (n_rows, n_columns)
+        What the caller passed. Lists, and frames of pandas' nullable types,
+        become new arrays.
+    name : str
+        The argument's name, for the error.
+
+    Returns
+    -------
+    matrix : ndarray, tensor or dask array
+        Detached from the graph if it is a tensor.
+
+    Raises
+    ------
+    TypeError
+        If it is sparse, or does not hold real numbers.
+    ValueError
+        If it has not two dimensions, or no column, or hides values by a mask.
+    """
+    if issparse(values):
+        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
+    if is_dask(values):
+        matrix = values
+    else:
+        matrix = values.detach() if hasattr(values, "detach") else _as_array(values, name)
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise ValueError(
+            f"{name} must have two dimensions (rows, columns) and at least one column, "
+            f"got {type(values).__name__} of shape {tuple(matrix.shape)}."
+        )
+    if not _is_real(matrix):
+        raise TypeError(f"{name} must hold real numbers, got dtype {matrix.dtype}.")
+    return matrix
+
+
+def as_ndarray(matrix):
+    """Return what `as_matrix` gave as an ndarray of a dtype that torch and pandas know.
+
+    Copied are only tensors that lie elsewhere, dask arrays and odd dtypes.
+    """
+    if hasattr(matrix, "cpu"):
+        matrix = matrix.cpu()
+        # numpy has no bfloat16.
+        return (matrix.float() if "bfloat16" in str(matrix.dtype) else matrix).numpy()
+    matrix = np.asanyarray(matrix)
+    odd = matrix.dtype.itemsize > 8 or not matrix.dtype.isnative
+    return matrix.astype(np.float64) if odd else matrix
+
+
+def is_dask(values):
+    """Tell a dask array from the arrays of this process."""
+    return hasattr(values, "to_delayed")
+
+
+def blocks(matrix, least=np.float64):
+    """Yield (slice, ndarray of `least` or float64) over the rows; a dask array whole."""
+    if is_dask(matrix):
+        yield slice(0, len(matrix)), matrix
+        return
+    size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
+    for start in range(0, len(matrix), size):
+        rows = slice(start, start + size)
+        block = matrix[rows]
+        block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
+        dtype = np.result_type(block.dtype, least)
+        yield rows, np.asarray(block, dtype=np.float64 if dtype.itemsize > 8 else dtype)
+
+
+def refuse_rows(rows, bad, name, fault):
+    """Raise ValueError that names the first bad row of a block."""
+    if bad.any():
+        raise ValueError(f"{name}: row {rows.start + int(bad.argmax())} {fault}")
+
+
+def _as_array(values, name):
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
+    if hasattr(values, "iloc") and hasattr(values, "dtypes"):
+        values = _from_frame(values)
+    own = isinstance(values, np.matrix | np.ma.MaskedArray)
+    try:
+        # A memory map stays one, so that its rows are read when they are needed.
+        values = np.asarray(values) if own else np.asanyarray(values)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must have two dimensions (rows, columns), got {type(values).__name__} whose "
+            "rows do not make an array of numbers."
+        ) from None
+    if values.dtype != object or values.ndim != 2:
+        return values
+    texts = [type(value).__name__ for value in values.ravel() if isinstance(value, str | bytes)]
+    try:
+        if texts:
+            raise TypeError
+        return values.astype(np.float64)
+    except (TypeError, ValueError):
+        kind = texts[0] if texts else "objects"
+        raise TypeError(f"{name} must hold real numbers, got {kind}.") from None
+
+
+def _from_frame(frame):
+    """Take the numbers out of pandas' nullable columns; text stays text, to be refused."""
+    dtypes = np.atleast_1d(np.asarray(frame.dtypes, dtype=object))
+    if all(isinstance(dtype, np.dtype) for dtype in dtypes):
+        return frame
+    if all(getattr(dtype, "kind", "O") in "fiub" for dtype in dtypes):
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return frame.to_numpy(dtype=object)
+
+
+def _is_real(values):
+    if hasattr(values, "is_complex"):
+        return not values.is_complex()
+    return values.dtype.kind in "fiub"

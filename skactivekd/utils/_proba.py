@@ -1,0 +1,176 @@
+"""What a matrix of probabilities is, and whose its columns are."""
+
+import numpy as np
+
+from ._labels import as_labels, find_positions, of_two_kinds
+from ._matrix import as_matrix, as_ndarray, blocks, refuse_rows
+
+_NEGATIVE = -1e-6  # what rounding may leave of a zero
+_SUM = 1e-3  # how far from one a row of rounded probabilities may sum: float16 has three digits
+_BFLOAT16 = 2.0**-7  # the same for bfloat16, which has two
+
+
+def check_proba(values, name, *, n_rows=None, skipped=False):
+    """Return a 2-D matrix all of whose rows are probabilities.
+
+    Parameters
+    ----------
+    values : array-like, DataFrame or tensor of shape (n_rows, n_classes)
+        What the caller passed: floats of any width, integers or booleans.
+        Arrays, memory maps and tensors are read in blocks and not copied.
+    name : str
+        The argument's name, for the error.
+    n_rows : int, default=None
+        The rows it has to have.
+    skipped : bool, default=False
+        Whether rows may be nan throughout.
+
+    Returns
+    -------
+    matrix : ndarray, tensor or dask array of shape (n_rows, n_classes)
+
+    Raises
+    ------
+    TypeError
+        If it does not hold real numbers, or is sparse.
+    ValueError
+        If it has not two dimensions, another number of rows, or a row that is
+        not finite, has a value below -1e-6, or does not sum to one within 1e-3
+        (in bfloat16, 2**-7); the row is named.
+
+    Examples
+    --------
+    >>> from skactivekd.utils._proba import check_proba
+    >>> check_proba([[0.5, 0.5], [1, 0]], "proba").shape
+    (2, 2)
+    """
+    matrix = as_matrix(values, name)
+    if n_rows is not None and len(matrix) != n_rows:
+        raise ValueError(
+            f"{name} must have a row for each of the {n_rows} rows of X, but has {len(matrix)}."
+        )
+    tolerance = _BFLOAT16 if "bfloat16" in str(matrix.dtype) else _SUM
+    hint = "are these logits? Pass probabilities, e.g. their softmax."
+    for rows, block in blocks(matrix, np.float32):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total, least = block.sum(axis=1), block.min(axis=1)
+        infinite = ~np.isfinite(total)
+        if skipped and infinite.any():
+            infinite &= ~np.isnan(block).all(axis=1)
+        refuse_rows(rows, infinite, name, "has a value that is not finite.")
+        refuse_rows(rows, least < _NEGATIVE, name, f"has a negative value; {hint}")
+        refuse_rows(rows, abs(total - 1) > tolerance, name, f"does not sum to one; {hint}")
+    return matrix
+
+
+def refuse_no_teacher(teacher):
+    """Refuse what neither predicts nor is called, and has not the shape of a matrix.
+
+    Raises
+    ------
+    TypeError
+        If it is no matrix.
+    """
+    try:
+        shape = np.shape(teacher)
+    except ValueError:  # rows of unequal length
+        shape = ("?",)
+    if len(shape) != 2:
+        raise TypeError(
+            "teacher must have predict_proba, or be a function from X to probabilities, or their "
+            "matrix of shape (n_samples, n_classes), got "
+            f"{type(teacher).__name__} of shape {shape}."
+        )
+
+
+def column_names(values, name):
+    """Return the names of a frame's columns as an array; None for what has none.
+
+    Raises
+    ------
+    ValueError
+        If two columns have one name, or a name has several levels.
+    """
+    names = getattr(values, "columns", None)
+    if names is None or not hasattr(values, "shape"):
+        return None
+    names = as_labels(list(names))
+    if names.ndim != 1 or any(isinstance(label, tuple) for label in names.tolist()):
+        raise ValueError(f"The columns of {name} have several levels; name each by its class.")
+    if len(set(names.tolist())) < len(names):
+        raise ValueError(f"Two columns of {name} have one name: {names.tolist()}.")
+    return names
+
+
+def find_columns(names, classes, name):
+    """Find the column of each class in a frame whose columns are just the classes.
+
+    Parameters
+    ----------
+    names : array-like of shape (n_classes,)
+        Of the columns.
+    classes : array-like of shape (n_classes,)
+    name : str
+        The frame, for the error.
+
+    Returns
+    -------
+    columns : ndarray of int of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError
+        If the columns are not the classes, by value.
+
+    Examples
+    --------
+    >>> from skactivekd.utils._proba import find_columns
+    >>> find_columns(["dog", "cat"], ["cat", "dog"], "teacher_proba")
+    array([1, 0])
+    """
+    columns = find_positions(classes, names)
+    if (columns >= 0).all() and len(columns) == len(names):
+        return columns
+    names, classes = as_labels(names).tolist(), as_labels(classes).tolist()
+    fault = f"The columns of {name} are {names}, but the classes are {classes}"
+    if of_two_kinds(names, classes):
+        raise ValueError(
+            f"{fault}. Columns of a data frame are matched by name: set {name}.columns to the "
+            f"class of each, or pass {name}.to_numpy(), whose columns follow classes="
+        )
+    missing = [label for label in classes if label not in names]
+    extra = [label for label in names if label not in classes]
+    raise ValueError(
+        f"{fault}: {f'{missing} have no column' if missing else ''}"
+        f"{' and ' if missing and extra else ''}{f'{extra} are no classes' if extra else ''}. "
+        "Name each column of a data frame by its class; a class that the teacher does not know "
+        "is a column of zeros."
+    )
+
+
+def ordered_proba(values, classes, name, *, n_rows=None, skipped=False):
+    """Return checked probabilities as an ndarray whose columns follow some classes.
+
+    Parameters
+    ----------
+    values : array-like, DataFrame or tensor of shape (n_rows, n_classes)
+        Columns of a frame are matched by name; those of all else follow
+        `classes`.
+    classes : array-like of shape (n_classes,)
+    name, n_rows, skipped
+        As for `check_proba`.
+
+    Returns
+    -------
+    proba : ndarray of shape (n_rows, n_classes)
+    """
+    names = column_names(values, name)
+    proba = as_ndarray(check_proba(values, name, n_rows=n_rows, skipped=skipped))
+    if names is not None:
+        return proba[:, find_columns(names, classes, name)]
+    if proba.shape[1] != len(classes):
+        raise ValueError(
+            f"{name} has {proba.shape[1]} columns for the {len(classes)} classes "
+            f"{as_labels(classes).tolist()[:10]}."
+        )
+    return proba

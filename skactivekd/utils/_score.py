@@ -1,0 +1,70 @@
+"""The accuracy on labeled rows, of whatever predicts."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.metrics import accuracy_score
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, _num_samples
+
+from ._labels import (
+    as_labels,
+    check_labels,
+    classes_of,
+    explain_kinds,
+    find_positions,
+    of_two_kinds,
+    plain,
+    refuse_learned_marker,
+)
+
+
+def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
+    """Return the accuracy on the labeled rows.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like of n_samples rows
+        Only the labeled ones are predicted.
+    y : array-like of shape (n_samples,)
+        Labels; rows with `missing_label` do not count. One that the estimator
+        does not know is an error of its, unless it knows none of them.
+    missing_label : int, float nan, pandas.NA, str or None, default=-1
+        The marker.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, zero or more.
+
+    Returns
+    -------
+    accuracy : float
+
+    Raises
+    ------
+    ValueError
+        If no row is labeled, or lengths differ, or the labels cannot be those
+        the estimator learned.
+    """
+    classes = classes_of(estimator)
+    refuse_learned_marker(classes, missing_label)
+    y, labeled = check_labels(y, missing_label, classes=classes, n_rows=_num_samples(X))
+    rows = np.flatnonzero(labeled)
+    if not len(rows):
+        raise ValueError(
+            f"A score needs labeled rows, but every entry of y is missing_label={missing_label!r}."
+        )
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)[rows]
+        if not sample_weight.any():
+            raise ValueError("sample_weight is zero for every labeled row.")
+    known = plain(y[rows])
+    if classes is not None and (find_positions(np.unique(known), classes) < 0).all():
+        found = np.unique(known)
+        if of_two_kinds(found, classes):
+            raise ValueError(explain_kinds(found, classes))
+        raise ValueError(
+            f"None of the labels in y, {found.tolist()[:10]}, is among the classes of the "
+            f"estimator, {as_labels(classes).tolist()[:10]}."
+        )
+    if len(rows) < len(y):
+        X = _safe_indexing(X.tocsr() if issparse(X) else X, rows)
+    return float(accuracy_score(known, estimator.predict(X), sample_weight=sample_weight))
