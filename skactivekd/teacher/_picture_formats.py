@@ -20,8 +20,8 @@ _PLUGINS = {
 FORMATS = (*_PLUGINS, "MPO")  # as an image of PIL says; MPO is a JPEG with more behind it
 _PREFIX = 16  # bytes that tell a format, as PIL reads them
 _SNIFFED = 512
-_MAGIC = (
-    (0, b"%PDF", "PDF"),
+_MAGIC = (  # place, first bytes in lower case, name
+    (0, b"%pdf", "PDF"),
     (0, b"<svg", "SVG, a drawing"),
     (0, b"<?xml", "XML"),
     (0, b"<!doctype html", "HTML, a page of the web"),
