@@ -171,7 +171,7 @@ def test_weights_of_backbones_are_weights(poisoned, tmp_path):
             {"module__pretrained": True, "module__pretrained_cfg_overlay": {"file": str(file)}},
         ):
             net = DHONet("resnet10t", max_epochs=1, **given)
-            with pytest.raises(Exception, match="(?i)weights"):
+            with pytest.raises(Exception, match=r"(?i)weights"):
                 DHOClassifier(net, device="cpu").fit(X, y)
     assert not (tmp_path / "ran").exists()
 
@@ -191,6 +191,6 @@ def test_a_clip_model_cannot_vouch_for_its_own_tokenizer(tiny_clip, tmp_path):
     tokens = {"tokenizer_class": "Tokens", "auto_map": {"AutoTokenizer": ["evil.Tokens", None]}}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokens))
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(RuntimeError, match="tokenizer of model .* cannot be loaded"):
+    with pytest.raises(RuntimeError, match=r"tokenizer of model .* cannot be loaded"):
         OpenCLIPEncoder(folder, device="cpu").encode_text(["a cat"])
     assert not (tmp_path / "ran").exists()

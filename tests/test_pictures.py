@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from skactivekd import OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
+from skactivekd import DHOClassifier, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
+from skactivekd._digest import digest_rows
 from skactivekd.student._batches import as_input
 from skactivekd.teacher import ImageError
 from skactivekd.teacher._picture_formats import name_format
@@ -164,6 +165,7 @@ def test_the_cache_tells_images_apart_that_differ_in_how_they_look(scene):
     )
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert len(np.unique(np.round(alone, 5), axis=0)) == 3
+    assert len({digest_rows([image]) for image in (scene, turned, clear)}) == 3
 
 
 # ---- on white
@@ -365,6 +367,10 @@ def test_programs_that_pil_has_opened_are_refused_before_they_run(no_interpreter
         teacher = ZeroShotTeacher(OpenCLIPEncoder(cache=cache)).fit()
         with pytest.raises(ImageError, match="EPS, a format that is not read here"):
             teacher.predict_proba([image])
+    with pytest.raises(TypeError, match="a list of PIL images, which the student does not take"):
+        DHOClassifier().fit([Image.open(io.BytesIO(PROGRAM))] * 2, [0, 1])
+    with pytest.raises(ValueError, match="EPS, a format that is not read here"):
+        digest_rows([Image.open(io.BytesIO(PROGRAM))])
     read = Image.open(io.BytesIO(stored(Image.new("RGB", (4, 4)), "TGA")))
     assert "TGA, a format" in why_not(read)
     read.load()

@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 
 from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
 from ..teacher._pixels import channel_axis, white_level
+from ..teacher._read_image import is_picture
 from . import _distilled
 from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads
@@ -411,6 +412,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
 
     def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
         X, teacher_proba, teacher_classes = _unpack(X, teacher_proba)
+        _refuse_pictures(X)
         X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=not keep)
         _check_images(X)
         y, labeled = check_labels(y, self.missing_label)
@@ -641,6 +643,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
 
     def _rows(self, X):
         X = X.X if isinstance(X, SoftLabeled) else X
+        _refuse_pictures(X)
         X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=False)
         if X.shape[1:] != self._row_shape:
             raise ValueError(
@@ -691,6 +694,15 @@ def _unpack(X, teacher_proba):
             "do not pass teacher_proba as well."
         )
     return X.X, X.proba, X.classes
+
+
+def _refuse_pictures(X):
+    """Refuse images of PIL, which numpy would read by itself, without looking at their format."""
+    if isinstance(X, list | tuple) and any(map(is_picture, X)):
+        raise TypeError(
+            "X is a list of PIL images, which the student does not take. Pass an array of pixels, "
+            "or TeacherProba(features=Embedder(encoder)) before the student."
+        )
 
 
 def _check_images(X):
