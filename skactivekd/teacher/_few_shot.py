@@ -7,8 +7,7 @@ from sklearn.utils.validation import _num_samples
 from ..utils._labels import encode_labels
 from ._embedding_teacher import EmbeddingTeacher
 from ._encode_once import encode_rows
-from ._image_error import RowError, move
-from ._skipping import collecting, report
+from ._skipping import numbered
 
 
 class FewShotTeacher(EmbeddingTeacher):
@@ -66,22 +65,10 @@ def labeled_embeddings(teacher, X, y):
     rows = np.flatnonzero(codes >= 0)
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
-    embeddings = encode_labeled(teacher.encoder_, X, rows)
+    with numbered(rows):
+        embeddings = encode_rows(teacher.encoder_, _safe_indexing(X, rows))
     known = ~np.isnan(embeddings).any(axis=1)
     return embeddings[known], codes[rows[known]]
-
-
-def encode_labeled(encoder, X, rows):
-    """Embed some rows of X; errors and warnings number them as in X."""
-    places = [[int(row)] for row in rows]
-    try:
-        with collecting() as warned:
-            embeddings = encode_rows(encoder, _safe_indexing(X, rows))
-    except RowError as error:
-        raise error.at(places) from None
-    for warning in warned:
-        report(move(warning.bad, places), warning.noun)
-    return embeddings
 
 
 def check_at_least(estimator, **bounds):

@@ -15,6 +15,7 @@ from ..utils._labels import (
 )
 from ..utils._proba import ordered_proba
 from ..utils._score import labeled_score
+from ._skipping import numbered
 
 
 class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -94,7 +95,8 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if len(np.unique(codes[rows])) > 1:
             # The labels themselves, so that a class_weight by label means what it says.
             known = classes[codes[rows]]
-            self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), known)
+            with numbered(rows):
+                self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), known)
             self._columns = self._find_columns(known)
         return self
 
