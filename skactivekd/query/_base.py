@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from .._labels import as_labels, is_missing
 from ._checks import check_n_instances
-from ._rows import n_rows, take_rows
+from ._rows import check_candidates, n_rows, take_rows
 
 
 class QueryStrategy(BaseEstimator):
@@ -26,7 +26,10 @@ class QueryStrategy(BaseEstimator):
     - ``_view(estimator, X)``: what `select` wants to know of the rows of X,
     - ``_view_labeled(estimator, X, y)`` if it wants something else of the
       labelled rows, such as their labels y,
-    - ``_uses_labeled = False`` if `select` ignores the labelled rows.
+    - ``_uses_labeled = False`` if `select` ignores the labelled rows,
+    - ``_uses_pool = True`` if `select` takes ``candidates``, positions in the
+      pool, and looks at the rest of the pool too; without it `select` is given
+      the candidates alone.
 
     See Also
     --------
@@ -52,8 +55,9 @@ class QueryStrategy(BaseEstimator):
     """
 
     _uses_labeled = True
+    _uses_pool = False
 
-    def query(self, X, y, estimator, n_instances=1):
+    def query(self, X, y, estimator, n_instances=1, candidates=None):
         """Choose among the unlabelled rows of X.
 
         Parameters
@@ -66,6 +70,14 @@ class QueryStrategy(BaseEstimator):
             Asked for predictions only, and left unchanged.
         n_instances : int, default=1
             Samples to choose.
+        candidates : array-like of int of shape (n_candidates,) or mask of bool of shape \
+                (n_samples,), default=None
+            Unlabeled rows of X to choose among, say those that nobody has
+            skipped; None is all of them. It restricts what may be chosen, in
+            any order. What else a strategy looks at stays the same: labeled
+            rows, and the whole pool where it is to be represented
+            (`UncertaintyHerding`, `FromSkactiveml`). The other strategies do
+            not look at unlabeled rows that are no candidates.
 
         Returns
         -------
@@ -75,13 +87,25 @@ class QueryStrategy(BaseEstimator):
         Warns
         -----
         UserWarning
-            If fewer than `n_instances` rows are unlabelled: all are returned.
+            If fewer than `n_instances` rows can be chosen: all are returned.
 
         Raises
         ------
+        TypeError
+            If `candidates` are neither integers nor a mask.
         ValueError
-            If no row of y is unlabelled, lengths differ, or predictions are
-            not what the strategy needs.
+            If no row of y is unlabelled, lengths differ, predictions are not
+            what the strategy needs, or `candidates` has no row, one twice, one
+            that is labeled or one that X does not have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skactivekd.query import Random
+        >>> X, y, skipped = np.zeros((5, 1)), np.array([0, -1, -1, -1, 1]), [1, 3]
+        >>> rows = np.setdiff1d(np.flatnonzero(y == -1), skipped)
+        >>> Random().query(X, y, estimator=None, candidates=rows)
+        array([2])
         """
         missing = unlabeled_mask(y, self.missing_label)
         if len(missing) != n_rows(X):
@@ -92,10 +116,14 @@ class QueryStrategy(BaseEstimator):
                 + _marker_hint(y, self.missing_label)
             )
         pool = np.flatnonzero(missing)
-        picks = self._choose(estimator, take_rows(X, pool), X, y, ~missing, n_instances)
-        return pool[picks]
+        if candidates is not None:
+            candidates = check_candidates(candidates, len(missing))
+            _refuse_labeled(candidates, missing, y)
+            candidates = np.searchsorted(pool, candidates)
+        X_pool = take_rows(X, pool)
+        return pool[self._choose(estimator, X_pool, X, y, ~missing, n_instances, candidates)]
 
-    def __call__(self, learner, X_pool, n_instances=1):
+    def __call__(self, learner, X_pool, n_instances=1, candidates=None):
         """Choose from a pool on behalf of a modAL learner.
 
         Parameters
@@ -108,6 +136,8 @@ class QueryStrategy(BaseEstimator):
             Samples to choose from.
         n_instances : int, default=1
             Samples to choose.
+        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
+            Rows of `X_pool` to choose among, as in `query`.
 
         Returns
         -------
@@ -122,16 +152,28 @@ class QueryStrategy(BaseEstimator):
             )
         X, y = learner.X_training, learner.y_training
         labeled = np.zeros(0, bool) if y is None else ~unlabeled_mask(y, self.missing_label)
-        picks = self._choose(self._model(learner), X_pool, X, y, labeled, n_instances)
+        if candidates is not None:
+            candidates = check_candidates(candidates, n_rows(X_pool), "X_pool")
+        picks = self._choose(self._model(learner), X_pool, X, y, labeled, n_instances, candidates)
         return (picks, None) if _modal_wants_pair() else picks
 
-    def _choose(self, model, X_pool, X, y, labeled, n_instances):
-        n_instances = check_n_instances(n_instances, n_rows(X_pool))
+    def _choose(self, model, X_pool, X, y, labeled, n_instances, candidates=None):
+        """Return positions in X_pool; `candidates` are such positions, in ascending order."""
+        n_instances = check_n_instances(n_instances, n_rows(X_pool), candidates)
+        if candidates is None:
+            return self._ask(model, X_pool, X, y, labeled, n_instances)
+        if self._uses_pool:
+            return self._ask(model, X_pool, X, y, labeled, n_instances, candidates=candidates)
+        X_pool = take_rows(X_pool, candidates)
+        return candidates[self._ask(model, X_pool, X, y, labeled, n_instances)]
+
+    def _ask(self, model, X_pool, X, y, labeled, n_instances, **among):
+        """Select on views of the pool and of the labeled rows."""
         view = None
         if self._uses_labeled and labeled.any():
             rows = np.flatnonzero(labeled)
             view = self._view_labeled(model, take_rows(X, rows), as_labels(y)[rows])
-        return self.select(self._view(model, X_pool), view, n_instances)
+        return self.select(self._view(model, X_pool), view, n_instances, **among)
 
     def _view_labeled(self, model, X, y):
         return self._view(model, X)
@@ -172,6 +214,18 @@ def unlabeled_mask(y, missing_label):
                 f"did you mean missing_label={marker}?"
             )
     return mask
+
+
+def _refuse_labeled(candidates, missing, y):
+    """Raise ValueError for the first candidate that has a label."""
+    labeled = candidates[~missing[candidates]]
+    if len(labeled):
+        row = int(labeled[0])
+        raise ValueError(
+            f"candidates holds row {row}, which is labeled: y[{row}] is "
+            f"{as_labels(y)[row : row + 1].tolist()[0]!r}. Only unlabeled rows can be chosen; "
+            "leave the labeled ones out, of a mask by mask & (y == missing_label)."
+        )
 
 
 def _marker_hint(y, missing_label):

@@ -109,21 +109,24 @@ def check_proba(values, name):
     return matrix
 
 
-def check_n_instances(n_instances, n_pool):
-    """Return the number of rows to pick: `n_instances`, or the whole pool with a warning."""
+def check_n_instances(n_instances, n_pool, candidates=None):
+    """Return the number of rows to pick: `n_instances`, or all there are with a warning."""
     if not isinstance(n_instances, numbers.Integral):
         raise TypeError(f"n_instances must be an integer, got {n_instances!r}.")
     if n_instances < 1:
         raise ValueError(f"n_instances must be at least 1, got {n_instances}.")
     if n_pool == 0:
         raise ValueError("The pool is empty: there is nothing left to select from.")
-    if n_instances > n_pool:
+    most, holder = n_pool, "the pool holds"
+    if candidates is not None:
+        most, holder = len(candidates), "there are candidates"
+    if n_instances > most:
         warnings.warn(
-            f"n_instances={n_instances} is more than the pool holds: all {n_pool} are selected.",
+            f"n_instances={n_instances} is more than {holder}: all {most} are selected.",
             UserWarning,
             stacklevel=3,
         )
-    return min(int(n_instances), n_pool)
+    return min(int(n_instances), most)
 
 
 def _refuse(rows, bad, name, fault):

@@ -13,7 +13,7 @@ from ._checks import blocks, check_finite, check_n_instances, check_same_width
 from ._class_balanced import label_columns
 from ._draw import own_generators
 from ._embedding import ask_proba_embed, embed
-from ._rows import n_rows, take_rows
+from ._rows import check_candidates, n_rows, take_rows
 from ._to_skactiveml import require_skactiveml
 
 _CLASSIFIERS = ("clf", "estimator")  # what its strategies call the model they ask
@@ -76,6 +76,8 @@ class FromSkactiveml(QueryStrategy):
     array([ True])
     """
 
+    _uses_pool = True
+
     def __init__(self, strategy, *, query_params=None, random_state=None, missing_label=-1):
         self.strategy = strategy
         self.query_params = query_params
@@ -87,6 +89,7 @@ class FromSkactiveml(QueryStrategy):
         features_pool,
         features_labeled=None,
         n_instances=1,
+        candidates=None,
         *,
         y_labeled=None,
         proba_pool=None,
@@ -102,6 +105,9 @@ class FromSkactiveml(QueryStrategy):
             Features of the labelled samples. None: no sample is labelled yet.
         n_instances : int, default=1
             Samples to choose.
+        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
+            Rows of the pool to choose among, as scikit-activeml means it: its
+            strategy sees the others as well. None is all rows.
         y_labeled : array-like of shape (n_labeled,), default=None
             Their labels. None: they count as one class, which is all the same
             to most strategies.
@@ -121,8 +127,8 @@ class FromSkactiveml(QueryStrategy):
         Raises
         ------
         ValueError
-            If the pool is empty, a row is not finite (it is named), or shapes
-            do not fit together.
+            If the pool is empty, a row is not finite (it is named), shapes do
+            not fit together, or a candidate is no row of the pool.
         TypeError
             If `strategy` is no pool strategy of scikit-activeml, or needs an
             argument that is missing.
@@ -135,7 +141,9 @@ class FromSkactiveml(QueryStrategy):
         if features_labeled is not None:
             labeled = check_finite(features_labeled, "features_labeled")
             check_same_width(pool, "features_pool", labeled, "features_labeled")
-        n_instances = check_n_instances(n_instances, len(pool))
+        if candidates is not None:
+            candidates = check_candidates(candidates, len(pool), "the pool")
+        n_instances = check_n_instances(n_instances, len(pool), candidates)
 
         X = np.concatenate([_float64(labeled), _float64(pool)])
         y = np.full(len(X), np.nan)
@@ -144,11 +152,12 @@ class FromSkactiveml(QueryStrategy):
         _check_arguments(self.strategy, params)
         seed = self._seed()
         with own_generators(seed):
-            picks = _ask(self._prepared(seed), X, y, n_instances, params)
+            among = None if candidates is None else candidates + len(labeled)
+            picks = _ask(self._prepared(seed), X, y, n_instances, params, among)
         return picks - len(labeled)
 
-    def _choose(self, model, X_pool, X, y, labeled, n_instances):
-        n_instances = check_n_instances(n_instances, n_rows(X_pool))
+    def _choose(self, model, X_pool, X, y, labeled, n_instances, candidates=None):
+        n_instances = check_n_instances(n_instances, n_rows(X_pool), candidates)
         _check_strategy(self.strategy)
         parts, known = {"pool": X_pool}, {}
         if labeled.any():
@@ -160,7 +169,8 @@ class FromSkactiveml(QueryStrategy):
                 known[f"proba_{name}"] = proba
             else:
                 known[f"features_{name}"] = embed(model, part)
-        return self.select(n_instances=n_instances, **known)
+        among = {} if candidates is None else {"candidates": candidates}
+        return self.select(n_instances=n_instances, **among, **known)
 
     def _asked(self):
         """Name the argument of the strategy that takes a classifier, if we have to give it."""
@@ -209,10 +219,9 @@ class FromSkactiveml(QueryStrategy):
         return strategy.set_params(**changes)
 
 
-def _ask(strategy, X, y, n_instances, params):
+def _ask(strategy, X, y, n_instances, params, candidates=None):
     """Query until there are enough different rows."""
-    rest, picks = np.flatnonzero(np.isnan(y)), []
-    candidates = None
+    rest, picks = np.flatnonzero(np.isnan(y)) if candidates is None else candidates, []
     while len(picks) < n_instances:
         size = n_instances - len(picks)
         try:

@@ -12,6 +12,7 @@ from ._checks import blocks, check_finite, check_n_instances, check_same_width
 from ._coverage import greedy_coverage
 from ._draw import generator
 from ._embedding import ask_proba_embed, embed
+from ._rows import check_candidates
 from ._strategies import unit_rows
 from ._uncertainty import margins
 
@@ -58,6 +59,9 @@ class UncertaintyHerding(QueryStrategy):
 
     Notes
     -----
+    With `candidates` the sum still runs over the whole pool: what nobody may be
+    asked again still wants to be represented.
+
     The greedy picks are exact. One pass over all pairs of n samples and m
     targets, O(n m d), then only samples that may still be the best are
     measured again. The memory is one float32 copy of the features, one of the
@@ -85,6 +89,8 @@ class UncertaintyHerding(QueryStrategy):
     array([2, 3])
     """
 
+    _uses_pool = True
+
     def __init__(
         self,
         *,
@@ -100,7 +106,7 @@ class UncertaintyHerding(QueryStrategy):
         self.device = device
         self.missing_label = missing_label
 
-    def select(self, pool, features_labeled=None, n_instances=1):
+    def select(self, pool, features_labeled=None, n_instances=1, candidates=None):
         """Choose samples by their probabilities and features.
 
         Parameters
@@ -112,6 +118,9 @@ class UncertaintyHerding(QueryStrategy):
             Features of the labelled samples. None: no sample is labelled yet.
         n_instances : int, default=1
             Samples to choose.
+        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
+            Rows of the pool to choose among; all of it is to be covered. None
+            is all rows.
 
         Returns
         -------
@@ -129,8 +138,9 @@ class UncertaintyHerding(QueryStrategy):
             If `pool` is no pair.
         ValueError
             If the pool is empty, a row is no probability distribution or not
-            finite (it is named), shapes do not fit, `power` is negative, or
-            `max_targets` no integer of at least 1.
+            finite (it is named), shapes do not fit, `power` is negative,
+            `max_targets` no integer of at least 1, or a candidate no row of
+            the pool, or named twice.
         """
         if not self.power >= 0:
             raise ValueError(f"power must be >= 0, got {self.power!r}.")
@@ -141,7 +151,9 @@ class UncertaintyHerding(QueryStrategy):
         if features_labeled is not None:
             labeled = check_finite(features_labeled, "features_labeled")
             check_same_width(features, "features_pool", labeled, "features_labeled")
-        n_instances = check_n_instances(n_instances, len(proba))
+        if candidates is not None:
+            candidates = check_candidates(candidates, len(proba), "the pool")
+        n_instances = check_n_instances(n_instances, len(proba), candidates)
         device = resolve_device(self.device)
         doubt = np.concatenate([1 - margins(block) for _, block in blocks(proba)])
         weights = (np.maximum(doubt, _LEAST) ** self.power).astype(np.float32)
@@ -150,7 +162,11 @@ class UncertaintyHerding(QueryStrategy):
             for rows in (unit_rows(features), unit_rows(labeled), weights)
         )
         rows = self._targets(len(proba), len(labeled))
-        return greedy_coverage(points, points[rows], weights[rows], centers, n_instances)
+        targets, weights = points[rows], weights[rows]
+        if candidates is None:
+            return greedy_coverage(points, targets, weights, centers, n_instances)
+        points = points[torch.from_numpy(candidates).to(device)]
+        return candidates[greedy_coverage(points, targets, weights, centers, n_instances)]
 
     def _targets(self, n_pool, n_labeled):
         """Rows of the pool over which the coverage is summed."""
