@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from .._labels import as_labels, is_missing
 from ._checks import check_n_instances
-from ._rows import check_candidates, n_rows, take_rows
+from ._rows import check_candidates, n_rows, same_rows, take_rows
 
 
 class QueryStrategy(BaseEstimator):
@@ -128,10 +128,11 @@ class QueryStrategy(BaseEstimator):
 
         Parameters
         ----------
-        learner : modAL.models.ActiveLearner
+        learner : modAL.models.ActiveLearner or modAL.models.Committee
             Its labelled rows are those of ``learner.y_training`` that are not
             ``missing_label``; ``learner.X_training`` may hold the whole pool,
-            or be None.
+            or be None. Those of a committee are the ones of its members, which
+            have to agree unless labelled rows play no part.
         X_pool : array-like, DataFrame, sparse matrix or list of rows
             Samples to choose from.
         n_instances : int, default=1
@@ -144,13 +145,14 @@ class QueryStrategy(BaseEstimator):
         indices : ndarray of int64 of shape (n_instances,)
             Rows of `X_pool` in order of selection. Under modAL 0.4.2 and
             newer, which unpacks two values, the pair ``(indices, None)``.
+
+        Raises
+        ------
+        TypeError
+            If the learner does not say what it was trained on, or a committee's
+            members were trained on different rows.
         """
-        if not hasattr(learner, "y_training"):
-            name = type(learner).__name__
-            raise TypeError(
-                f"The learner must know its X_training and y_training; {name} does not."
-            )
-        X, y = learner.X_training, learner.y_training
+        X, y = self._training(learner)
         labeled = np.zeros(0, bool) if y is None else ~unlabeled_mask(y, self.missing_label)
         if candidates is not None:
             candidates = check_candidates(candidates, n_rows(X_pool), "X_pool")
@@ -180,7 +182,35 @@ class QueryStrategy(BaseEstimator):
 
     def _model(self, learner):
         """Return what `_view` is to ask, given a modAL learner."""
-        return learner.estimator
+        return getattr(learner, "estimator", learner)
+
+    def _training(self, learner):
+        """Return the rows and labels that a modAL learner was trained on."""
+        if hasattr(learner, "y_training"):
+            return learner.X_training, learner.y_training
+        kind, members = type(learner).__name__, getattr(learner, "learner_list", None)
+        if not members:
+            raise TypeError(
+                f"The learner must know its X_training and y_training; {kind} does not."
+            )
+        known = [(member.X_training, member.y_training) for member in members]
+        if self._uses_labeled and not all(_equal(known[0], other) for other in known[1:]):
+            name = type(self).__name__
+            raise TypeError(
+                f"{name} compares with labeled rows, but the {len(members)} members of the {kind} "
+                "were trained on different ones. Train all on the same rows, take a strategy that "
+                f"asks for predictions only, such as Margin(), or call {name}().select(...) on "
+                "arrays."
+            )
+        return known[0]
+
+
+def _equal(one, other):
+    """Tell whether two pairs of rows and labels are the same, by content."""
+    return all(
+        a is b or (a is not None and b is not None and same_rows(a, b))
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def unlabeled_mask(y, missing_label):

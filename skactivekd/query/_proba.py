@@ -59,5 +59,7 @@ def ask_proba(strategy, model, X):
 def check_predicts(strategy, model):
     """Raise TypeError, which names the strategy, for a model without probabilities."""
     if not hasattr(model, "predict_proba"):
-        name = type(strategy).__name__
-        raise TypeError(f"{name} needs an estimator with predict_proba, got {model!r}.")
+        name, got = type(strategy).__name__, type(model).__name__
+        if not hasattr(model, "learner_list"):  # modAL's committees have no repr
+            got = repr(model)
+        raise TypeError(f"{name} needs an estimator with predict_proba, got {got}.")

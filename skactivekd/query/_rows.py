@@ -1,8 +1,12 @@
 """Counting, taking and naming rows of whatever scikit-learn accepts as X."""
 
+from contextlib import suppress
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
+
+from .._digest import digest_rows
 
 
 def n_rows(X):
@@ -109,3 +113,96 @@ def _as_positions(candidates, n, name):
             f"{values.dtype}."
         )
     return values
+
+
+def find_rows(X, rows, new):
+    """Find rows of X by their content.
+
+    Parameters
+    ----------
+    X : ndarray of any dimension, list, Series, DataFrame or sparse matrix
+        Where to look.
+    rows : ndarray of int
+        The rows of X to look at.
+    new : same kind of container
+        Rows to find. Files count by their path.
+
+    Returns
+    -------
+    places : ndarray of int64 of shape (n_new,)
+        The row of X that holds the same, each at most once, the first ones first;
+        -1 where there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactivekd.query._rows import find_rows
+    >>> find_rows(np.array([[0], [5], [5]]), np.array([1, 2]), np.array([[5], [5], [5]]))
+    array([ 1,  2, -1])
+    """
+    X, new = take_rows(X, rows), _as_kind(new, X)
+    wanted = {}
+    for number, content in enumerate(_contents(new)):
+        wanted.setdefault(content, []).append(number)
+    places = np.full(n_rows(new), -1, dtype=np.int64)
+    for row, content in zip(rows, _contents(X), strict=True):
+        if wanted.get(content):
+            places[wanted[content].pop(0)] = row
+    return places
+
+
+def same_rows(one, other):
+    """Tell whether two containers hold the same rows in the same order, files by their path."""
+    if n_rows(one) != n_rows(other):
+        return False
+    return all(a == b for a, b in zip(_contents(one), _contents(other), strict=True))
+
+
+def _as_kind(new, X):
+    """Give new rows the dtypes of X, which they may have lost on the way."""
+    if issparse(X) and not issparse(new):
+        return type(X)(np.asarray(new))
+    if hasattr(X, "dtypes") and hasattr(X, "columns"):
+        new = new if hasattr(new, "columns") else type(X)(new, columns=X.columns)
+        return new[list(X.columns)].astype(X.dtypes.to_dict(), errors="ignore")
+    if isinstance(X, np.ndarray) or issparse(X):
+        new = new if issparse(new) else np.asarray(new)
+        if {new.dtype.kind, X.dtype.kind} <= set("iufb") and new.dtype != X.dtype:
+            cast = new.astype(X.dtype)
+            return cast if X.dtype.kind == "f" or not (cast != new).sum() else new
+    return new
+
+
+def _contents(X):
+    """Yield a hashable value for each row, equal for rows of equal content."""
+    if issparse(X):
+        X = X.tocsr(copy=True)
+        X.sum_duplicates()
+        X.eliminate_zeros()
+        for start, stop in zip(X.indptr[:-1], X.indptr[1:], strict=True):
+            yield X.indices[start:stop].astype(np.int64).tobytes(), X.data[start:stop].tobytes()
+    elif hasattr(X, "itertuples"):
+        for row in X.itertuples(index=False, name=None):
+            yield tuple(map(_content, row))
+    elif isinstance(X, np.ndarray) and X.dtype.kind not in "OT" and X.ndim > 1:
+        for row in X:
+            yield row.tobytes()
+    else:
+        yield from map(_content, X)
+
+
+def _content(value):
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, list | tuple):
+        return tuple(map(_content, value))
+    try:
+        hash(value)
+        # Not a number is not equal to itself, and 1 is equal to True.
+        return type(value), value if value == value else "nan"
+    except TypeError:  # an image of PIL, a dict, pandas.NA
+        with suppress(ValueError):
+            return digest_rows([value])
+        return id(value)

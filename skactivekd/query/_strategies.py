@@ -200,6 +200,11 @@ class Random(QueryStrategy):
     def _view(self, model, X):
         return X
 
+    def _training(self, learner):
+        # Only the number of labels matters: those of one member tell the rounds apart.
+        members = getattr(learner, "learner_list", None)
+        return super()._training(members[0] if members else learner)
+
 
 def unit_rows(features):
     """Scale rows to unit Euclidean length, as float32; rows of zeros stay."""
