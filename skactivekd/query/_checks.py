@@ -4,13 +4,13 @@ import numbers
 import warnings
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 
 _BLOCK_ELEMENTS = 2**22  # 32 MiB of float64
 
 
 def as_matrix(values, name):
-    """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
+    """Return a 2-D numeric ndarray, CSR matrix, tensor or dask array, copied only for CSR.
 
     Parameters
     ----------
@@ -21,12 +21,15 @@ def as_matrix(values, name):
 
     Returns
     -------
-    matrix : ndarray, tensor or dask array
-        Detached from the graph if it is a tensor.
+    matrix : ndarray, CSR matrix, tensor or dask array
+        Detached from the graph if it is a tensor; CSR of any sparse matrix.
     """
     if issparse(values):
-        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
-    if not is_dask(values):
+        values = values.tocsr()
+        if not values.has_canonical_format:
+            values = values.copy()
+            values.sum_duplicates()
+    elif not is_dask(values):
         values = values.detach() if hasattr(values, "detach") else np.asarray(values)
     if not _is_real(values):
         raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}.")
@@ -55,9 +58,10 @@ def blocks(matrix, least=np.float64):
         yield slice(0, len(matrix)), matrix
         return
     size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
-    for start in range(0, len(matrix), size):
+    for start in range(0, matrix.shape[0], size):
         rows = slice(start, start + size)
         block = matrix[rows]
+        block = block.toarray() if issparse(block) else block
         block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
         yield rows, np.asarray(block, dtype=np.result_type(block.dtype, least))
 
@@ -70,9 +74,25 @@ def check_same_width(first, first_name, second, second_name):
         )
 
 
+def check_labeled(features, pool):
+    """Return features of labeled rows, finite and as wide as the pool's, sparse if these are."""
+    if features is None:
+        return pool[:0]
+    labeled = check_finite(features, "features_labeled")
+    check_same_width(pool, "features_pool", labeled, "features_labeled")
+    if issparse(pool) and not issparse(labeled):
+        return csr_array(labeled.cpu() if hasattr(labeled, "cpu") else labeled)
+    return labeled.toarray() if issparse(labeled) and not issparse(pool) else labeled
+
+
 def check_finite(values, name):
     """Return a 2-D matrix all of whose values are finite; the error names the row."""
     matrix = as_matrix(values, name)
+    if issparse(matrix):
+        bad = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        bad = bad[~np.isfinite(matrix.data)]
+        _refuse(slice(0, None), np.bincount(bad) > 0, name, "has a value that is not finite.")
+        return matrix
     for rows, block in blocks(matrix):
         _refuse(rows, ~np.isfinite(block).all(axis=1), name, "has a value that is not finite.")
     return matrix
@@ -99,6 +119,8 @@ def check_proba(values, name):
         sum to one within 1e-3.
     """
     matrix = as_matrix(values, name)
+    if issparse(matrix):
+        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
     hint = "are these logits? Pass probabilities, e.g. their softmax."
     for rows, block in blocks(matrix, np.float32):
         with np.errstate(over="ignore", invalid="ignore"):

@@ -4,18 +4,20 @@ import inspect
 import numbers
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone
 
 from .._labels import as_labels
 from .._torch import draw_seed
 from ._base import QueryStrategy
-from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._checks import blocks, check_finite, check_labeled, check_n_instances
 from ._class_balanced import label_columns
 from ._draw import own_generators
 from ._embedding import ask_proba_embed, embed
 from ._rows import check_candidates, n_rows, take_rows
 from ._to_skactiveml import require_skactiveml
 
+DENSE_LIMIT = 2**30  # bytes of what a sparse matrix may grow to; most laptops have them twice
 _CLASSIFIERS = ("clf", "estimator")  # what its strategies call the model they ask
 
 
@@ -137,24 +139,21 @@ class FromSkactiveml(QueryStrategy):
         """
         _check_strategy(self.strategy)
         pool = check_finite(features_pool, "features_pool")
-        labeled = pool[:0]
-        if features_labeled is not None:
-            labeled = check_finite(features_labeled, "features_labeled")
-            check_same_width(pool, "features_pool", labeled, "features_labeled")
+        labeled = check_labeled(features_labeled, pool)
         if candidates is not None:
-            candidates = check_candidates(candidates, len(pool), "the pool")
-        n_instances = check_n_instances(n_instances, len(pool), candidates)
+            candidates = check_candidates(candidates, pool.shape[0], "the pool")
+        n_instances = check_n_instances(n_instances, pool.shape[0], candidates)
 
-        X = np.concatenate([_float64(labeled), _float64(pool)])
+        n_labeled, X = labeled.shape[0], _stacked(labeled, pool)
         y = np.full(len(X), np.nan)
-        y[: len(labeled)] = self._codes(y_labeled, len(labeled))
-        params = self._arguments(X, len(labeled), proba_pool, proba_labeled)
+        y[:n_labeled] = self._codes(y_labeled, n_labeled)
+        params = self._arguments(X, n_labeled, proba_pool, proba_labeled)
         _check_arguments(self.strategy, params)
         seed = self._seed()
         with own_generators(seed):
-            among = None if candidates is None else candidates + len(labeled)
+            among = None if candidates is None else candidates + n_labeled
             picks = _ask(self._prepared(seed), X, y, n_instances, params, among)
-        return picks - len(labeled)
+        return picks - n_labeled
 
     def _choose(self, model, X_pool, X, y, labeled, n_instances, candidates=None):
         n_instances = check_n_instances(n_instances, n_rows(X_pool), candidates)
@@ -237,8 +236,26 @@ def _ask(strategy, X, y, n_instances, params, candidates=None):
     return np.array(picks, dtype=np.int64)
 
 
-def _float64(matrix):
-    return np.concatenate([np.empty((0, matrix.shape[1])), *(block for _, block in blocks(matrix))])
+def _stacked(*matrices):
+    """Return rows below each other, as scikit-activeml takes them: dense, of float64."""
+    shape = sum(matrix.shape[0] for matrix in matrices), matrices[0].shape[1]
+    size = 8 * shape[0] * shape[1]
+    if size > DENSE_LIMIT and any(map(issparse, matrices)):
+        raise ValueError(
+            f"The features of {shape[0]} samples are sparse with {shape[1]} columns; made dense, "
+            f"as scikit-activeml needs them, they would take {size} bytes ({size / 2**30:.1f} "
+            f"GiB), and the limit is {DENSE_LIMIT / 2**30:g} GiB. Put a step such as "
+            "TruncatedSVD(n_components=256) before the classifier in a pipeline, give the "
+            "estimator a method embed that returns fewer columns, or take a strategy of "
+            "skactivekd, which takes them as they are. Where the memory is there, a step that "
+            "returns X.toarray() makes them dense all the same."
+        )
+    X, start = np.empty(shape), 0
+    for matrix in matrices:
+        for rows, block in blocks(matrix):
+            X[start : start + matrix.shape[0]][rows] = block
+        start += matrix.shape[0]
+    return X
 
 
 def _check_arguments(strategy, params):

@@ -4,11 +4,12 @@ import numbers
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from .._torch import resolve_device
 from ._badge import check_pair
 from ._base import QueryStrategy
-from ._checks import blocks, check_finite, check_n_instances, check_same_width
+from ._checks import blocks, check_labeled, check_n_instances
 from ._coverage import greedy_coverage
 from ._draw import generator
 from ._embedding import ask_proba_embed, embed
@@ -113,8 +114,10 @@ class UncertaintyHerding(QueryStrategy):
         ----------
         pool : pair (proba_pool, features_pool)
             Predicted probabilities of shape (n_pool, n_classes), and features
-            of shape (n_pool, n_features): arrays or tensors.
-        features_labeled : array-like or tensor of shape (n_labeled, n_features), default=None
+            of shape (n_pool, n_features): arrays or tensors, or a sparse matrix
+            of features, which stays sparse.
+        features_labeled : array-like, tensor or sparse matrix of shape (n_labeled, n_features), \
+                default=None
             Features of the labelled samples. None: no sample is labelled yet.
         n_instances : int, default=1
             Samples to choose.
@@ -147,25 +150,24 @@ class UncertaintyHerding(QueryStrategy):
         if not isinstance(self.max_targets, numbers.Integral) or self.max_targets < 1:
             raise ValueError(f"max_targets must be an integer >= 1, got {self.max_targets!r}.")
         proba, features = check_pair(pool)
-        labeled = features[:0]
-        if features_labeled is not None:
-            labeled = check_finite(features_labeled, "features_labeled")
-            check_same_width(features, "features_pool", labeled, "features_labeled")
+        labeled = check_labeled(features_labeled, features)
         if candidates is not None:
             candidates = check_candidates(candidates, len(proba), "the pool")
         n_instances = check_n_instances(n_instances, len(proba), candidates)
-        device = resolve_device(self.device)
         doubt = np.concatenate([1 - margins(block) for _, block in blocks(proba)])
         weights = (np.maximum(doubt, _LEAST) ** self.power).astype(np.float32)
-        points, centers, weights = (
-            torch.from_numpy(rows).to(device)
-            for rows in (unit_rows(features), unit_rows(labeled), weights)
-        )
-        rows = self._targets(len(proba), len(labeled))
+        points, centers, weights = unit_rows(features), unit_rows(labeled), torch.tensor(weights)
+        if issparse(points):
+            points, centers = points.astype(np.float32), centers.astype(np.float32)
+        else:
+            device = resolve_device(self.device)
+            points, centers = (torch.from_numpy(rows).to(device) for rows in (points, centers))
+            weights = weights.to(device)
+        rows = self._targets(len(proba), labeled.shape[0])
         targets, weights = points[rows], weights[rows]
         if candidates is None:
             return greedy_coverage(points, targets, weights, centers, n_instances)
-        points = points[torch.from_numpy(candidates).to(device)]
+        points = points[candidates]
         return candidates[greedy_coverage(points, targets, weights, centers, n_instances)]
 
     def _targets(self, n_pool, n_labeled):
