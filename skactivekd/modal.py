@@ -6,8 +6,8 @@ import scipy.sparse as sp
 from modAL.models import ActiveLearner as _ModALActiveLearner
 
 from ._labels import is_missing
+from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
-from .query._rows import find_rows, n_rows, take_rows
 
 __all__ = ["ActiveLearner"]
 

@@ -125,7 +125,7 @@ def test_wrong_arrays_raise_with_a_hint(X, match):
         ("cat.png", r"one image.*\[X\]"),
         (pathlib.Path("cat.png"), "one image"),
         (Image.new("RGB", (2, 2)), "one image"),
-        (pd.DataFrame({"path": ["cat.png"]}), "column"),
+        (pd.DataFrame({"path": ["cat.png"], "size": [3]}), "column"),
         (iter(["cat.png"]), "list_iterator"),
         (3, "int"),
         (np.float64(3), "float64"),

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._labels import as_labels, is_missing
+from .._rows import check_candidates, check_row_count, n_rows, same_rows, take_rows
 from ._checks import check_n_instances
-from ._rows import check_candidates, n_rows, same_rows, take_rows
 
 
 class QueryStrategy(BaseEstimator):
@@ -174,8 +174,12 @@ class QueryStrategy(BaseEstimator):
         view = None
         if self._uses_labeled and labeled.any():
             rows = np.flatnonzero(labeled)
-            view = self._view_labeled(model, take_rows(X, rows), as_labels(y)[rows])
-        return self.select(self._view(model, X_pool), view, n_instances, **among)
+            labeled_X = take_rows(X, rows)
+            view = self._view_labeled(model, labeled_X, as_labels(y)[rows])
+            _check_view(view, labeled_X, model)
+        pool = self._view(model, X_pool)
+        _check_view(pool, X_pool, model)
+        return self.select(pool, view, n_instances, **among)
 
     def _view_labeled(self, model, X, y):
         return self._view(model, X)
@@ -244,6 +248,13 @@ def unlabeled_mask(y, missing_label):
                 f"did you mean missing_label={marker}?"
             )
     return mask
+
+
+def _check_view(view, X, model):
+    """Refuse what a model says of X unless it says it of each row."""
+    for part in view if isinstance(view, tuple) else (view,):
+        if hasattr(part, "shape") and len(part.shape):
+            check_row_count(part, X, f"The {type(model).__name__}")
 
 
 def _refuse_labeled(candidates, missing, y):

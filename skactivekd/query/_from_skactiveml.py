@@ -8,13 +8,13 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 
 from .._labels import as_labels
+from .._rows import check_candidates, n_rows, take_rows
 from .._torch import draw_seed
-from ._base import QueryStrategy
+from ._base import QueryStrategy, _check_view
 from ._checks import blocks, check_finite, check_labeled, check_n_instances
 from ._class_balanced import label_columns
 from ._draw import own_generators
 from ._embedding import ask_proba_embed, embed
-from ._rows import check_candidates, n_rows, take_rows
 from ._to_skactiveml import require_skactiveml
 
 DENSE_LIMIT = 2**30  # bytes of what a sparse matrix may grow to; most laptops have them twice
@@ -168,6 +168,7 @@ class FromSkactiveml(QueryStrategy):
                 known[f"proba_{name}"] = proba
             else:
                 known[f"features_{name}"] = embed(model, part)
+            _check_view((known[f"features_{name}"], known.get(f"proba_{name}")), part, model)
         among = {} if candidates is None else {"candidates": candidates}
         return self.select(n_instances=n_instances, **among, **known)
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
+from .._rows import check_candidates
 from .._torch import resolve_device
 from ._badge import check_pair
 from ._base import QueryStrategy
@@ -13,7 +14,6 @@ from ._checks import blocks, check_labeled, check_n_instances
 from ._coverage import greedy_coverage
 from ._draw import generator
 from ._embedding import ask_proba_embed, embed
-from ._rows import check_candidates
 from ._strategies import unit_rows
 from ._uncertainty import margins
 

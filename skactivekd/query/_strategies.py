@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
+from .._rows import n_rows
 from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_labeled, check_n_instances
 from ._draw import generator
 from ._embedding import embed
 from ._k_center import k_center_greedy
 from ._proba import ProbaStrategy
-from ._rows import n_rows
 
 
 class PCoreSet(ProbaStrategy):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._rows import one_column
 from ._image_error import ImageError
 from ._read_image import dtype_problem, file_problem, pixel_problem, range_problem
 from ._settings import check_on_error
@@ -17,7 +18,8 @@ def check_images(X, on_error="raise"):
     ----------
     X : array, list or Series
         Array of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), uint8 or
-        float in [0, 1]; or n file paths, PIL images or arrays of one image.
+        float in [0, 1]; or n file paths, PIL images or arrays of one image,
+        also as the only column of a table.
     on_error : {"raise", "skip"}, default="raise"
         Whether values outside [0, 1] raise at once.
 
@@ -48,7 +50,7 @@ def check_images(X, on_error="raise"):
     skactivekd.teacher._image_error.ImageError: 5 images hold floats outside [0, 1]; ...
     """
     check_on_error(on_error)
-    X = _as_list_or_array(X)
+    X = _as_list_or_array(one_column(X))
     if len(X) == 0:
         raise ValueError("X holds no image")
     if isinstance(X, list):

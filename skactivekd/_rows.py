@@ -1,12 +1,13 @@
 """Counting, taking and naming rows of whatever scikit-learn accepts as X."""
 
+import os
 from contextlib import suppress
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from .._digest import digest_rows
+from ._digest import digest_rows
 
 
 def n_rows(X):
@@ -34,6 +35,68 @@ def take_rows(X, indices):
     return _safe_indexing(X, indices)
 
 
+def one_column(X):
+    """Return the only column of a table of texts, paths or images; anything else as it is.
+
+    Without this, whoever goes through a table of one column meets the name of
+    the column, or rows that are lists, in place of its n rows.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, 1), array of shape (n, 1), list of n lists of one, or other rows
+
+    Returns
+    -------
+    rows : Series, array or list of length n, or X
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skactivekd._rows import one_column
+    >>> one_column(np.array([["a.png"], ["b.png"]]))
+    array(['a.png', 'b.png'], dtype='<U5')
+    """
+    if isinstance(X, list | tuple):
+        single = X and all(isinstance(row, list | tuple) and len(row) == 1 for row in X)
+        return [row[0] for row in X] if single and any(_is_item(row[0]) for row in X) else X
+    if len(getattr(X, "shape", ())) != 2 or X.shape[1] != 1 or issparse(X):
+        return X
+    if hasattr(X, "iloc"):
+        column = X.iloc[:, 0]
+        return column if any(map(_is_item, column)) else X
+    if getattr(X, "dtype", None) is not None and getattr(X.dtype, "kind", "f") in "OSUT":
+        return X[:, 0] if any(_is_item(row[0]) for row in X) else X
+    return X
+
+
+def _is_item(value):
+    return isinstance(value, str | bytes | os.PathLike) or hasattr(value, "getbands")
+
+
+def check_row_count(answer, X, who):
+    """Raise ValueError unless an answer has a row for each of X.
+
+    Parameters
+    ----------
+    answer : array-like
+        What `who` made of X.
+    X : rows
+    who : str
+        Whose answer it is, for the error.
+    """
+    got, n = n_rows(answer), n_rows(X)
+    if got == n:
+        return
+    hint = ""
+    if len(getattr(X, "shape", ())) == 2 and hasattr(X, "columns"):
+        name = X.columns[0] if X.shape[1] == 1 else "text"
+        hint = (
+            f" X is a DataFrame: what takes a sequence, such as TfidfVectorizer, goes through the "
+            f"names of its columns. Pass the column, X[{name!r}], to fit as well."
+        )
+    raise ValueError(f"{who} returned {got} rows for the {n} rows of X.{hint}")
+
+
 def check_candidates(candidates, n, name="X"):
     """Return the rows among which to choose, ascending, or say why they are none.
 
@@ -59,7 +122,7 @@ def check_candidates(candidates, n, name="X"):
 
     Examples
     --------
-    >>> from skactivekd.query._rows import check_candidates
+    >>> from skactivekd._rows import check_candidates
     >>> check_candidates([4, 0], 5), check_candidates([True, False, True], 3)
     (array([0, 4]), array([0, 2]))
     """
@@ -136,7 +199,7 @@ def find_rows(X, rows, new):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.query._rows import find_rows
+    >>> from skactivekd._rows import find_rows
     >>> find_rows(np.array([[0], [5], [5]]), np.array([1, 2]), np.array([[5], [5], [5]]))
     array([ 1,  2, -1])
     """
