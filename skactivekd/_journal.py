@@ -59,7 +59,7 @@ class Journal:
     """
 
     def __init__(self, path, settings):
-        self.path = os.path.realpath(os.path.expanduser(os.fspath(path)))
+        self.path = _find_file(path)
         self.settings = settings
         self.locked, self.read_only = True, None
         self._closed, self._seen = False, ((), b"")
@@ -255,6 +255,31 @@ class Journal:
             f"{where}{run[1]!r} under other settings (parameters, labels, scoring or numbers of "
             f"labels); {remedy}"
         )
+
+
+def _find_file(path):
+    """Return the whole path of a store, or say why no file can be there."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise TypeError(f"store= must be the path of a file, got {path!r}.")
+    given, path = path, os.path.expanduser(os.fspath(path))
+    if path.startswith("~"):
+        raise ValueError(
+            f"store={given!r} names a home folder that is not known; for a name that begins so, "
+            f"pass {'./' + path!r}."
+        )
+    try:
+        path = os.path.realpath(path)
+        if os.path.isdir(path):
+            code, problem = errno.EISDIR, "is a folder; name a file in it, such as rounds.csv"
+            raise OSError(code, f"store={given!r} {problem}", path)
+        above = os.path.dirname(path)
+        while not os.path.lexists(above):
+            above = os.path.dirname(above)
+    except ValueError as error:  # a null character
+        raise ValueError(f"store={given!r} is no path of a file: {error}.") from None
+    if not os.path.isdir(above):
+        raise OSError(errno.ENOTDIR, f"store={given!r} lies below what is no folder", above)
+    return path
 
 
 def _is_at(file, path):

@@ -23,7 +23,8 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     Parameters
     ----------
     out : str or path, default="skactivekd-demo.png"
-        Where to write the plot.
+        Where to write the plot, of a kind that matplotlib knows by its ending.
+        "~" is the home folder; missing folders are made.
     seeds : int, default=3
         Runs per curve.
 
@@ -32,7 +33,19 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     table : pandas.DataFrame
         Mean accuracy in per cent: a row per method, a column per number of
         labels.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If `seeds` is below 1, or `out` names no kind of picture.
+    OSError
+        If `out` cannot be written. All this is found out before anything runs.
     """
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    out = find_plot(out)
     X, y = load_glyph_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
     teacher = ZeroShotTeacher().fit()
@@ -56,8 +69,46 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
         results, baselines={"zero-shot teacher": accuracy}
     )
     display.figure_.savefig(out, dpi=120)
-    print(f"Plot: {Path(out).resolve()}")
+    print(f"Plot: {out}")
     return table
+
+
+def find_plot(out):
+    """Return the whole path of a plot, once it is sure that it can be written.
+
+    Parameters
+    ----------
+    out : str or path
+
+    Returns
+    -------
+    path : Path
+        ".png" is added where it has no ending.
+    """
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError as error:
+        raise ImportError(
+            f"The plot needs matplotlib: pip install skactivekd[plots] ({error})"
+        ) from error
+
+    path = Path(out).expanduser().resolve()
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it, such as demo.png")
+    path = path if path.suffix else path.with_name(f"{path.name}.png")
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in kinds:
+        raise ValueError(f"{path.name} ends in none of {', '.join(sorted(kinds))}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with path.open("ab"):  # the only way to know
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
+    if new:
+        path.unlink()
+    return path
 
 
 def tabulate(results):

@@ -5,8 +5,9 @@ import pandas as pd
 import scipy.sparse as sp
 from modAL.models import ActiveLearner as _ModALActiveLearner
 
+from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
-from .query._rows import n_rows, take_rows
+from .utils._labels import is_missing
 
 __all__ = ["ActiveLearner"]
 
@@ -117,6 +118,10 @@ class ActiveLearner(_ModALActiveLearner):
     def teach(self, X, y, bootstrap=False, only_new=False, **fit_kwargs):
         """Add labelled samples and train again.
 
+        A sample that is among the known ones without a label gets its label
+        there, so that the pool stays as it is and no sample counts twice: what
+        was distilled on it is found again. All others are added at the end.
+
         Parameters
         ----------
         X, y : array-like
@@ -137,8 +142,33 @@ class ActiveLearner(_ModALActiveLearner):
     def _add_training_data(self, X, y):
         _check_lengths(X, y)
         if self.X_training is not None:
-            X, y = _stack(self.X_training, X, "X"), _stack(self.y_training, y, "y")
+            X, y = self._joined(X, y)
         self.X_training, self.y_training = X, y
+
+    def _joined(self, X, y):
+        """Put labels where the known samples lack them, and other samples below these."""
+        known_X, known_y, n = self.X_training, self.y_training, n_rows(self.X_training)
+        all_X, all_y = _stack(known_X, X, "X"), _stack(known_y, y, "y")
+        places = self._places_of(X)
+        if (places < 0).all():
+            return all_X, all_y
+        others = n + np.flatnonzero(places < 0)
+        source = np.arange(n)
+        source[places[places >= 0]] = n + np.flatnonzero(places >= 0)
+        index = getattr(all_y, "index", None)
+        all_y = take_rows(all_y, np.append(source, others))
+        rows = np.append(np.arange(n), others)
+        if isinstance(all_y, (pd.DataFrame, pd.Series)):
+            all_y.index = index[rows]
+        return (take_rows(all_X, rows) if len(others) else known_X), all_y
+
+    def _places_of(self, X):
+        """Find samples among the known ones that have no label yet; -1 where there is none."""
+        marker = _marker(self.estimator, self.query_strategy)
+        if marker is _NO_MARKER or np.ndim(self.y_training) != 1:
+            return np.full(n_rows(X), -1)
+        unlabeled = np.flatnonzero(is_missing(self.y_training, marker))
+        return find_rows(self.X_training, unlabeled, X)
 
     def _fit_to_known(self, bootstrap=False, **fit_kwargs):
         return self._fit_on_new(self.X_training, self.y_training, bootstrap, **fit_kwargs)
@@ -151,6 +181,18 @@ class ActiveLearner(_ModALActiveLearner):
             X, y = take_rows(X, rows), take_rows(y, rows)
         self.estimator.fit(X, y, **fit_kwargs)
         return self
+
+
+_NO_MARKER = object()
+
+
+def _marker(estimator, strategy):
+    """Return the missing label of an estimator, or else of a strategy."""
+    params = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    for name in sorted(params, key=len):
+        if name.split("__")[-1] == "missing_label":
+            return params[name]
+    return getattr(strategy, "missing_label", _NO_MARKER)
 
 
 def _check_lengths(X, y):

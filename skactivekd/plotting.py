@@ -1,5 +1,7 @@
 """Plots, as Display objects in scikit-learn's manner."""
 
+import itertools
+
 from ._curves import check_rows
 
 __all__ = ["LabelEfficiencyDisplay", "TeacherReportDisplay"]
@@ -81,14 +83,21 @@ class LabelEfficiencyDisplay:
 
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
+        styles = _line_styles(plt)
         for name, curve in self.curves.items():
-            (line,) = ax.plot(curve.index, curve["mean"], marker="o", label=name)
+            (line,) = ax.plot(
+                curve.index, curve["mean"], marker="o", label=str(name), **next(styles)
+            )
             low, high = curve["mean"] - curve["std"], curve["mean"] + curve["std"]
             ax.fill_between(curve.index, low, high, color=line.get_color(), alpha=0.15, lw=0)
-        for name, score in (self.baselines or {}).items():
-            ax.axhline(score, color="gray", linestyle="--", label=name)
+        dashes = itertools.cycle(["--", ":", "-."])
+        for (name, score), dash in zip((self.baselines or {}).items(), dashes, strict=False):
+            ax.axhline(score, color="gray", linestyle=dash, label=str(name))
         ax.set(xlabel="labels", ylabel=self.score_name)
-        ax.legend()
+        if len(self.curves) + len(self.baselines or ()) <= _FEW_LINES:
+            ax.legend()
+        else:  # beside the axes, where it hides no curve
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -132,6 +141,8 @@ class TeacherReportDisplay:
         Accuracy on the labelled rows.
     chance : float
         Accuracy of guessing.
+    subject : str, default="teacher"
+        Who is judged.
 
     Attributes
     ----------
@@ -150,13 +161,16 @@ class TeacherReportDisplay:
     'confidence'
     """
 
-    def __init__(self, reliability, per_class, clusters, control, *, accuracy, chance):
+    def __init__(
+        self, reliability, per_class, clusters, control, *, accuracy, chance, subject="teacher"
+    ):
         self.reliability = reliability
         self.per_class = per_class
         self.clusters = clusters
         self.control = control
         self.accuracy = accuracy
         self.chance = chance
+        self.subject = subject
 
     @classmethod
     def from_report(cls, report, *, axes=None):
@@ -174,7 +188,8 @@ class TeacherReportDisplay:
         """
         names = ("reliability", "per_class", "clusters", "control")
         tables = {name: report.to_frame(name) for name in names}
-        return cls(**tables, accuracy=report.accuracy, chance=report.chance).plot(axes=axes)
+        facts = {name: getattr(report, name) for name in ("accuracy", "chance", "subject")}
+        return cls(**tables, **facts).plot(axes=axes)
 
     def plot(self, *, axes=None):
         """Draw the three pictures.
@@ -204,7 +219,11 @@ class TeacherReportDisplay:
         table = self.reliability
         ax.plot([0, 1], [0, 1], color="gray", linestyle="--", label="calibrated")
         ax.errorbar(
-            table["confidence"], table["accuracy"], yerr=_bars(table), marker="o", label="teacher"
+            table["confidence"],
+            table["accuracy"],
+            yerr=_bars(table),
+            marker="o",
+            label=self.subject,
         )
         ax.set(xlabel="confidence", ylabel="accuracy", xlim=_SHARE, ylim=_SHARE)
         ax.legend(**_ABOVE)
@@ -215,9 +234,8 @@ class TeacherReportDisplay:
         ax.errorbar(table["accuracy"], rank, xerr=_bars(table), fmt="o")
         ax.axvline(self.accuracy, color="C0", linestyle=":", label="all classes")
         ax.axvline(self.chance, color="gray", linestyle="--", label="chance")
-        names = [str(name) for name in table.index]
-        if len(names) <= _MOST_NAMES:
-            ax.set_yticks(rank, names)
+        step = -(-len(table) // _MOST_NAMES) or 1  # as many names as can be read, the worst first
+        ax.set_yticks(rank[::step], [str(name) for name in table.index[::step]])
         ax.set(xlabel="accuracy", ylabel="class", xlim=_SHARE)
         ax.legend(**_ABOVE)
 
@@ -227,14 +245,23 @@ class TeacherReportDisplay:
             (control,) = ax.plot(range(1, len(radii) + 1), radii, color="gray", alpha=0.6)
         control.set_label("shuffled")
         radii = self.clusters["mean_radius"].sort_values(ascending=False)
-        ax.plot(range(1, len(radii) + 1), radii, marker=".", label="teacher")
+        ax.plot(range(1, len(radii) + 1), radii, marker=".", label=self.subject)
         ax.set(xlabel="clusters of predictions", ylabel="mean radius", ylim=(0, None))
         ax.legend(**_ABOVE)
 
 
+_FEW_LINES = 4  # whose legend finds a free corner
 _MOST_NAMES = 30
 _ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2, "frameon": False}
 _SHARE = (-0.02, 1.02)  # leaves room for whole markers
+
+
+def _line_styles(plt):
+    """Yield a color and a dash for each line, none of them twice for a long time."""
+    colors = plt.rcParams["axes.prop_cycle"].by_key().get("color", ["black"])
+    for dash, color in itertools.product(["-", "--", ":", "-."], colors):
+        yield {"color": color, "linestyle": dash}
+    yield from itertools.repeat({})
 
 
 def _bars(table):

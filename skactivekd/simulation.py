@@ -1,5 +1,6 @@
 """Active learning played through on data whose labels are known."""
 
+import numbers
 import warnings
 from collections.abc import Mapping
 
@@ -96,10 +97,13 @@ def simulate(
     Raises
     ------
     ValueError
-        If y misses labels, the pool is too small for the rounds, a strategy
+        If y misses labels, the pool is too small for the rounds, a count is
+        too small, a seed comes twice, two strategies share a name, a strategy
         does not return `n_instances` different unlabeled rows, or `store` holds
         runs of these names with other parameters, samples, labels or scoring,
         or lines that were edited.
+    TypeError
+        If a count or a seed is no integer, or a strategy has no ``query``.
     OSError
         If `store` cannot be written and rounds are missing from it, or `n_jobs`
         is more than one and its file system has no locks.
@@ -142,8 +146,16 @@ def simulate(
         y_test, missing_label, name="y_test", classes=np.unique(y), n_rows=_num_samples(X_test)
     )
     estimators = estimator if isinstance(estimator, Mapping) else {"estimator": estimator}
+    if not estimators:
+        raise ValueError("estimator is an empty dict: there is nothing to play.")
     strategies = _with_random(strategies, missing_label)
-    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    seeds = _check_seeds(seeds)
+    for name, value, least in (
+        ("n_rounds", n_rounds, 1),
+        ("n_instances", n_instances, 1),
+        ("n_initial", 0 if n_initial is None else n_initial, 0),
+    ):
+        _check_integer(name, value, least)
     _check_pool(y, labeled, n_rounds, n_instances, n_initial)
     runs = [(name, label, seed) for name in estimators for label in strategies for seed in seeds]
     plan = (n_initial, n_rounds, n_instances, missing_label, scoring)
@@ -225,12 +237,23 @@ def _learns_on(model):
 def _with_random(strategies, missing_label):
     """Name the strategies, and put random selection among them."""
     if not isinstance(strategies, Mapping):
+        if hasattr(strategies, "query") or isinstance(strategies, str | type):
+            raise TypeError(
+                f"strategies must be a list or a dict of query strategies, got {strategies!r}."
+            )
+        strategies = list(strategies)
         names = [type(strategy).__name__.lower() for strategy in strategies]
         if len(set(names)) < len(names):
             raise ValueError(
                 f"Two strategies share a name in {names}; pass a dict of name: strategy."
             )
         strategies = dict(zip(names, strategies, strict=True))
+    for name, strategy in strategies.items():
+        if isinstance(strategy, type) or not hasattr(strategy, "query"):
+            raise TypeError(
+                f"Strategy {name!r} must be an object with query(X, y, estimator, n_instances), "
+                f"such as Margin(), got {strategy!r}."
+            )
     if any(isinstance(strategy, Random) for strategy in strategies.values()):
         return strategies
     return {**strategies, "random": Random(missing_label=missing_label)}
@@ -297,6 +320,28 @@ def _seeded_clone(estimator, seed):
         name for name in sorted(estimator.get_params()) if name.split("__")[-1] == "random_state"
     ]
     return estimator.set_params(**{name: int(rng.randint(2**31 - 1)) for name in names})
+
+
+def _check_seeds(seeds):
+    """Return the seeds as a list of different ints, at least one."""
+    if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
+        _check_integer("seeds", seeds, 1)
+        return list(range(seeds))
+    if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__"):
+        raise TypeError(f"seeds must be an integer or a list of integers, got {seeds!r}.")
+    seeds = [seed.item() if isinstance(seed, np.generic) else seed for seed in seeds]
+    for seed in seeds:
+        _check_integer("a seed", seed, 0)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must hold at least one seed, and none twice, got {seeds}.")
+    return seeds
+
+
+def _check_integer(name, value, least):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
 def _check_pool(y, labeled, n_rounds, n_instances, n_initial):

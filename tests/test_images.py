@@ -133,7 +133,7 @@ def test_wrong_arrays_raise_with_a_hint(X, match):
         ("cat.png", r"one image.*\[X\]"),
         (pathlib.Path("cat.png"), "one image"),
         (Image.new("RGB", (2, 2)), "one image"),
-        (pd.DataFrame({"path": ["cat.png"]}), "column"),
+        (pd.DataFrame({"path": ["cat.png"], "size": [3]}), "column"),
         (b"\x89PNG", r"one image.*\[X\]"),
         (np.array([b"ab\0", b"c"]), "drops zeros at the end of bytes"),
         (iter(["cat.png"]), "list_iterator"),

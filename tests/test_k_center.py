@@ -374,12 +374,6 @@ def test_wrong_arguments(points, centers, n_select, error, message):
         k_center_greedy(points, centers, n_select)
 
 
-def test_sparse_points_are_refused_with_the_remedy():
-    sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match=r"points\.toarray\(\)"):
-        k_center_greedy(sparse.eye_array(3, format="csr"), None, 1)
-
-
 @pytest.mark.parametrize("block_size", [0, 2.5])
 def test_wrong_block_size(block_size):
     with pytest.raises((TypeError, ValueError), match="block_size"):

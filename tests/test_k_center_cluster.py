@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -100,6 +101,68 @@ def test_chunks_of_unknown_length_are_refused_with_the_remedy(client, rows):
 def test_workers_keep_nothing(client, rows):
     k_center_greedy(da.from_array(rows, chunks=900), rows[:9], 5)
     assert client.run(lambda: len(_cluster._SHARDS)) == dict.fromkeys(client.nthreads(), 0)
+
+
+def kept(client):
+    """What the workers hold of searches once they are at rest: shards, and tasks."""
+
+    def held(dask_worker):
+        state = dask_worker.state
+        return len(_cluster._SHARDS), len(state.executing) + len(state.ready)
+
+    deadline = time.monotonic() + 10
+    while any(active for _, active in client.run(held).values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return sum(shards for shards, _ in client.run(held).values())
+
+
+@pytest.mark.parametrize("bad_row", [0, -1])
+def test_a_search_that_is_refused_leaves_nothing(client, bad_row):
+    bad = probabilities(20_000, 60)
+    bad[bad_row, 7] = np.inf
+    there, errors = da.from_array(bad, chunks=5_000), []
+    for _ in range(6):  # the other worker is still at its part when the error comes
+        with pytest.raises(ValueError, match=r"points: row .*not finite") as caught:
+            k_center_greedy(there, np.eye(60)[:40], 3)
+        errors.append(caught.value)  # as a notebook keeps tracebacks
+    assert kept(client) == 0
+    with pytest.raises(ValueError, match=r"centers: row 1 .*not finite"):
+        k_center_greedy(there, [[0.0] * 60, [np.nan] * 60], 3)
+    assert kept(client) == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("moment", [1, 2, 5])
+def test_a_search_that_ends_in_the_middle_leaves_nothing(client, rows, monkeypatch, error, moment):
+    gather, calls = distributed.Client.gather, []
+
+    def stop(self, futures, *args, **kwargs):
+        calls.append(len(futures))
+        if len(calls) == moment:
+            raise error
+        return gather(self, futures, *args, **kwargs)
+
+    monkeypatch.setattr(distributed.Client, "gather", stop)
+    with pytest.raises(error):
+        k_center_greedy(da.from_array(rows, chunks=900), rows[:20], 200)
+    assert len(calls) == moment
+    monkeypatch.undo()
+    assert kept(client) == 0
+
+
+def test_a_shard_that_is_ready_too_late_is_not_kept(rows):
+    settings = (30, np.dtype(np.float32), None)
+    for key in (("gone", 0), ("here", 0)):
+        if key[0] == "gone":
+            _cluster._forget("gone")
+        _cluster._build(rows, key, settings, rows[:20], [], 3)
+    assert list(_cluster._SHARDS) == [("here", 0)]
+    _cluster._forget("here")
+    assert not _cluster._SHARDS
 
 
 def test_candidates_are_a_small_part_of_the_rows(client, caplog):

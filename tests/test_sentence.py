@@ -127,8 +127,8 @@ def test_skipped_rows_are_nan_and_all_named(encoder, expected):
         (b"a cat", TypeError, "one bytes"),
         (3, TypeError, "is a int"),
         ([], ValueError, "no text"),
-        (np.array([["a"]]), TypeError, r"shape \(1, 1\)"),
-        (pd.DataFrame({"text": ["a"]}), TypeError, r"one column: X\['text'\]"),
+        (np.array([["a", "b"]]), TypeError, r"shape \(1, 2\)"),
+        (pd.DataFrame({"text": ["a"], "lang": ["en"]}), TypeError, r"one column: X\['text'\]"),
     ],
 )
 def test_what_is_no_list_of_texts_raises(encoder, texts, error, match):

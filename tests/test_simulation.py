@@ -194,6 +194,45 @@ def test_impossible_plans_are_refused():
         run(y=Y[:5])
 
 
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"seeds": 0}, ValueError, "seeds must be at least 1, got 0"),
+        ({"seeds": -2}, ValueError, "seeds must be at least 1, got -2"),
+        ({"seeds": []}, ValueError, "at least one seed"),
+        ({"seeds": [1, 1]}, ValueError, "none twice"),
+        ({"seeds": [-1]}, ValueError, "a seed must be at least 0"),
+        ({"seeds": 1.5}, TypeError, "seeds must be an integer or a list"),
+        ({"seeds": True}, TypeError, "seeds must be an integer or a list"),
+        ({"seeds": "12"}, TypeError, "seeds must be an integer or a list"),
+        ({"seeds": [0.5]}, TypeError, "a seed must be an integer, got 0.5"),
+        ({"n_rounds": 0}, ValueError, "n_rounds must be at least 1"),
+        ({"n_rounds": 2.0}, TypeError, "n_rounds must be an integer"),
+        ({"n_instances": 0}, ValueError, "n_instances must be at least 1"),
+        ({"n_instances": None}, TypeError, "n_instances must be an integer"),
+        ({"n_initial": -1}, ValueError, "n_initial must be at least 0"),
+        ({"n_initial": 2.5}, TypeError, "n_initial must be an integer"),
+        ({"estimator": {}}, ValueError, "estimator is an empty dict"),
+        ({"strategies": Margin()}, TypeError, "strategies must be a list or a dict"),
+        ({"strategies": Margin}, TypeError, "strategies must be a list or a dict"),
+        ({"strategies": "margin"}, TypeError, "strategies must be a list or a dict"),
+        ({"strategies": [Margin]}, TypeError, "'type' must be an object with query"),
+        ({"strategies": {"mine": len}}, TypeError, "'mine' must be an object with query"),
+    ],
+)
+def test_plans_that_say_nothing_are_refused(params, error, message):
+    with pytest.raises(error, match=message):
+        run(**params)
+
+
+def test_seeds_of_numpy_are_seeds(tmp_path):
+    student = LabeledOnly(GaussianNB(), classes=range(3))
+    expected = run(student, seeds=[0, 1])
+    for seeds in (np.int64(2), np.arange(2), (seed for seed in range(2))):
+        results = run(student, seeds=seeds, store=tmp_path / "s.csv")
+        pd.testing.assert_frame_equal(results, expected)
+
+
 def test_strategies_of_one_class_need_names_of_their_own():
     with pytest.raises(ValueError, match="pass a dict"):
         run(strategies=[Random(random_state=0), Random(random_state=1)])

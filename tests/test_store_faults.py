@@ -270,6 +270,27 @@ def test_home_and_folders(tmp_path, monkeypatch):
     assert (tmp_path / "new" / "folder" / "s.csv").exists()
 
 
+def test_what_names_no_file_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for store, error, message in (
+        (tmp_path, IsADirectoryError, "is a folder; name a file in it"),
+        ("", IsADirectoryError, "is a folder; name a file in it"),
+        (tmp_path / "file" / "s.csv", NotADirectoryError, r"lies below what is no folder.*file"),
+        (tmp_path / "file" / "a" / "s.csv", NotADirectoryError, "lies below what is no folder"),
+        (tmp_path / "loop", OSError, "loop"),
+        ("~nobody-of-this-name/s.csv", ValueError, r"home folder that is not known; .*'\./~no"),
+        ("a\0b", ValueError, "is no path of a file"),
+        (3, TypeError, "store= must be the path of a file, got 3"),
+        (b"s.csv", TypeError, "store= must be the path of a file, got b's.csv'"),
+        (True, TypeError, "store= must be the path of a file, got True"),
+    ):
+        with pytest.raises(error, match=message):
+            run(store)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
+
+
 @pytest.fixture
 def read_only(monkeypatch):
     def refuse(path, mode="r", *args, **kwargs):

@@ -24,9 +24,7 @@ from skactivekd.query import (
     PCoreSet,
     QueryStrategy,
     Random,
-    UncertaintyHerding,
     _base,
-    _embedding,
 )
 from skactivekd.query._embedding import ask_proba_embed, embed
 
@@ -319,7 +317,8 @@ def test_embed_goes_through_pipelines_and_searches():
 def test_embed_without_an_embedding_is_what_reaches_the_estimator():
     pipe = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, Y)
     np.testing.assert_array_equal(embed(pipe, ROWS), StandardScaler().fit_transform(ROWS))
-    np.testing.assert_array_equal(embed(LogisticRegression(), sparse.csr_array(ROWS)), ROWS)
+    rows = sparse.csr_array(ROWS)
+    assert embed(LogisticRegression(), rows) is rows
 
 
 def test_coreset_refuses_features_that_are_not_rows():
@@ -391,29 +390,6 @@ def test_an_answer_put_on_the_instance_counts():
     model = Both().fit(ROWS, Y)
     model.predict_proba = lambda X: np.full((len(X), 2), [0.9, 0.1])
     assert ask_proba_embed(Badge(), model, ROWS)[0][0].tolist() == [0.9, 0.1]
-
-
-@pytest.mark.parametrize("strategy", [CoreSet(), Badge(), UncertaintyHerding()])
-def test_a_sparse_pool_too_large_to_be_dense_is_refused_before_the_model_is_asked(strategy):
-    class Unasked(LogisticRegression):
-        def predict_proba(self, X):
-            raise AssertionError("asked")
-
-    pool = sparse.csr_array((20_000, 60_000), dtype=np.float32)
-    y = np.full(20_000, -1)
-    message = r"20000 samples are sparse with 60000 columns; .* 4.5 GiB, .* 1 GiB\..*TruncatedSVD"
-    with pytest.raises(ValueError, match=message):
-        strategy.query(pool, y, Unasked())
-
-
-def test_the_limit_is_what_the_dense_rows_take(monkeypatch):
-    monkeypatch.setattr(_embedding, "DENSE_LIMIT", ROWS.nbytes)
-    np.testing.assert_array_equal(embed(LogisticRegression(), sparse.csr_array(ROWS)), ROWS)
-    monkeypatch.setattr(_embedding, "DENSE_LIMIT", ROWS.nbytes - 1)
-    with pytest.raises(ValueError, match="4 samples are sparse with 2 columns"):
-        embed(LogisticRegression(), sparse.csr_array(ROWS))
-    dense = make_pipeline(FunctionTransformer(sparse.csr_array.toarray), LogisticRegression())
-    np.testing.assert_array_equal(embed(dense, sparse.csr_array(ROWS)), ROWS)
 
 
 # modAL's call

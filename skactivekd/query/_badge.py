@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from .._torch import resolve_device
 from ..utils._matrix import blocks
@@ -94,7 +95,8 @@ class Badge(QueryStrategy):
         pool : pair (proba_pool, features_pool)
             Predicted probabilities of shape (n_pool, n_classes), and the
             features the model predicts them from, of shape
-            (n_pool, n_features): arrays or tensors.
+            (n_pool, n_features): arrays or tensors, or a sparse matrix of
+            features, which stays sparse.
         labeled : None
             Plays no part.
         n_instances : int, default=1
@@ -151,20 +153,23 @@ class _Gradients:
 
     def __init__(self, proba, features, device):
         # Against overflow; D^2 sampling does not see the scale, and a power of two rounds nothing.
-        largest = max(abs(block).max() for _, block in blocks(features))
+        parts = [features.data] if issparse(features) else (part for _, part in blocks(features))
+        largest = max(abs(part).max(initial=0.0) for part in parts)
         scale = 2.0 ** np.frexp(largest)[1].clip(-1022, 1022)
         self.errors, error_squares = _copy(proba, device, _minus_one_at_the_top)
-        self.features, feature_squares = _copy(features, device, lambda block: block / scale)
+        make = _SparseRows if issparse(features) else _Rows
+        self.features = make(features, device, scale)
+        feature_squares = self.features.squares
         self.squares = error_squares * feature_squares
 
     def squared_distances(self, row):
         """Return the squared distance of every row to one of them, as float64."""
         inner = _float64(self.errors @ self.errors[row])
-        inner *= _float64(self.features @ self.features[row])
+        inner *= self.features.products(row)
         bound = self.squares + self.squares[row]
         distances = bound - 2 * inner
         close = np.flatnonzero(distances < _CANCELLED * bound)
-        size = max(1, _BLOCK_ELEMENTS // (self.errors.shape[1] + self.features.shape[1]))
+        size = max(1, _BLOCK_ELEMENTS // (self.errors.shape[1] + self.features.width))
         for start in range(0, len(close), size):
             rows = close[start : start + size]
             distances[rows] = self._close_distances(rows, row)
@@ -173,13 +178,46 @@ class _Gradients:
     def _close_distances(self, rows, row):
         # a (x) z - b (x) y = a (x) (z - y) + (a - b) (x) y: small where the factors are close.
         index = torch.from_numpy(rows).to(self.errors.device)
-        errors, feature = self.errors[index], self.features[row]
-        d_errors, d_features = errors - self.errors[row], self.features[index] - feature
+        errors, feature = self.errors[index], self.features.take([row])[0]
+        d_errors, d_features = errors - self.errors[row], self.features.take(rows) - feature
         return _float64(
             (errors**2).sum(1) * (d_features**2).sum(1)
             + (d_errors**2).sum(1) * (feature**2).sum()
             + 2 * (errors * d_errors).sum(1) * (d_features @ feature)
         )
+
+
+class _Rows:
+    """Features, divided by a scale, with the squares of their lengths."""
+
+    def __init__(self, features, device, scale):
+        self.rows, self.squares = _copy(features, device, lambda block: block / scale)
+        self.width = self.rows.shape[1]
+
+    def products(self, row):
+        """Return the inner products with one of them."""
+        return _float64(self.rows @ self.rows[row])
+
+    def take(self, rows):
+        """Return some of them as a dense tensor."""
+        return self.rows[torch.as_tensor(rows, device=self.rows.device)]
+
+
+class _SparseRows:
+    """The same of a CSR matrix; only what is taken is made dense."""
+
+    def __init__(self, features, device, scale):
+        self.rows, self.device = (features.astype(np.float64) / scale).tocsr(), device
+        self.squares = np.asarray(self.rows.multiply(self.rows).sum(axis=1)).ravel()
+        self.rows, self.width = self.rows.astype(np.float32), features.shape[1]
+
+    def products(self, row):
+        """Return the inner products with one of them."""
+        return (self.rows @ self.rows[[row]].toarray()[0]).astype(np.float64)
+
+    def take(self, rows):
+        """Return some of them as a dense tensor."""
+        return torch.from_numpy(self.rows[rows].toarray()).to(self.device)
 
 
 def _copy(values, device, change):
@@ -209,6 +247,8 @@ def check_pair(pool):
             f"pool must be a pair (proba_pool, features_pool), got {type(pool).__name__}."
         )
     proba, features = check_proba(pool[0], "proba_pool"), check_finite(pool[1], "features_pool")
-    if len(proba) != len(features):
-        raise ValueError(f"proba_pool has {len(proba)} rows but features_pool has {len(features)}.")
+    if len(proba) != features.shape[0]:
+        raise ValueError(
+            f"proba_pool has {len(proba)} rows but features_pool has {features.shape[0]}."
+        )
     return proba, features

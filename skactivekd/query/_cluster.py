@@ -1,6 +1,7 @@
 """Farthest-first search on a dask cluster: each worker keeps its rows and sends candidates."""
 
 import logging
+from collections import deque
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -32,11 +33,13 @@ def cluster_search(points, block_size=None):
     search : callable
         ``search(points, centers, n_select, taken=())``.
     """
+    from distributed import futures_of
+
     with _client() as client:
         points = _spread(points, client)
+        futures = client.compute(points.to_delayed().ravel().tolist())
         starts = np.cumsum((0, *points.chunks[0][:-1])).tolist()
-        parts = client.compute(points.to_delayed().ravel().tolist())
-        parts = list(zip(starts, parts, strict=True))
+        parts = list(zip(starts, futures, strict=True))
 
         def search(points, centers, n_select, taken=()):
             dtype = common_dtype(np.empty((0, 1), points.dtype), centers)
@@ -49,7 +52,12 @@ def cluster_search(points, block_size=None):
             logger.info("%d picks moved %d bytes", n_select, shards.bytes_moved)
             return picks
 
-        yield points, search
+        try:
+            yield points, search
+        finally:
+            # By hand: whoever keeps the traceback of an error keeps all that its frames know.
+            for future in (*futures, *futures_of(points)):
+                future.release()
 
 
 @contextmanager
@@ -121,8 +129,9 @@ class RemoteShards:
             self.taken.extend(index[squares < 0].tolist())
 
     def forget(self):
-        """Free what the workers keep."""
-        self.client.run(_forget, self.key)
+        """Free what the workers keep, and what they are still at work on."""
+        # A worker that is lost keeps nothing, and must not hide the error that led here.
+        self.client.run(_forget, self.key, on_error="ignore")
 
     def _ask(self, function, messages, n_wanted):
         """Send each shard its message; return their answers by number."""
@@ -136,13 +145,18 @@ class RemoteShards:
                 tasks[number] = self.client.submit(
                     function, part, key, *message, n_wanted, pure=False
                 )
-        answers = self.client.gather(tasks)
+        try:
+            answers = self.client.gather(tasks)
+        except BaseException:
+            self.client.cancel(list(tasks.values()))
+            raise
         self.bytes_moved += sum(map(_n_bytes, messages.values()))
         self.bytes_moved += sum(_n_bytes(answer) for answer in answers.values() if answer)
         return answers
 
 
 _SHARDS = {}  # on a worker: (key of the search, number of the first row) -> Shard
+_ENDED = deque(maxlen=1000)  # keys of searches: what is still being built for one is not kept
 
 
 @torch.no_grad()
@@ -152,8 +166,11 @@ def _build(rows, key, settings, centers, taken, n_wanted):
     taken = [row for row in taken if start <= row < start + len(rows)]
     device = torch.device("cpu")
     shard = Shard(rows, centers, room, dtype, device, block=block, offset=start, taken=taken)
+    front = shard.front(n_wanted)
     _SHARDS[key] = shard
-    return shard.front(n_wanted)
+    if key[0] in _ENDED:  # another worker had a bad row, say; asked once it can be found there
+        _SHARDS.pop(key, None)
+    return front
 
 
 @torch.no_grad()
@@ -167,8 +184,9 @@ def _advance(rows, key, known, index, squares, fresh, n_wanted):
 
 
 def _forget(key):
-    for name in [name for name in _SHARDS if name[0] == key]:
-        del _SHARDS[name]
+    _ENDED.append(key)
+    for name in [name for name in list(_SHARDS) if name[0] == key]:
+        _SHARDS.pop(name, None)
 
 
 def _n_bytes(arrays):

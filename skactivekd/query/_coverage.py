@@ -20,13 +20,13 @@ def greedy_coverage(points, targets, weights, centers, n_select):
 
     Parameters
     ----------
-    points : float tensor of shape (n_points, n_features)
+    points : float tensor or CSR matrix of shape (n_points, n_features)
         Candidates, with rows of unit length.
-    targets : float tensor of shape (n_targets, n_features)
+    targets : same, of shape (n_targets, n_features)
         What is to be covered, with rows of unit length.
     weights : float tensor of shape (n_targets,)
         Weights of the targets, at least 0.
-    centers : float tensor of shape (n_centers, n_features)
+    centers : same, of shape (n_centers, n_features)
         Points that are in S from the start.
     n_select : int
         Number of picks, at most n_points.
@@ -49,16 +49,16 @@ def greedy_coverage(points, targets, weights, centers, n_select):
     >>> greedy_coverage(points, points, torch.ones(3), points[:0], 2)
     array([1, 0])
     """
-    covered = _coverage(targets, centers)
+    covered = _coverage(targets, centers, weights)
     gains = _gains(points, targets, weights, covered)
-    measured = np.zeros(len(points), dtype=np.int64)
+    measured = np.zeros(len(gains), dtype=np.int64)
     picks = []
     while len(picks) < n_select:
         best = int(gains.argmax())
         if measured[best] == len(picks):
             picks.append(best)
             gains[best] = -1
-            covered = torch.maximum(covered, targets @ points[best])
+            covered = torch.maximum(covered, _products(targets, points[best : best + 1])[:, 0])
             continue
         front = np.argpartition(gains, -min(FRONT, len(gains)))[-FRONT:]
         front[0] = best  # equal gains may leave it out
@@ -70,22 +70,28 @@ def greedy_coverage(points, targets, weights, centers, n_select):
 
 def _gains(points, targets, weights, covered):
     """What each point alone would add, as float64."""
-    gains = np.empty(len(points))
+    gains = np.empty(points.shape[0])
     for rows, similar in _blocks(points, targets):
         gains[rows] = (similar.sub_(covered).relu_() @ weights).cpu()
     return gains
 
 
-def _coverage(targets, centers):
-    """Return each target's similarity to the nearest centre; without any it is 0."""
-    covered = targets.new_zeros(len(targets))
+def _coverage(targets, centers, weights):
+    """Return each target's similarity to the nearest center; without any it is 0."""
+    covered = torch.zeros_like(weights)
     for rows, similar in _blocks(targets, centers):
         covered[rows] = similar.amax(dim=1).relu_()
     return covered
 
 
 def _blocks(points, others):
-    size = max(1, _BLOCK // max(len(others), 1))
-    for start in range(0, len(points) if len(others) else 0, size):
+    size = max(1, _BLOCK // max(others.shape[0], 1))
+    for start in range(0, points.shape[0] if others.shape[0] else 0, size):
         rows = slice(start, start + size)
-        yield rows, points[rows] @ others.T
+        yield rows, _products(points[rows], others)
+
+
+def _products(points, others):
+    if torch.is_tensor(points):
+        return points @ others.T
+    return torch.from_numpy((points @ others.T).toarray())

@@ -10,8 +10,6 @@ from sklearn.pipeline import Pipeline
 
 from ._proba import ask_proba, check_predicts
 
-DENSE_LIMIT = 2**30  # bytes of what a sparse matrix may grow to
-
 # Theirs hand on what the estimator inside predicts, and do nothing else.
 _PASSING_ON = [getattr_static(kind, "predict_proba") for kind in (Pipeline, GridSearchCV)]
 
@@ -34,13 +32,7 @@ def embed(estimator, X):
 
     Returns
     -------
-    features : ndarray of shape (n_samples, n_features)
-        A sparse result is made dense.
-
-    Raises
-    ------
-    ValueError
-        If a sparse result would take more than 1 GiB when made dense.
+    features : ndarray, tensor or sparse matrix of shape (n_samples, n_features)
 
     Examples
     --------
@@ -55,7 +47,7 @@ def embed(estimator, X):
     """
     while step := _step_inside(estimator, X):
         estimator, X = step
-    return _dense(estimator.embed(X) if hasattr(estimator, "embed") else X)
+    return _as_features(estimator.embed(X) if hasattr(estimator, "embed") else X)
 
 
 def ask_proba_embed(strategy, model, X):
@@ -79,15 +71,13 @@ def ask_proba_embed(strategy, model, X):
     -------
     proba : array-like of shape (n_samples, n_classes)
         What ``model.predict_proba(X)`` returns.
-    features : ndarray of shape (n_samples, n_features)
+    features : ndarray, tensor or sparse matrix of shape (n_samples, n_features)
         What ``embed(model, X)`` returns.
 
     Raises
     ------
     TypeError
         If the model has no ``predict_proba``.
-    ValueError
-        As in `embed`.
 
     Examples
     --------
@@ -107,9 +97,8 @@ def ask_proba_embed(strategy, model, X):
         model, X = step
     if _gives_both(model):
         proba, features = model.predict_proba_embed(X)
-        return proba, _dense(features)
-    features = embed(model, X)  # first, as what is too large is refused here
-    return ask_proba(strategy, model, X), features
+        return proba, _as_features(features)
+    return ask_proba(strategy, model, X), embed(model, X)
 
 
 def _step_inside(estimator, X):
@@ -143,18 +132,5 @@ def _gives_both(estimator):
     return False
 
 
-def _dense(X):
-    if not issparse(X):
-        return X if hasattr(X, "detach") else np.asarray(X)
-    size = X.shape[0] * X.shape[1] * X.dtype.itemsize
-    if size > DENSE_LIMIT:
-        raise ValueError(
-            f"The features of {X.shape[0]} samples are sparse with {X.shape[1]} columns; made "
-            f"dense, as this strategy needs them, they would take {size / 2**30:.1f} GiB, and the "
-            f"limit is {DENSE_LIMIT / 2**30:g} GiB. Put a step such as "
-            "TruncatedSVD(n_components=256) before the classifier in a pipeline, give the "
-            "estimator a method embed that returns fewer columns, or take a strategy that looks "
-            "at probabilities alone, such as Margin or PCoreSet. Where the memory is there, a "
-            "step that returns X.toarray() makes them dense all the same."
-        )
-    return X.toarray()
+def _as_features(X):
+    return X if hasattr(X, "detach") or issparse(X) else np.asarray(X)

@@ -5,19 +5,21 @@ import numbers
 from contextlib import nullcontext
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import clone
 
+from .._rows import check_candidates, n_rows, take_rows
 from .._torch import draw_seed
 from ..teacher._skipping import numbered
 from ..utils._labels import as_labels, check_classes, encode_labels, find_classes
 from ..utils._matrix import blocks
-from ._base import QueryStrategy
-from ._checks import check_finite, check_n_instances, check_same_width
+from ._base import QueryStrategy, _check_view
+from ._checks import check_finite, check_labeled, check_n_instances
 from ._draw import own_generators
 from ._embedding import ask_proba_embed, embed
-from ._rows import n_rows, take_rows
 from ._to_skactiveml import require_skactiveml
 
+DENSE_LIMIT = 2**30  # bytes of what a sparse matrix may grow to; most laptops have them twice
 _CLASSIFIERS = ("clf", "estimator")  # what its strategies call the model they ask
 
 
@@ -78,6 +80,8 @@ class FromSkactiveml(QueryStrategy):
     array([ True])
     """
 
+    _uses_pool = True
+
     def __init__(self, strategy, *, query_params=None, random_state=None, missing_label=-1):
         self.strategy = strategy
         self.query_params = query_params
@@ -89,6 +93,7 @@ class FromSkactiveml(QueryStrategy):
         features_pool,
         features_labeled=None,
         n_instances=1,
+        candidates=None,
         *,
         y_labeled=None,
         proba_pool=None,
@@ -104,6 +109,9 @@ class FromSkactiveml(QueryStrategy):
             Features of the labelled samples. None: no sample is labelled yet.
         n_instances : int, default=1
             Samples to choose.
+        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
+            Rows of the pool to choose among, as scikit-activeml means it: its
+            strategy sees the others as well. None is all rows.
         y_labeled : array-like of shape (n_labeled,), default=None
             Their labels. None: they count as one class, which is all the same
             to most strategies.
@@ -123,8 +131,8 @@ class FromSkactiveml(QueryStrategy):
         Raises
         ------
         ValueError
-            If the pool is empty, a row is not finite (it is named), or shapes
-            do not fit together.
+            If the pool is empty, a row is not finite (it is named), shapes do
+            not fit together, or a candidate is no row of the pool.
         TypeError
             If `strategy` is no pool strategy of scikit-activeml, or needs an
             argument that is missing.
@@ -133,24 +141,24 @@ class FromSkactiveml(QueryStrategy):
         """
         _check_strategy(self.strategy)
         pool = check_finite(features_pool, "features_pool")
-        labeled = pool[:0]
-        if features_labeled is not None:
-            labeled = check_finite(features_labeled, "features_labeled")
-            check_same_width(pool, "features_pool", labeled, "features_labeled")
-        n_instances = check_n_instances(n_instances, len(pool))
+        labeled = check_labeled(features_labeled, pool)
+        if candidates is not None:
+            candidates = check_candidates(candidates, pool.shape[0], "the pool")
+        n_instances = check_n_instances(n_instances, pool.shape[0], candidates)
 
-        X = np.concatenate([_float64(labeled), _float64(pool)])
+        n_labeled, X = labeled.shape[0], _stacked(labeled, pool)
         y = np.full(len(X), np.nan)
-        y[: len(labeled)] = self._codes(y_labeled, len(labeled))
-        params = self._arguments(X, len(labeled), proba_pool, proba_labeled)
+        y[:n_labeled] = self._codes(y_labeled, n_labeled)
+        params = self._arguments(X, n_labeled, proba_pool, proba_labeled)
         _check_arguments(self.strategy, params)
         seed = self._seed()
         with own_generators(seed):
-            picks = _ask(self._prepared(seed), X, y, n_instances, params)
-        return picks - len(labeled)
+            among = None if candidates is None else candidates + n_labeled
+            picks = _ask(self._prepared(seed), X, y, n_instances, params, among)
+        return picks - n_labeled
 
-    def _choose(self, model, X_pool, X, y, labeled, n_instances):
-        n_instances = check_n_instances(n_instances, n_rows(X_pool))
+    def _choose(self, model, X_pool, X, y, labeled, n_instances, candidates=None):
+        n_instances = check_n_instances(n_instances, n_rows(X_pool), candidates)
         _check_strategy(self.strategy)
         parts, known = {"pool": X_pool}, {}
         if labeled.any():
@@ -163,7 +171,9 @@ class FromSkactiveml(QueryStrategy):
                     known[f"proba_{name}"] = proba
                 else:
                     known[f"features_{name}"] = embed(model, part)
-        return self.select(n_instances=n_instances, **known)
+            _check_view((known[f"features_{name}"], known.get(f"proba_{name}")), part, model)
+        among = {} if candidates is None else {"candidates": candidates}
+        return self.select(n_instances=n_instances, **among, **known)
 
     def _asked(self):
         """Name the argument of the strategy that takes a classifier, if we have to give it."""
@@ -216,10 +226,9 @@ class FromSkactiveml(QueryStrategy):
         return strategy.set_params(**changes)
 
 
-def _ask(strategy, X, y, n_instances, params):
+def _ask(strategy, X, y, n_instances, params, candidates=None):
     """Query until there are enough different rows."""
-    rest, picks = np.flatnonzero(np.isnan(y)), []
-    candidates = None
+    rest, picks = np.flatnonzero(np.isnan(y)) if candidates is None else candidates, []
     while len(picks) < n_instances:
         size = n_instances - len(picks)
         try:
@@ -235,8 +244,26 @@ def _ask(strategy, X, y, n_instances, params):
     return np.array(picks, dtype=np.int64)
 
 
-def _float64(matrix):
-    return np.concatenate([np.empty((0, matrix.shape[1])), *(block for _, block in blocks(matrix))])
+def _stacked(*matrices):
+    """Return rows below each other, as scikit-activeml takes them: dense, of float64."""
+    shape = sum(matrix.shape[0] for matrix in matrices), matrices[0].shape[1]
+    size = 8 * shape[0] * shape[1]
+    if size > DENSE_LIMIT and any(map(issparse, matrices)):
+        raise ValueError(
+            f"The features of {shape[0]} samples are sparse with {shape[1]} columns; made dense, "
+            f"as scikit-activeml needs them, they would take {size} bytes ({size / 2**30:.1f} "
+            f"GiB), and the limit is {DENSE_LIMIT / 2**30:g} GiB. Put a step such as "
+            "TruncatedSVD(n_components=256) before the classifier in a pipeline, give the "
+            "estimator a method embed that returns fewer columns, or take a strategy of "
+            "skactivekd, which takes them as they are. Where the memory is there, a step that "
+            "returns X.toarray() makes them dense all the same."
+        )
+    X, start = np.empty(shape), 0
+    for matrix in matrices:
+        for rows, block in blocks(matrix):
+            X[start : start + matrix.shape[0]][rows] = block
+        start += matrix.shape[0]
+    return X
 
 
 def _check_arguments(strategy, params):

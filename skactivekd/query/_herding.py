@@ -4,12 +4,14 @@ import numbers
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
+from .._rows import check_candidates
 from .._torch import resolve_device
 from ..utils._matrix import blocks
 from ._badge import check_pair
 from ._base import QueryStrategy
-from ._checks import check_finite, check_n_instances, check_same_width
+from ._checks import check_labeled, check_n_instances
 from ._coverage import greedy_coverage
 from ._draw import generator
 from ._embedding import ask_proba_embed, embed
@@ -59,6 +61,9 @@ class UncertaintyHerding(QueryStrategy):
 
     Notes
     -----
+    With `candidates` the sum still runs over the whole pool: what nobody may be
+    asked again still wants to be represented.
+
     The greedy picks are exact. One pass over all pairs of n samples and m
     targets, O(n m d), then only samples that may still be the best are
     measured again. The memory is one float32 copy of the features, one of the
@@ -86,6 +91,8 @@ class UncertaintyHerding(QueryStrategy):
     array([2, 3])
     """
 
+    _uses_pool = True
+
     def __init__(
         self,
         *,
@@ -101,18 +108,23 @@ class UncertaintyHerding(QueryStrategy):
         self.device = device
         self.missing_label = missing_label
 
-    def select(self, pool, features_labeled=None, n_instances=1):
+    def select(self, pool, features_labeled=None, n_instances=1, candidates=None):
         """Choose samples by their probabilities and features.
 
         Parameters
         ----------
         pool : pair (proba_pool, features_pool)
             Predicted probabilities of shape (n_pool, n_classes), and features
-            of shape (n_pool, n_features): arrays or tensors.
-        features_labeled : array-like or tensor of shape (n_labeled, n_features), default=None
+            of shape (n_pool, n_features): arrays or tensors, or a sparse matrix
+            of features, which stays sparse.
+        features_labeled : array-like, tensor or sparse matrix of shape (n_labeled, n_features), \
+                default=None
             Features of the labelled samples. None: no sample is labelled yet.
         n_instances : int, default=1
             Samples to choose.
+        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
+            Rows of the pool to choose among; all of it is to be covered. None
+            is all rows.
 
         Returns
         -------
@@ -130,28 +142,34 @@ class UncertaintyHerding(QueryStrategy):
             If `pool` is no pair.
         ValueError
             If the pool is empty, a row is no probability distribution or not
-            finite (it is named), shapes do not fit, `power` is negative, or
-            `max_targets` no integer of at least 1.
+            finite (it is named), shapes do not fit, `power` is negative,
+            `max_targets` no integer of at least 1, or a candidate no row of
+            the pool, or named twice.
         """
         if not self.power >= 0:
             raise ValueError(f"power must be >= 0, got {self.power!r}.")
         if not isinstance(self.max_targets, numbers.Integral) or self.max_targets < 1:
             raise ValueError(f"max_targets must be an integer >= 1, got {self.max_targets!r}.")
         proba, features = check_pair(pool)
-        labeled = features[:0]
-        if features_labeled is not None:
-            labeled = check_finite(features_labeled, "features_labeled")
-            check_same_width(features, "features_pool", labeled, "features_labeled")
-        n_instances = check_n_instances(n_instances, len(proba))
-        device = resolve_device(self.device)
+        labeled = check_labeled(features_labeled, features)
+        if candidates is not None:
+            candidates = check_candidates(candidates, len(proba), "the pool")
+        n_instances = check_n_instances(n_instances, len(proba), candidates)
         doubt = np.concatenate([1 - margins(block) for _, block in blocks(proba)])
         weights = (np.maximum(doubt, _LEAST) ** self.power).astype(np.float32)
-        points, centers, weights = (
-            torch.from_numpy(rows).to(device)
-            for rows in (unit_rows(features), unit_rows(labeled), weights)
-        )
-        rows = self._targets(len(proba), len(labeled))
-        return greedy_coverage(points, points[rows], weights[rows], centers, n_instances)
+        points, centers, weights = unit_rows(features), unit_rows(labeled), torch.tensor(weights)
+        if issparse(points):
+            points, centers = points.astype(np.float32), centers.astype(np.float32)
+        else:
+            device = resolve_device(self.device)
+            points, centers = (torch.from_numpy(rows).to(device) for rows in (points, centers))
+            weights = weights.to(device)
+        rows = self._targets(len(proba), labeled.shape[0])
+        targets, weights = points[rows], weights[rows]
+        if candidates is None:
+            return greedy_coverage(points, targets, weights, centers, n_instances)
+        points = points[candidates]
+        return candidates[greedy_coverage(points, targets, weights, centers, n_instances)]
 
     def _targets(self, n_pool, n_labeled):
         """Rows of the pool over which the coverage is summed."""

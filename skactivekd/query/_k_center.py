@@ -5,13 +5,14 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from .._torch import resolve_device
 from ..utils._matrix import as_matrix, is_dask
 from ._checks import check_same_width
 from ._farthest import OneShard, farthest_first
 from ._points import common_dtype, mean_row, take
-from ._running import running_minimum
+from ._running import running_minimum, sparse_running_minimum
 from ._shard import Shard
 
 SMALL = 4_000_000  # cells of the points
@@ -31,12 +32,13 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
 
     Parameters
     ----------
-    points : array-like, tensor or dask array of shape (n_points, n_features)
-        Candidates: ndarray or memmap of any layout, or a torch tensor on any
-        device; any real dtype. The rows of a dask array stay on the workers of
-        the current ``distributed.Client``, which send candidates only (extra
-        ``dask``); with no client, this process does it.
-    centers : array-like or tensor of shape (n_centers, n_features), default=None
+    points : array-like, sparse matrix, tensor or dask array of shape (n_points, n_features)
+        Candidates: ndarray or memmap of any layout, a sparse matrix, which
+        stays sparse, or a torch tensor on any device; any real dtype. The rows
+        of a dask array stay on the workers of the current
+        ``distributed.Client``, which send candidates only (extra ``dask``);
+        with no client, this process does it.
+    centers : array-like, sparse matrix or tensor of shape (n_centers, n_features), default=None
         Points that are covered already. With None, or no rows, the first pick
         is the point farthest from the mean of `points`; the mean itself is no
         centre afterwards.
@@ -45,7 +47,7 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     device : {"auto"}, str or torch.device, default="auto"
         Where distances are computed. "auto" stays with a tensor that lives on
         an accelerator, and else takes CUDA, MPS or the CPU. Points elsewhere
-        go there block by block. Workers of a cluster take the CPU.
+        go there block by block. Workers of a cluster and sparse points take the CPU.
     block_size : int, default=None
         Rows, and centres, of one matrix product; None takes 2048.
 
@@ -61,7 +63,7 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     Raises
     ------
     TypeError
-        If an input is sparse or not numeric, or a count is no integer.
+        If an input is not numeric, or a count is no integer.
     ValueError
         If a row is not finite or beyond 1e18 (it is named), widths differ, or
         `n_select` is not in [1, n_points].
@@ -84,7 +86,8 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     Candidates are compared in float64 by their differences, so that distances
     keep their digits however far from zero the points are. Where the running
     minimum serves, float32 inputs stay in float32 while rounding errors are
-    small beside the distances.
+    small beside the distances. It serves sparse points too, in float64: a pick
+    costs one pass over what is not zero.
 
     References
     ----------
@@ -104,21 +107,24 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     >>> distances
     array([8., 3.])
     """
-    points = as_matrix(points, "points")
-    centers = points[:0] if centers is None else as_matrix(centers, "centers")
+    points = as_matrix(points, "points", sparse=True)
+    centers = points[:0] if centers is None else as_matrix(centers, "centers", sparse=True)
     centers = np.asarray(centers) if is_dask(centers) else centers
+    centers = centers.toarray() if issparse(centers) and not issparse(points) else centers
     check_same_width(points, "points", centers, "centers")
-    _check_count(n_select, "n_select", len(points))
+    _check_count(n_select, "n_select", points.shape[0])
     if block_size is not None:
         _check_count(block_size, "block_size")
-    if is_dask(points):
+    if issparse(points):
+        opened = nullcontext((points, sparse_running_minimum))
+    elif is_dask(points):
         from ._cluster import cluster_search
 
         opened = cluster_search(points, block_size)
     else:
         opened = nullcontext((points, _search_on(_device_for(points, device), block_size)))
     with opened as (points, search):
-        if len(centers):
+        if centers.shape[0]:
             index, squares = search(points, centers, n_select)
         else:
             index, squares = _from_the_mean(search, points, n_select)

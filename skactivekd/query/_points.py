@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from ..utils._matrix import is_dask
 
@@ -72,14 +73,18 @@ def common_dtype(*sources):
 
 def mean_row(points, name, block=2048):
     """Return the mean of all rows in float64; raises ValueError as `refuse_bad_row`."""
-    if is_dask(points):
+    if issparse(points):
+        with np.errstate(over="ignore", invalid="ignore"):
+            totals = np.bincount(points.indices, points.data, minlength=points.shape[1])
+        block, mean = points.shape[0], totals / points.shape[0]
+    elif is_dask(points):
         block, mean = len(points), np.asarray(points.mean(axis=0, dtype=np.float64))
     else:
         parts = (points[start : start + block] for start in range(0, len(points), block))
         with np.errstate(over="ignore", invalid="ignore"):
             mean = sum(to_float64(part).sum(0) for part in parts) / len(points)
     if not (np.abs(mean) < LIMIT).all():
-        for start in range(0, len(points), block):
+        for start in range(0, points.shape[0], block):
             refuse_bad_row(points[start : start + block], name, start)
     return mean
 
@@ -95,8 +100,14 @@ def origin(points, n_rows=256):
 
 def refuse_bad_row(rows, name, offset=0):
     """Raise ValueError for the first row that is not finite or too large for distances."""
-    rows = rows if is_dask(rows) else to_float64(rows)
-    good = np.abs(rows).max(1) < LIMIT / np.sqrt(rows.shape[1])  # false for nan
+    if issparse(rows):
+        number = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        largest = np.zeros(rows.shape[0])
+        with np.errstate(invalid="ignore"):
+            np.maximum.at(largest, number, np.abs(rows.data))
+    else:
+        largest = np.abs(rows if is_dask(rows) else to_float64(rows)).max(1)
+    good = largest < LIMIT / np.sqrt(rows.shape[1])  # false for nan
     if not good.all():
         raise ValueError(
             f"{name}: row {offset + int(good.argmin())} has a value that is not finite, or too "

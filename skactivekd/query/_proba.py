@@ -1,10 +1,10 @@
 """Base of the strategies that look at predicted probabilities."""
 
+from .._rows import n_rows
 from ..utils._labels import classes_of
 from ..utils._proba import check_proba, column_names, ordered_proba
 from ._base import QueryStrategy
 from ._checks import check_n_instances, check_same_width
-from ._rows import n_rows
 
 
 class ProbaStrategy(QueryStrategy):
@@ -68,5 +68,7 @@ def ask_proba(strategy, model, X):
 def check_predicts(strategy, model):
     """Raise TypeError, which names the strategy, for a model without probabilities."""
     if not hasattr(model, "predict_proba"):
-        name = type(strategy).__name__
-        raise TypeError(f"{name} needs an estimator with predict_proba, got {model!r}.")
+        name, got = type(strategy).__name__, type(model).__name__
+        if not hasattr(model, "learner_list"):  # modAL's committees have no repr
+            got = repr(model)
+        raise TypeError(f"{name} needs an estimator with predict_proba, got {got}.")

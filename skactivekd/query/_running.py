@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 
 from ._points import LIMIT, refuse_bad_row, to_numpy
 
@@ -39,6 +40,30 @@ def running_minimum(points, centers, n_select, taken=()):
     return np.array(run.picks, dtype=np.int64), 2 * np.maximum(halves, 0.0)
 
 
+def sparse_running_minimum(points, centers, n_select, taken=()):
+    """Do the same among the rows of a CSR matrix, in float64 and without an origin.
+
+    Parameters
+    ----------
+    points : CSR matrix of shape (n_points, n_features)
+    centers : CSR matrix or ndarray of shape (n_centers, n_features)
+    n_select : int
+    taken : sequence of int, default=()
+        Points that are picked already, and centers.
+
+    Returns
+    -------
+    index : ndarray of int64 of shape (n_select,)
+    squares : ndarray of float64 of shape (n_select,)
+    """
+    if not issparse(centers):
+        centers = csr_array(to_numpy(centers))
+    run = _SparseRun(points.astype(np.float64), centers.astype(np.float64), n_select, taken)
+    run.go(np.float64)
+    halves = np.array(run.halves, dtype=np.float64)
+    return np.array(run.picks, dtype=np.int64), 2 * np.maximum(halves, 0.0)
+
+
 class _Run:
     """One search: the picks so far, and half the squared distance of each when it was picked."""
 
@@ -50,8 +75,9 @@ class _Run:
         """Extend the picks; in float32, while its digits suffice."""
         with np.errstate(over="ignore", invalid="ignore"):
             x, centers = self._load(dtype)
-            norms = np.einsum("ij,ij->i", x, x) / 2
-            nearest, scale = _first_pass(x, norms, centers)
+            norms, others = self._norms(x), self._norms(centers)
+            nearest = _first_pass(x, norms, centers, others)
+            scale = float(np.maximum(norms.max(), others.max()))
         if not scale < LIMIT**2:
             refuse_bad_row(self.points, "points")
             refuse_bad_row(self.centers, "centers")
@@ -59,7 +85,7 @@ class _Run:
             nearest[done] = -np.inf
         floor = FLOOR * x.shape[1] * scale if dtype == np.float32 else -np.inf
         slack = EPS[dtype] * (2 + math.sqrt(x.shape[1])) * scale
-        fresh, measure = np.empty_like(nearest), _measure(x, norms, self.n_select)
+        fresh, measure = np.empty_like(nearest), self._measure(x, norms)
         while True:
             at = int(nearest.argmax())
             best = nearest[at]
@@ -87,6 +113,35 @@ class _Run:
         shift = self.points.mean(0, dtype=dtype)
         return self.points - shift, centers - shift
 
+    def _norms(self, x):
+        return np.einsum("ij,ij->i", x, x) / 2
+
+    def _measure(self, x, norms):
+        return _measure(x, norms, self.n_select)
+
+
+class _SparseRun(_Run):
+    """The same for CSR matrices, which no origin would leave sparse."""
+
+    def _load(self, dtype):
+        return self.points, self.centers
+
+    def _norms(self, x):
+        rows = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
+        return np.bincount(rows, x.data**2, minlength=x.shape[0]) / 2
+
+    def _measure(self, x, norms):
+        row = np.zeros(x.shape[1])
+
+        def by_steps(at, out):
+            part = slice(x.indptr[at], x.indptr[at + 1])
+            row[x.indices[part]] = x.data[part]
+            np.subtract(norms, x @ row, out=out)
+            np.add(out, norms[at], out=out)
+            row[x.indices[part]] = 0
+
+        return by_steps
+
 
 def _measure(x, norms, n_times):
     """Return a function that writes half the squared distances to one row."""
@@ -106,14 +161,14 @@ def _measure(x, norms, n_times):
     return at_once
 
 
-def _first_pass(x, norms, centers):
-    """Return half the squared distances to the nearest centre, and the scale of the data."""
-    others = np.einsum("ij,ij->i", centers, centers) / 2
+def _first_pass(x, norms, centers, others):
+    """Return half the squared distances to the nearest center, from half the squared norms."""
     nearest = np.empty_like(norms)
-    step = max(1, CELLS // len(centers))
-    for start in range(0, len(x), step):
+    step = max(1, CELLS // len(others))
+    for start in range(0, len(norms), step):
         part = slice(start, start + step)
         products = x[part] @ centers.T
+        products = products.toarray() if issparse(products) else products
         np.subtract(others, products, out=products).min(1, out=nearest[part])
     nearest += norms
-    return nearest, float(np.maximum(norms.max(), others.max()))
+    return nearest

@@ -68,7 +68,9 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
         candidates : None, array-like of int of shape (n_candidates,), or array-like of \
                 shape (n_candidates, ...), default=None
             What to choose from: the unlabelled rows, these rows of X, or these
-            samples.
+            samples. Strategies that represent the pool look at all unlabelled
+            rows all the same, unless `candidates` are samples, which are the
+            pool then.
         batch_size : int, default=1
             Samples to choose.
         return_utilities : bool, default=False
@@ -96,9 +98,9 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
         model = None if clf is None else self._fitted(clf, fit_clf, X, y, sample_weight)
         refuse_learned_marker(classes_of(model), self.missing_label_)
         labeled = is_labeled(y, self.missing_label_)
+        picks = self._pick(model, X_pool, mapping, X, y, labeled, batch_size)
         n_columns = len(X_pool) if mapping is None else len(X)
         mapping = np.arange(len(X_pool)) if mapping is None else mapping
-        picks = self._seeded()._choose_known(mapping, model, X_pool, X, y, labeled, batch_size)
         if not return_utilities:
             return mapping[picks]
         return mapping[picks], self._utilities(model, X_pool, picks, mapping, n_columns)
@@ -111,6 +113,17 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             clf = clone(clf).fit(X, y, **weights)
         return _Model(clf) if hasattr(clf, "estimator_") else clf
+
+    def _pick(self, model, X_pool, mapping, X, y, labeled, batch_size):
+        """Return positions in X_pool, which are the rows `mapping` of X if that is not None."""
+        strategy = self._seeded()
+        if mapping is None or not strategy._uses_pool:
+            return strategy._choose(model, X_pool, X, y, labeled, batch_size)
+        pool = np.union1d(np.flatnonzero(~labeled), mapping)
+        among = None if len(pool) == len(mapping) else np.searchsorted(pool, np.unique(mapping))
+        picks = pool[strategy._choose(model, X[pool], X, y, labeled, batch_size, among)]
+        order = np.argsort(mapping)
+        return order[np.searchsorted(mapping, picks, sorter=order)]
 
     def _seeded(self):
         if self.random_state is None or "random_state" not in self.strategy.get_params():

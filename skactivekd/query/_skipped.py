@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .._rows import take_rows
 from ..teacher._skipping import collecting, numbered, report
-from ._rows import take_rows
 
 
 def choose_known(choose, X_pool, rows):
@@ -12,7 +12,8 @@ def choose_known(choose, X_pool, rows):
     Parameters
     ----------
     choose : callable
-        From rows of the pool to positions among them.
+        From rows of the pool, and their positions in it, to positions among
+        these rows.
     X_pool : array-like, DataFrame, sparse matrix or list of rows
         The pool.
     rows : ndarray of int
@@ -36,7 +37,7 @@ def choose_known(choose, X_pool, rows):
     >>> import numpy as np
     >>> from skactivekd.query._skipped import choose_known
     >>> from skactivekd.teacher._skipping import report
-    >>> def first(pool):
+    >>> def first(pool, left):
     ...     if "gone.png" in pool:
     ...         report({pool.index("gone.png"): "no such file"}, "image")
     ...     return np.array([0])
@@ -53,7 +54,7 @@ def choose_known(choose, X_pool, rows):
     while True:
         pool = X_pool if len(left) == len(rows) else take_rows(X_pool, left)
         with collecting() as warned, numbered(rows[left], final=False):
-            picks = choose(pool)
+            picks = choose(pool, left)
         # Those that are numbered for good are labeled rows.
         found = {row: why for one in warned if not one.final for row, why in one.bad.items()}
         if not found:

@@ -1,15 +1,16 @@
 """Farthest-first strategies, and the random baseline."""
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 
+from .._rows import n_rows
 from ..utils._matrix import blocks
 from ._base import QueryStrategy
-from ._checks import check_finite, check_n_instances, check_same_width
+from ._checks import check_finite, check_labeled, check_n_instances
 from ._draw import generator
 from ._embedding import embed
 from ._k_center import k_center_greedy
 from ._proba import ProbaStrategy
-from ._rows import n_rows
 
 
 class PCoreSet(ProbaStrategy):
@@ -104,9 +105,9 @@ class CoreSet(QueryStrategy):
 
         Parameters
         ----------
-        features_pool : array-like or tensor of shape (n_pool, n_features)
+        features_pool : array-like, tensor or sparse matrix of shape (n_pool, n_features)
             Features of the samples to choose from.
-        features_labeled : array-like or tensor of shape (n_labeled, n_features), default=None
+        features_labeled : same, of shape (n_labeled, n_features), default=None
             Features of the labelled samples. None: no sample is labelled yet.
         n_instances : int, default=1
             Samples to choose.
@@ -129,13 +130,11 @@ class CoreSet(QueryStrategy):
         """
         if self.metric not in ("cosine", "euclidean"):
             raise ValueError(f"metric must be 'cosine' or 'euclidean', got {self.metric!r}.")
-        pool, labeled = check_finite(features_pool, "features_pool"), None
-        if features_labeled is not None:
-            labeled = check_finite(features_labeled, "features_labeled")
-            check_same_width(pool, "features_pool", labeled, "features_labeled")
-        n_instances = check_n_instances(n_instances, len(pool))
+        pool = check_finite(features_pool, "features_pool")
+        labeled = check_labeled(features_labeled, pool)
+        n_instances = check_n_instances(n_instances, pool.shape[0])
         if self.metric == "cosine":
-            pool, labeled = unit_rows(pool), None if labeled is None else unit_rows(labeled)
+            pool, labeled = unit_rows(pool), unit_rows(labeled)
         return k_center_greedy(pool, labeled, n_instances, device=self.device)[0]
 
     def _view(self, model, X):
@@ -201,12 +200,40 @@ class Random(QueryStrategy):
     def _view(self, model, X):
         return X
 
+    def _training(self, learner):
+        # Only the number of labels matters: those of one member tell the rounds apart.
+        members = getattr(learner, "learner_list", None)
+        return super()._training(members[0] if members else learner)
+
 
 def unit_rows(features):
-    """Scale rows to unit Euclidean length, as float32; rows of zeros stay."""
+    """Scale rows to unit Euclidean length, as float32; rows of zeros stay.
+
+    A CSR matrix remains one, of float64: many of its rows share no column, and have to be
+    equally far from one another up to less than float32's rounding.
+    """
+    if issparse(features):
+        rows = np.repeat(np.arange(features.shape[0]), np.diff(features.indptr))
+        values = features.data.astype(np.float64)
+        for size in (_largest, _lengths):
+            values = values / size(rows, values, features.shape[0])[rows]
+        return csr_array((values, features.indices, features.indptr), shape=features.shape)
     unit = np.empty(tuple(features.shape), dtype=np.float32)
     for rows, block in blocks(features):
         block = block / np.maximum(abs(block).max(axis=1, keepdims=True), np.finfo(float).tiny)
         norms = np.linalg.norm(block, axis=1, keepdims=True)
         unit[rows] = block / np.where(norms == 0, 1, norms)
     return unit
+
+
+def _largest(rows, values, n):
+    """Largest magnitude of each row of a sparse matrix, above zero."""
+    largest = np.full(n, np.finfo(float).tiny)
+    np.maximum.at(largest, rows, abs(values))
+    return largest
+
+
+def _lengths(rows, values, n):
+    """Length of each row of a sparse matrix, 1 where it is zero."""
+    lengths = np.sqrt(np.bincount(rows, values**2, minlength=n))
+    return np.where(lengths == 0, 1, lengths)

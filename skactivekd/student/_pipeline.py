@@ -12,6 +12,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._rows import check_row_count, one_column
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._soft_labels import SoftLabeled
@@ -168,7 +169,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         check_is_fitted(self)
         if self.features_ == "passthrough":
             return self._validate(X, reset=False)
-        return self.features_.transform(X)
+        X_out = self.features_.transform(X)
+        check_row_count(X_out, X, f"features={type(self.features).__name__}")
+        return X_out
 
     @available_if(_names_features)
     def get_feature_names_out(self, input_features=None):
@@ -193,6 +196,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             self.features_ = "passthrough"
             return self._validate(X, reset=True)
         self.features_, X_out = memory.cache(_fit_transform)(clone(self.features), X, y)
+        check_row_count(X_out, X, f"features={type(self.features).__name__}")
         if hasattr(self.features_, "n_features_in_"):
             self.n_features_in_ = self.features_.n_features_in_
         return X_out
@@ -210,7 +214,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 def _teach(teacher, X, y):
     if hasattr(teacher, "fit"):
         teacher = teacher.fit(X, y)
-    return teacher, teacher.predict_proba(X)
+    proba = teacher.predict_proba(X)
+    check_row_count(proba, X, f"teacher={type(teacher).__name__}")
+    return teacher, proba
 
 
 def _fit_transform(transformer, X, y):
@@ -231,6 +237,7 @@ def _check_matrix(proba, X):
 
 def _is_raw(X):
     """Tell sequences of texts, paths or pictures from numbers."""
+    X = one_column(X)
     if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or len(X) == 0:
         return False
     first = X.iloc[0] if hasattr(X, "iloc") else X[0]

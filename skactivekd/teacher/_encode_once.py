@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from .._rows import one_column
 from ._cache import DEFAULT_CACHE, EmbeddingCache
 from ._identity import identify
 from ._image_error import RowError
@@ -92,6 +93,7 @@ def encode_texts(encoder, texts):
 
 
 def _encode(encoder, method, X, keys_of):
+    X = one_column(X)
     n, cache = X.shape[0] if hasattr(X, "shape") else len(X), _cache_of(encoder)
     call = _Call(encoder, method, X, n)
     if cache is None or n == 0:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._rows import one_column
 from ._image_error import ImageError
 from ._pixels import SHAPES, range_problem, shape_problem, white_level
 from ._read_image import is_path, is_picture, item_problem
@@ -18,7 +19,7 @@ def check_images(X, on_error="raise"):
     X : array, list or Series
         Array of shape (n, H, W), (n, H, W, C) or (n, C, H, W), C being 1 or 3,
         with values as `white_level` has it; or n file paths, bytes of files,
-        PIL images or arrays of one image.
+        PIL images or arrays of one image, also as the only column of a table.
     on_error : {"raise", "skip"}, default="raise"
         Whether values out of range raise at once.
 
@@ -49,7 +50,7 @@ def check_images(X, on_error="raise"):
     skactivekd.teacher._image_error.ImageError: 5 images hold values out of range; ...
     """
     check_on_error(on_error)
-    X = _as_list_or_array(X)
+    X = _as_list_or_array(one_column(X))
     if len(X) == 0:
         raise ValueError("X holds no image")
     if isinstance(X, list):

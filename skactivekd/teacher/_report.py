@@ -30,6 +30,8 @@ class TeacherReport:
         The label of each column.
     n_clusters, n_bins, confidence_level, random_state
         As for `teacher_report`.
+    subject : {"teacher", "student"}, default="teacher"
+        Who is judged, in words and pictures.
 
     Attributes
     ----------
@@ -83,12 +85,14 @@ class TeacherReport:
         n_bins=10,
         confidence_level=0.95,
         random_state=0,
+        subject="teacher",
     ):
+        self.subject = subject
         self.classes, self.confidence_level = classes, confidence_level
         self.skipped = np.flatnonzero(np.isnan(proba).all(axis=1))
         kept = np.setdiff1d(np.arange(len(proba)), self.skipped)
         if not len(kept):
-            raise ValueError("the teacher skipped every row: there is nothing to report")
+            raise ValueError(f"the {subject} skipped every row: there is nothing to report")
         proba, columns = proba[kept], columns[kept]
         self._judge(proba, columns, n_bins)
         self._cluster(proba, columns, n_clusters, random_state)

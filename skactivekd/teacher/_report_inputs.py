@@ -201,6 +201,25 @@ def learns_from_labels(teacher):
     return get_tags(teacher).target_tags.required or knows_missing_label(teacher)
 
 
+def is_student(model):
+    """Tell a student of this package, also the last step of a pipeline, from a teacher."""
+    while inside := _inside(model):
+        model = inside
+    # By name: students are imported after teachers.
+    return any(kind.__name__ == "DHOClassifier" for kind in type(model).__mro__)
+
+
+def _inside(model):
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(model, Pipeline):
+        return model[-1]
+    if isinstance(model, FrozenEstimator):
+        return model.estimator
+    return getattr(model, "best_estimator_", None)
+
+
 def _align(fold, teacher, proba):
     """Put the columns of a fold's teacher, which may lack classes, in the order of the whole's."""
     known = ordered_proba(proba, fold.classes_, "predict_proba of a fold's teacher")

@@ -151,7 +151,8 @@ def report_notes(report, proba, columns):
         notes.append(f"never predicted: {', '.join(map(str, never[:10]))}{more}")
     if len(report.skipped):
         notes.append(
-            f"{len(report.skipped)} rows were skipped by the teacher, the first {report.skipped[0]}"
+            f"{len(report.skipped)} rows were skipped by the {report.subject}, the first "
+            f"{report.skipped[0]}"
         )
     return notes
 
@@ -160,7 +161,8 @@ def report_text(report):
     """Write a report for the terminal."""
     found, (low, high) = report.clusters, report.accuracy_interval
     percent = f"{report.confidence_level:.0%}"
-    lines = [f"Teacher report: {report.n_samples} rows, {report.n_labeled} of them labelled"]
+    title = f"{report.subject.capitalize()} report"
+    lines = [f"{title}: {report.n_samples} rows, {report.n_labeled} of them labelled"]
     if report.n_labeled:
         lines += [
             f"accuracy     {report.accuracy:.1%} ({percent} interval {low:.1%} to {high:.1%}), "

@@ -3,7 +3,13 @@
 import warnings
 
 from ._report import TeacherReport
-from ._report_inputs import label_columns, learns_from_labels, out_of_fold_proba, teacher_proba
+from ._report_inputs import (
+    is_student,
+    label_columns,
+    learns_from_labels,
+    out_of_fold_proba,
+    teacher_proba,
+)
 
 
 def teacher_report(
@@ -25,7 +31,8 @@ def teacher_report(
     ----------
     teacher : fitted estimator, callable, or array-like of shape (n_samples, n_classes)
         Anything with ``predict_proba``, a function from X to probabilities,
-        or the probabilities themselves.
+        or the probabilities themselves. A `DHOClassifier`, also in a pipeline
+        or a search, is called a student.
     X : array-like of n_samples rows, default=None
         The pool, labelled or not. Not needed beside a matrix.
     y : array-like of shape (n_samples,), default=None
@@ -90,13 +97,13 @@ def teacher_report(
     """
     proba, names = teacher_proba(teacher, X)
     classes, columns = label_columns(y, classes, names, *proba.shape, missing_label)
-    notes = []
+    notes, subject = [], "student" if is_student(teacher) else "teacher"
     if cv is not None:
         proba = out_of_fold_proba(teacher, X, y, proba, cv, missing_label, random_state)
     elif learns_from_labels(teacher) and (columns >= 0).any():
         notes.append(
-            "this teacher learns from labels: judged by the ones it was fitted on it looks better "
-            "than it is; teacher_report(..., cv=5) judges each row without it"
+            f"this {subject} learns from labels: judged by the ones it was fitted on it looks "
+            "better than it is; teacher_report(..., cv=5) judges each row without it"
         )
     report = TeacherReport(
         proba,
@@ -106,6 +113,7 @@ def teacher_report(
         n_bins=n_bins,
         confidence_level=confidence_level,
         random_state=random_state,
+        subject=subject,
     )
     report.notes += notes
     if report.near_chance:

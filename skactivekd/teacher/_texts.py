@@ -1,5 +1,6 @@
 """Texts in any form a user holds them."""
 
+from .._rows import one_column
 from ._image_error import TextError
 from ._settings import check_on_error
 
@@ -12,7 +13,7 @@ def check_texts(texts, on_error="raise"):
     Parameters
     ----------
     texts : list, array or Series of str of length n
-        Empty ones are welcome.
+        Empty ones are welcome; also the only column of a table.
     on_error : {"raise", "skip"}, default="raise"
 
     Returns
@@ -40,6 +41,7 @@ def check_texts(texts, on_error="raise"):
     check_on_error(on_error)
     if isinstance(texts, str | bytes):
         raise TypeError(f"texts is one {type(texts).__name__}; pass a list of str: [texts]")
+    texts = one_column(texts)
     if getattr(texts, "ndim", 1) != 1 or not hasattr(texts, "__iter__"):
         shape = f" of shape {texts.shape}" if hasattr(texts, "shape") else ""
         raise TypeError(

@@ -6,7 +6,7 @@ from scipy.sparse import issparse
 _BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
 
 
-def as_matrix(values, name):
+def as_matrix(values, name, *, sparse=False):
     """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
 
     Parameters
@@ -16,22 +16,30 @@ def as_matrix(values, name):
         become new arrays.
     name : str
         The argument's name, for the error.
+    sparse : bool, default=False
+        Whether it may be sparse.
 
     Returns
     -------
-    matrix : ndarray, tensor or dask array
-        Detached from the graph if it is a tensor.
+    matrix : ndarray, tensor, dask array or CSR matrix
+        Detached from the graph if it is a tensor; canonical CSR of any sparse
+        matrix.
 
     Raises
     ------
     TypeError
-        If it is sparse, or does not hold real numbers.
+        If it is sparse and may not be, or does not hold real numbers.
     ValueError
         If it has not two dimensions, or no column, or hides values by a mask.
     """
     if issparse(values):
-        raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
-    if is_dask(values):
+        if not sparse:
+            raise TypeError(f"{name} is sparse; pass a dense array, e.g. {name}.toarray().")
+        matrix = values.tocsr()
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+    elif is_dask(values):
         matrix = values
     else:
         matrix = values.detach() if hasattr(values, "detach") else _as_array(values, name)
@@ -70,9 +78,10 @@ def blocks(matrix, least=np.float64):
         yield slice(0, len(matrix)), matrix
         return
     size = max(1, _BLOCK_ELEMENTS // matrix.shape[1])
-    for start in range(0, len(matrix), size):
+    for start in range(0, matrix.shape[0], size):
         rows = slice(start, start + size)
         block = matrix[rows]
+        block = block.toarray() if issparse(block) else block
         block = block.cpu().double().numpy() if hasattr(block, "cpu") else block
         dtype = np.result_type(block.dtype, least)
         yield rows, np.asarray(block, dtype=np.float64 if dtype.itemsize > 8 else dtype)
