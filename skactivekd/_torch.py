@@ -55,6 +55,11 @@ def resolve_device(device="auto"):
     -------
     device : torch.device
 
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+
     Examples
     --------
     >>> from skactivekd._torch import resolve_device
@@ -62,7 +67,15 @@ def resolve_device(device="auto"):
     device(type='cpu')
     """
     if device != "auto":
-        return torch.device(device)
+        try:
+            found = torch.device(device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"device must be 'auto' or a device of torch, got {device!r}."
+            ) from error
+        if found.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device={device!r}, but torch finds no CUDA device. Use 'auto'.")
+        return found
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

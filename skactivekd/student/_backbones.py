@@ -1,6 +1,7 @@
 """Backbones: the part of the student below its heads."""
 
 import copy
+import numbers
 from itertools import pairwise
 
 import torch
@@ -21,7 +22,11 @@ class MLP(nn.Sequential):
     """
 
     def __init__(self, n_features, hidden=(256, 256), dropout=0.0):
-        widths = (n_features, *([hidden] if isinstance(hidden, int) else hidden))
+        if isinstance(hidden, numbers.Integral):
+            hidden = [hidden]
+        if not all(isinstance(width, numbers.Integral) and width > 0 for width in hidden):
+            raise ValueError(f"hidden must be positive ints, got {hidden!r}.")
+        widths = (n_features, *hidden)
         layers = []
         for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
@@ -81,6 +86,8 @@ def build_backbone(module, input_shape, **kwargs):
     ------
     TypeError
         If a module instance comes with `kwargs`.
+    ValueError
+        If timm has no model of that name.
     """
     if isinstance(module, nn.Module):
         if kwargs:
@@ -92,6 +99,10 @@ def build_backbone(module, input_shape, **kwargs):
     if isinstance(module, str):
         import timm
 
+        if ":" not in module and not timm.is_model(module):
+            raise ValueError(
+                f"The backbone {module!r} is no model of timm; timm.list_models() names them."
+            )
         return timm.create_model(module, num_classes=0, in_chans=input_shape[0], **kwargs)
     if module is not None:
         return module(**kwargs)
@@ -106,17 +117,31 @@ def count_features(backbone, input_shape):
     Raises
     ------
     ValueError
-        If the backbone does not return one row of features per row.
+        If the backbone cannot take such a row, or does not return one row of
+        float32 features for it.
     """
     was_training = backbone.training
     backbone.eval()
-    with torch.no_grad():
-        features = backbone(torch.zeros(1, *input_shape))
-    backbone.train(was_training)
+    rows = f"(n, {', '.join(map(str, input_shape))})"
+    try:
+        with torch.no_grad():
+            features = backbone(torch.zeros(1, *input_shape))
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"The backbone {type(backbone).__name__} cannot take one row of float32 input of shape "
+            f"{rows}: {error}"
+        ) from error
+    finally:
+        backbone.train(was_training)
     if not isinstance(features, torch.Tensor) or features.ndim != 2:
         got = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features)
         raise ValueError(
-            f"The backbone must return features of shape (n, d) for input of shape "
-            f"(n, {', '.join(map(str, input_shape))}), but gave {got} for one row."
+            f"The backbone must return features of shape (n, d) for input of shape {rows}, but "
+            f"gave {got} for one row."
+        )
+    if features.dtype != torch.float32:
+        raise ValueError(
+            f"The backbone must return float32 features, but gave {features.dtype}. Convert it "
+            "with .float()."
         )
     return features.shape[1]

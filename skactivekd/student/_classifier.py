@@ -472,8 +472,10 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         else:
             if keep:
                 self._check_no_teacher_comes(teacher_proba is not None)
-            net = self.net_ if keep else self._new_net(X, sample_weight, teacher_proba is not None)
-            if keep:
+            net = self.net_ if keep else self._new_net(X, teacher_proba is not None)
+            if not keep:
+                self._scale_inputs(net, X, sample_weight)
+            else:
                 net.criterion_.distill_weight = weight
                 net.criterion_.temperature = self.temperature
             rows = RowDataset(
@@ -503,12 +505,13 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 net.module_.heads.reset_correction()
             net.criterion_.temperature = self.temperature
         else:
-            net = self._new_net(rows.X, rows.teacher_weight)
+            net = self._new_net(rows.X)
             repeatable = self.reuse and isinstance(self.random_state, numbers.Integral)
             key = identify(net, rows, seed) if repeatable else None
             known = memory.get(key)
             if known is not None:
                 return known
+            self._scale_inputs(net, rows.X, rows.teacher_weight)
         if rows.teacher_proba is not None:
             with seeded(seed, _device(net)):
                 (net.partial_fit if keep else net.fit)(rows, None)
@@ -592,7 +595,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         weight = np.ones(len(codes)) if sample_weight is None else sample_weight
         return np.where(labeled, weight * np.asarray(by_class, dtype=float)[codes], weight)
 
-    def _new_net(self, X, sample_weight, has_teacher=True):
+    def _new_net(self, X, has_teacher=True):
         net = DHONet() if self.net is None else clone(self.net)
         owned = {"distill_weight", "temperature"} & set(net.get_params_for("criterion"))
         if owned:
@@ -603,8 +606,6 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         if heads == "residual":
             # Without a teacher there is nothing to correct: a head for the labels alone.
             heads, weight = ("residual", 1.0) if has_teacher else ("dual", 0.5)
-            if net.module is None and len(X.shape) == 2:
-                net.set_params(input_scaling=measure_scaling(X, sample_weight))
         net.set_params(
             n_classes=len(self.classes_),
             input_shape=_input_shape(X.shape),
@@ -615,6 +616,10 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         if self.device is not None:
             net.set_params(device=str(resolve_device(self.device)))
         return net
+
+    def _scale_inputs(self, net, X, sample_weight):
+        if self.heads == "residual" and net.module is None and len(X.shape) == 2:
+            net.set_params(input_scaling=measure_scaling(X, sample_weight))
 
     def _trained_heads(self, has_labels, has_teacher):
         uses_labels = bool(has_labels) and (not has_teacher or self._loss_weight() < 1)
@@ -660,23 +665,38 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _check_params(self):
+        if self.net is not None and not isinstance(self.net, DHONet):
+            raise TypeError(
+                f"net must be a DHONet, such as DHONet(max_epochs=50), got {self.net!r}."
+            )
         if self.heads not in ("residual", "dual", "single"):
             raise ValueError(f"heads must be 'residual', 'dual' or 'single', got {self.heads!r}.")
         weight = self.distill_weight
-        is_number = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
-        if weight != "auto" and not (is_number and 0 <= weight <= 1):
+        automatic = isinstance(weight, str) and weight == "auto"
+        if not automatic and not (_is_number(weight) and 0 <= weight <= 1):
             raise ValueError(f"distill_weight must be 'auto' or in [0, 1], got {weight!r}.")
-        if not 0 <= self.alpha <= 1:
+        if not (_is_number(self.alpha) and 0 <= self.alpha <= 1):
             raise ValueError(f"alpha must be in [0, 1], got {self.alpha!r}.")
         for name in ("temperature", "beta"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be > 0 and finite, got {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            if not (_is_number(value) and 0 < value < np.inf):
+                raise ValueError(f"{name} must be > 0 and finite, got {value!r}.")
+        weight = self.class_weight
+        if not (weight is None or isinstance(weight, dict) or str(weight) == "balanced"):
+            raise ValueError(
+                f"class_weight must be None, 'balanced' or a dict of label to weight, got "
+                f"{weight!r}."
+            )
         if self.heads != "dual" and (self.alpha, self.beta) != (0.5, 1.0):
             raise ValueError(
                 f"alpha={self.alpha} and beta={self.beta} mix the two heads of heads='dual'; with "
                 f"heads={self.heads!r} they would do nothing. distill_weight says how far the "
                 f"teacher is followed."
             )
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _device(net):
@@ -718,7 +738,12 @@ def _check_images(X):
 
 def _input_shape(shape):
     """Shape of one row as the network sees it: (n_features,) or (C, H, W)."""
-    axis = channel_axis(shape) if len(shape) in (3, 4) else 1
+    if len(shape) > 4:
+        raise ValueError(
+            f"X must have rows of numbers, (n, n_features), or images, (n, H, W), (n, C, H, W) or "
+            f"(n, H, W, C), got shape {tuple(shape)}."
+        )
+    axis = channel_axis(shape) if len(shape) > 2 else 1
     if axis is None:
         return (1, *shape[1:])
     return (shape[3], *shape[1:3]) if axis == 3 else tuple(shape[1:])

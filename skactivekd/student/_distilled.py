@@ -29,7 +29,8 @@ class Distilled:
     input_scale : float
         The same for the inputs, where the correction sees them.
     anchors : ndarray of int of shape (n_classes, at most 16)
-        Rows of the pool that are surest of each class, surest first.
+        Rows of the pool that are surest of each class, surest first; -1 where
+        there are fewer that count.
     class_mass : ndarray of shape (n_classes,)
         Mean probability of each class over the pool.
     """
@@ -65,16 +66,18 @@ def survey(net, rows, linear=True):
             heads.set_linear(*imitation)
     total = square = mass = 0
     best = None
-    start = 0
+    start = n_counted = 0
     for _, kd_logits, features, _ in look(net, rows):
         features, proba = features.double(), torch.softmax(kd_logits.double(), dim=1)
-        total = total + features.sum(dim=0)
-        square = square + (features**2).sum(dim=0)
-        mass = mass + proba.sum(dim=0)
-        best = _surest(best, proba, start)
+        weight = _weights(rows, start, proba)
+        total = total + (weight * features).sum(dim=0)
+        square = square + (weight * features**2).sum(dim=0)
+        mass = mass + (weight * proba).sum(dim=0)
+        best = _surest(best, torch.where(weight > 0, proba, -1), start)
         start += len(proba)
-    mean = total / start
-    spread = (square / start - mean**2).clamp(min=0).sqrt()
+        n_counted += float(weight.sum())
+    mean = total / n_counted
+    spread = (square / n_counted - mean**2).clamp(min=0).sqrt()
     constant = spread <= 1e-6 * spread.max()
     n_parts = 2 if heads.n_inputs else 1
     length = _LENGTH / n_parts**0.5
@@ -84,9 +87,17 @@ def survey(net, rows, linear=True):
         shift=mean.float(),
         scale=torch.where(constant, 0, length / n_varying**0.5 / spread).float(),
         input_scale=length / max(heads.n_inputs, 1) ** 0.5,
-        anchors=best[1].T.cpu().numpy(),
-        class_mass=(mass / start).cpu().numpy(),
+        anchors=torch.where(best[0] < 0, -1, best[1]).T.cpu().numpy(),
+        class_mass=(mass / n_counted).cpu().numpy(),
     )
+
+
+def _weights(rows, start, proba):
+    """Return the weight of each row of a batch, as a column."""
+    if rows.teacher_weight is None:
+        return proba.new_ones(len(proba), 1)
+    weight = rows.teacher_weight[start : start + len(proba)]
+    return torch.as_tensor(weight, dtype=proba.dtype, device=proba.device)[:, None]
 
 
 def _surest(best, proba, start):
@@ -185,7 +196,7 @@ def stand_ins(distilled, codes):
     held = distilled.class_mass * len(codes) >= 0.5
     for label in np.flatnonzero((counts <= 1) & held):
         free = distilled.anchors[label]
-        free = free[codes[free] < 0][:_N_STAND_INS]
+        free = free[(free >= 0) & (codes[free] < 0)][:_N_STAND_INS]
         rows.append(free)
         classes.append(np.full(len(free), label))
     if not rows:

@@ -1,14 +1,20 @@
 """Scaling of 2-D inputs, so that one learning rate fits them all."""
 
+import warnings
+
 import numpy as np
 import torch
 from scipy import sparse
 from sklearn.utils import gen_batches
 from torch import nn
 
-# Columns that hardly vary, such as pixels at the border, are not blown up beyond ten times what
-# the usual column gets.
-_FLOOR = 0.1
+# Columns that hardly vary but for single rows, such as pixels at the border, are not blown up
+# beyond ten times what the usual column gets, nor so that the farthest of their values lies beyond
+# 2. The latter tells them from columns in another unit, of which all values are small.
+_FLOOR, _PEAK = 0.1, 2.0
+# float32 has seven digits; a column that varies only in the last two of them is mostly rounding.
+_DIGITS = 1e-5
+_ROUNDING = 1e-12  # what a constant column seems to vary by, as float64 adds it up
 _BLOCK = 4096
 
 
@@ -43,9 +49,14 @@ def measure_scaling(X, sample_weight=None):
     Returns
     -------
     shift, scale : ndarray of float64 of shape (n_features,)
-        Mean and standard deviation of each column, the latter a tenth of the
-        median column's at least. Of a CSR matrix, zero and the root mean
+        Mean and standard deviation of each column, the latter held up for
+        columns that hardly vary. Of a CSR matrix, zero and the root mean
         square of all entries: its zeros stay zeros, and rare words rare.
+
+    Warns
+    -----
+    UserWarning
+        If columns vary by less than single precision can tell apart.
 
     Examples
     --------
@@ -72,7 +83,29 @@ def measure_scaling(X, sample_weight=None):
 
     blocks = list(gen_batches(n, _BLOCK))
     mean = sum(total(np.asarray(X[rows], dtype=np.float64), rows) for rows in blocks) / n_rows
-    square = sum(total(np.square(X[rows] - mean), rows) for rows in blocks)
+    square, peak = np.zeros(d), np.zeros(d)
+    for rows in blocks:
+        deviation = np.abs(X[rows] - mean)
+        counted = deviation if weight is None else deviation[weight[rows] > 0]
+        peak = np.maximum(peak, counted.max(axis=0, initial=0))
+        square += total(np.square(deviation, out=deviation), rows)
     spread = np.sqrt(square / n_rows)
+    spread[spread <= _ROUNDING * np.abs(mean)] = 0
+    _warn_of_offsets(mean, spread)
     varying = spread[spread > 0]
-    return mean, np.maximum(spread, _FLOOR * np.median(varying) if len(varying) else 1.0)
+    floor = _FLOOR * np.median(varying) if len(varying) else 1.0
+    held_up = np.where(spread > 0, np.minimum(floor, peak / _PEAK), floor)
+    return mean, np.maximum(spread, held_up)
+
+
+def _warn_of_offsets(mean, spread):
+    lost = np.flatnonzero((spread > 0) & (spread < _DIGITS * np.abs(mean)))
+    if len(lost):
+        shown = ", ".join(map(str, lost[:5])) + (" ..." if len(lost) > 5 else "")
+        warnings.warn(
+            f"X: the columns {shown} vary by less than {_DIGITS:g} of their size, which single "
+            "precision, in which the student computes, can hardly hold. Subtract their mean "
+            "first, as sklearn.preprocessing.StandardScaler does.",
+            UserWarning,
+            stacklevel=2,
+        )

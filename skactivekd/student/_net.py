@@ -177,6 +177,8 @@ class DHONet(NeuralNet):
         """Copy the net; skorch's own way pickles it, which classes in functions do not survive."""
         if hasattr(self, "accelerator"):
             memo[id(self.accelerator)] = self.accelerator
+        if getattr(self, "history_", None):
+            memo[id(self.history_)] = _copy_history(self.history_)
         twin = memo[id(self)] = type(self).__new__(type(self))
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
@@ -482,6 +484,27 @@ class Student(nn.Module):
         if isinstance(self.heads, ResidualHeads):
             return *self.heads(features, inputs), features
         return *self.heads(features), features
+
+
+def _copy_history(history):
+    """Copy what skorch recorded: thousands of dicts of numbers, for which deepcopy is slow."""
+
+    def copied(values):
+        return {
+            name: value if isinstance(value, _NUMBERS) else copy.deepcopy(value)
+            for name, value in values.items()
+        }
+
+    epochs = []
+    for epoch in history:
+        values = copied({name: value for name, value in epoch.items() if name != "batches"})
+        if "batches" in epoch:
+            values = {"batches": [copied(batch) for batch in epoch["batches"]], **values}
+        epochs.append(values)
+    return type(history)(epochs)
+
+
+_NUMBERS = int | float | str | None
 
 
 def _halves(dataset):

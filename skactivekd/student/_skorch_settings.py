@@ -1,5 +1,7 @@
 """Which of skorch's settings a DHONet takes, and what to do instead of the others."""
 
+import numbers
+
 import numpy as np
 from skorch.callbacks import BatchScoring, LRScheduler
 from skorch.callbacks.scoring import ScoringBase
@@ -40,6 +42,7 @@ def check_settings(net):
     """
     if net.epoch not in ("auto", *EPOCHS):
         raise ValueError(f"epoch must be 'auto', 'labeled' or 'all', got {net.epoch!r}.")
+    _check_numbers(net)
     _check_dataset(net)
     for prefix in ("iterator_train", "iterator_valid"):
         for name, value in net.get_params_for(prefix).items():
@@ -58,6 +61,27 @@ def check_settings(net):
             f"callbacks__schedule__{min(settings)} has no effect, as a schedule among the "
             "callbacks replaces the default one. Set one of the two."
         )
+
+
+def _check_numbers(net):
+    automatic = isinstance(net.max_epochs, str) and net.max_epochs == "auto"
+    if not automatic and not (_is_int(net.max_epochs) and net.max_epochs >= 1):
+        raise ValueError(
+            f"max_epochs must be 'auto' or an int of at least 1, got {net.max_epochs!r}."
+        )
+    # skorch takes -1 for all rows at once.
+    if not (_is_int(net.batch_size) and (net.batch_size >= 1 or net.batch_size == -1)):
+        raise ValueError(f"batch_size must be an int of at least 1, got {net.batch_size!r}.")
+    if not (isinstance(net.lr, numbers.Real) and 0 <= net.lr < np.inf):
+        raise ValueError(f"lr must be a finite number, zero or more, got {net.lr!r}.")
+    if not callable(net.optimizer):
+        raise TypeError(
+            f"optimizer must be a class such as torch.optim.AdamW, got {net.optimizer!r}."
+        )
+
+
+def _is_int(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def loader_settings(net, prefix):
