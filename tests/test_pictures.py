@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import struct
 import threading
 import zlib
@@ -502,6 +503,21 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
     Image.new("L", (300, 300)).save(path)
     OpenCLIPEncoder(n_workers=4).encode_image([path] * 12)
     assert max(most) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_does_not_wait_for_a_thread_of_its_parent(monkeypatch):
+    from skactivekd.teacher import _read_image
+
+    monkeypatch.setattr(_read_image, "_LARGE", 100)
+    data = stored(Image.new("L", (30, 30)))
+    with _read_image._LOCKS.large:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if open_image(data).size == (30, 30) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_bytes_are_pictures_in_every_container(digits, teacher, tmp_path):
