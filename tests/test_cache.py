@@ -150,18 +150,19 @@ def test_plain_objects_that_cannot_be_pickled_are_kept_apart(X):
         assert plain.rows == 10
 
 
-def test_objects_that_take_no_reference_are_not_kept(X):
+def test_slots_are_state_too(X):
     class Slotted:
-        __slots__ = ()
+        __slots__ = ("sign",)
         seen = []
 
         def encode_image(self, X):
             self.seen.append(len(X))
-            return np.ones((len(X), 1))
+            return np.full((len(X), 1), self.sign)
 
     slotted = Slotted()
-    encode_rows(slotted, X)
-    encode_rows(slotted, X)
+    for sign in (1, 1, -1):
+        slotted.sign = sign
+        assert (encode_rows(slotted, X) == sign).all()
     assert slotted.seen == [10, 10]
 
 

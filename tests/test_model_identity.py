@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder, _file_hash
+from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder
 from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.utils import _files
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def test_a_checkpoint_counts_by_its_content(tiny_clip, tmp_path):
 def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     file = tmp_path / "weights"
     file.write_bytes(b"one")
-    first = _file_hash.hash_model_file(file)
+    first = _files.hash_model_file(file)
     with monkeypatch.context() as patch:
-        patch.setattr(_file_hash, "hash_file", None)
-        assert _file_hash.hash_model_file(file) == first
+        patch.setattr(_files, "hash_file", None)
+        assert _files.hash_model_file(file) == first
     file.write_bytes(b"two")
     os.utime(file, ns=(0, 0))
-    assert _file_hash.hash_model_file(file) != first
+    assert _files.hash_model_file(file) != first
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 """What a row is, by its content: the key under which its embedding is kept."""
 
 import os
-import stat
 from collections import namedtuple
 from hashlib import blake2b
 
 import numpy as np
 
+from ..utils._files import stamp_file
+
 RowKeys = namedtuple("RowKeys", "keys files order")
 RowKeys.__doc__ = """Keys of rows.
 
-keys : list of bytes, one for each row; of a file a stamp made from path, size and time of change.
+keys : list of bytes, one for each row; of a file a stamp made from its path and state.
 files : dict of stamp to path.
 order : list that sorts the rows to encode, or None.
 """
@@ -22,10 +23,10 @@ def row_keys(X):
     Parameters
     ----------
     X : array-like of n rows
-        Array rows count by their bytes, shape and dtype; files by path, size
-        and time of change at first, and by what they hold before they are
-        encoded; PIL images by mode, size and pixels; strings that are no
-        files by themselves.
+        Array rows count by their bytes, shape and dtype, those of a data frame
+        also by the columns' names; files by path and state at first, and by
+        what they hold before they are encoded; PIL images by pixels, mode and
+        what says how to show them; strings that are no files by themselves.
 
     Returns
     -------
@@ -42,10 +43,14 @@ def row_keys(X):
     (True, False)
     """
     if hasattr(X, "to_numpy"):
+        columns = _columns(X)
         X = X.to_numpy()
+        if columns is not None:
+            digest = digester("table", columns)
+            return RowKeys([digest(_row_key(row, {})) for row in X], {}, None)
     elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
         X = np.asarray(X)
-    if isinstance(X, np.ndarray) and X.ndim > 1 and X.dtype.kind not in "OT":
+    if _is_plain(X) and X.ndim > 1:
         digest = digester("array", X.dtype.str, X.shape[1:])
         return RowKeys([digest(row.tobytes()) for row in X], {}, None)
     files = {}
@@ -79,26 +84,36 @@ def text_keys(texts):
     return RowKeys([_text(repr(text).encode()) for text in texts], {}, order)
 
 
-def stamp_file(path):
+def file_key(path):
     """Identify the state of a file without reading it; None where there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
+    stamp = stamp_file(path)
+    return None if stamp is None else _file(stamp.encode(errors="surrogatepass"))
+
+
+def _columns(X):
+    """Names and types of a data frame's columns; None of what has none."""
+    if getattr(X, "ndim", 2) != 2 or not hasattr(X, "columns"):
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    parts = os.path.abspath(os.fspath(path)), status.st_size, status.st_mtime_ns
-    return _file(repr(parts).encode())
+    return [repr(name) for name in X.columns], [str(dtype) for dtype in X.dtypes]
+
+
+def _is_plain(X):
+    """Whether bytes, shape and dtype are all there is to an array."""
+    return (
+        isinstance(X, np.ndarray | np.generic)
+        and not isinstance(X, np.ma.MaskedArray)
+        and X.dtype.kind not in "OTV"
+    )
 
 
 def _row_key(row, files):
     if isinstance(row, str | os.PathLike):
-        stamp = stamp_file(row)
+        stamp = file_key(row)
         if stamp is None:  # a text, or a missing file: encoding will tell
             return _text(repr(os.fspath(row)).encode())
         files[stamp] = row
         return stamp
-    if isinstance(row, np.ndarray | np.generic) and row.dtype.kind not in "OT":
+    if _is_plain(row):
         return digester("array", row.dtype.str, row.shape)(row.tobytes())
     if hasattr(row, "getbands"):
         return _pil_key(row)
@@ -112,7 +127,10 @@ def _pil_key(image):
         pixels = image.tobytes()
     except Exception:  # a broken image is never kept: encoding will tell
         return os.urandom(16)
-    return digester("pil", image.mode, image.size, image.getpalette())(pixels)
+    palette = image.getpalette(None) if image.mode in ("P", "PA") else None
+    # How it lies, and which of its pixels are transparent, is beside the pixels.
+    shown = image.getexif().get(_ORIENTATION), image.info.get("transparency")
+    return digester("pil", image.mode, image.size, palette, *shown)(pixels)
 
 
 def digester(*parts):
@@ -127,4 +145,5 @@ def digester(*parts):
     return digest
 
 
+_ORIENTATION = 0x0112  # tag of EXIF
 _text, _file = digester("text"), digester("file")

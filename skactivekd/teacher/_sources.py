@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from ._file_hash import hash_model_file
+from ..utils._files import hash_model_file
 
 CONFIG = "open_clip_config.json"
 LOCAL, HUB = "local-dir:", "hf-hub:"
