@@ -129,7 +129,7 @@ class FileStore:
                     self._db = connect(self.place, create)
                     self._inode = _inode(self.place)
                 yield self._db
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 self._close()
                 raise explain(self.place, error) from error
 
