@@ -6,7 +6,6 @@ import importlib
 import pathlib
 import sys
 import threading
-import time
 import types
 
 import numpy as np
@@ -497,11 +496,3 @@ def test_texts_that_name_files_count_by_the_files_state(tmp_path):
     assert state_key(str(tmp_path / "a")) == folder
     (inner / "w").write_bytes(b"two")
     assert state_key(str(tmp_path / "a")) != folder
-
-
-def test_a_refit_is_identified_fast():
-    rows = RowDataset(X, None, np.full((6, 2), 0.5))
-    start = time.perf_counter()
-    for _ in range(10):
-        _memory.identify(DHONet(), rows, 0)
-    assert time.perf_counter() - start < 5  # 3 ms each; no test of speed, but of a wrong order

@@ -49,7 +49,7 @@ def row_keys(X):
             digest = digester("table", columns)
             return RowKeys([digest(_row_key(row, {})) for row in X], {}, None)
     elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
-        X = np.asarray(X)
+        X = np.asanyarray(X)
     if _is_plain(X) and X.ndim > 1:
         digest = digester("array", X.dtype.str, X.shape[1:])
         return RowKeys([digest(row.tobytes()) for row in X], {}, None)
@@ -119,6 +119,8 @@ def _row_key(row, files):
         return _pil_key(row)
     import joblib
 
+    if isinstance(row, np.ma.MaskedArray):  # joblib sees what lies below the mask
+        row = "masked", row.filled(0), np.ma.getmaskarray(row)
     return digester(type(row))(joblib.hash(row).encode())
 
 
