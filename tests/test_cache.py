@@ -150,18 +150,19 @@ def test_plain_objects_that_cannot_be_pickled_are_kept_apart(X):
         assert plain.rows == 10
 
 
-def test_objects_that_take_no_reference_are_not_kept(X):
+def test_slots_are_state_too(X):
     class Slotted:
-        __slots__ = ()
+        __slots__ = ("sign",)
         seen = []
 
         def encode_image(self, X):
             self.seen.append(len(X))
-            return np.ones((len(X), 1))
+            return np.full((len(X), 1), self.sign)
 
     slotted = Slotted()
-    encode_rows(slotted, X)
-    encode_rows(slotted, X)
+    for sign in (1, 1, -1):
+        slotted.sign = sign
+        assert (encode_rows(slotted, X) == sign).all()
     assert slotted.seen == [10, 10]
 
 
@@ -508,3 +509,53 @@ def test_broken_pil_images_have_a_key_of_their_own(tmp_path):
 def test_the_encoder_has_the_cache_as_a_parameter():
     cache = EmbeddingCache()
     assert clone(OpenCLIPEncoder("x", "y", cache=cache)).cache is cache
+
+
+@pytest.mark.parametrize("cache", [None, "file"])
+def test_files_of_equal_size_and_time_that_change_places_are_noticed(tmp_path, cache):
+    one, two = tmp_path / "1.png", tmp_path / "2.png"
+    reader = Reader(EmbeddingCache(tmp_path / "cache" if cache else None))
+    reader.fingerprint = lambda: "numbers"
+    for file, content in ((one, b"1"), (two, b"2")):
+        file.write_bytes(content)
+        os.utime(file, ns=(10**18, 10**18))
+    first = encode_rows(reader, [one, two])
+    one.rename(tmp_path / "aside")
+    two.rename(one)
+    (tmp_path / "aside").rename(two)
+    np.testing.assert_array_equal(encode_rows(reader, [one, two]), first[::-1])
+
+
+def test_a_file_overwritten_with_size_and_time_kept_is_noticed(tmp_path):
+    file = tmp_path / "1.png"
+    file.write_bytes(b"1")
+    os.utime(file, ns=(10**18, 10**18))
+    reader = Reader(EmbeddingCache())
+    first = encode_rows(reader, [file])
+    for content in (b"2", b"3", b"4", b"5"):  # at once: the clock of files may not have ticked
+        file.write_bytes(content)
+        os.utime(file, ns=(10**18, 10**18))
+        assert np.abs(encode_rows(reader, [file]) - first).max() > 0.1
+        np.testing.assert_allclose(encode_rows(reader, [file])[0, 0], np.cos(int(content)))
+
+
+def test_pil_keys_tell_apart_what_shows_pixels_otherwise():
+    plain = Image.new("RGB", (3, 2), (9, 8, 7))
+    turned, clear = plain.copy(), plain.copy()
+    turned.getexif()[0x0112] = 6
+    clear.info["transparency"] = (9, 8, 7)
+    palettes = [Image.new("P", (2, 3), 0) for _ in range(2)]
+    palettes[0].putpalette([1, 2, 3, 0], "RGBA")
+    palettes[1].putpalette([1, 2, 3, 255], "RGBA")
+    assert len(set(row_keys([plain, turned, clear, *palettes]).keys)) == 5
+
+
+def test_tables_and_records_are_keyed_with_their_names_and_types():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]})
+    frames = [frame, frame.rename(columns={"a": "c"}), frame.astype(int), frame[["b", "a"]]]
+    assert len({row_keys(X).keys[0] for X in frames}) == 4
+    assert row_keys(frame).keys == row_keys(frame.copy()).keys
+    records = [np.zeros(2, dtype=[("a", "<i4")]), np.zeros(2, dtype=[("a", "<f4")])]
+    assert row_keys(records[0]).keys[0] != row_keys(records[1]).keys[0]
+    masked = np.ma.array(np.zeros((2, 3)), mask=[[0, 0, 0], [1, 0, 0]])
+    assert len(set(row_keys(masked).keys)) == 2

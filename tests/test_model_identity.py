@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder, _file_hash
+from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder, _sentence_models
 from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.utils import _files
 
 
 @pytest.fixture
@@ -42,13 +43,31 @@ def test_a_checkpoint_counts_by_its_content(tiny_clip, tmp_path):
 def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     file = tmp_path / "weights"
     file.write_bytes(b"one")
-    first = _file_hash.hash_model_file(file)
+    first = _files.hash_model_file(file)
     with monkeypatch.context() as patch:
-        patch.setattr(_file_hash, "hash_file", None)
-        assert _file_hash.hash_model_file(file) == first
+        patch.setattr(_files, "hash_file", None)
+        assert _files.hash_model_file(file) == first
     file.write_bytes(b"two")
     os.utime(file, ns=(0, 0))
-    assert _file_hash.hash_model_file(file) != first
+    assert _files.hash_model_file(file) != first
+
+
+def test_weights_replaced_with_size_and_time_kept_are_noticed(tmp_path, tiny_sentence):
+    for place, hash_it in (
+        (tmp_path / "weights.pt", _files.hash_model_file),
+        (shutil.copytree(tiny_sentence, tmp_path / "model"), _sentence_models.hash_folder),
+    ):
+        file = place / "model.safetensors" if place.is_dir() else place
+        if place is file:
+            file.write_bytes(bytes(100))
+        content, status = bytearray(file.read_bytes()), file.stat()
+        first = hash_it(place)
+        content[-1] ^= 1
+        (tmp_path / "new").write_bytes(content)
+        os.utime(tmp_path / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace(tmp_path / "new", file)
+        assert (file.stat().st_size, file.stat().st_mtime_ns) == (len(content), status.st_mtime_ns)
+        assert hash_it(place) != first
 
 
 @pytest.fixture

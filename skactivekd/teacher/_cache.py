@@ -6,10 +6,11 @@ import os
 import threading
 import time
 import warnings
+from hashlib import blake2b
 
 import numpy as np
 
-from ._file_store import BATCH_LIMIT, FileStore
+from ._file_store import BATCH_LIMIT, KEY_SIZE, FileStore
 from ._fill import Filling
 from ._fork import follow_forks
 from ._memory_store import WIDTHS, MemoryStore
@@ -51,9 +52,16 @@ class EmbeddingCache:
     Notes
     -----
     Array rows, PIL images and texts are found by their content. A data file
-    is found by path, size and time of change, and where these are new by its
-    content. So a file that is overwritten in place, with size and time of
-    change as before, is mistaken for the old one.
+    is found by its path, size, inode and times of change, and where these are
+    new by its content.
+
+    An encoder is found by its ``fingerprint()``. The embeddings of one that has
+    none never go into a file. In memory they are found again as long as the
+    encoder, its class and what their code reads are as they were; where that
+    cannot be seen, rows are encoded at each call, with a warning.
+
+    Checksums cover all of a file that leads to a row: a damaged file gives an
+    error or the right rows.
 
     Embeddings tell much about what was encoded: a cache of private data is
     private data.
@@ -95,7 +103,8 @@ class EmbeddingCache:
         ----------
         owner : hashable
             Identity of what computes the rows. A str counts in every process;
-            rows of any other owner are kept in memory even if there is a file.
+            rows of any other owner, a tuple that begins with its name, are kept
+            in memory even if there is a file.
         keys : list of bytes of length n
             Identity of each row's content.
         encode : callable
@@ -120,9 +129,12 @@ class EmbeddingCache:
         ValueError
             If the file is damaged, of another program or of a newer version.
         OSError
-            If the file cannot be read. If it can be read but not written
-            there is a warning, and the rows are returned all the same.
+            If the file cannot be read, or its file system has no locks. If it
+            can be read but not written there is a warning, and the rows are
+            returned all the same.
         """
+        keys = [_sized(key) for key in keys]
+        files = {_sized(key): path for key, path in (files or {}).items()}
         with self._lock:
             store = self._store if isinstance(owner, str) else self._memory
             known = store.read_files(list(files)) if files else {}
@@ -131,7 +143,7 @@ class EmbeddingCache:
                 return self._decode(rows)
             missing = _first_positions(keys, kept, order)
             size = min(batch_size, BATCH_LIMIT)
-            filling = Filling(store, owner, files or {}, known, encode)
+            filling = Filling(store, owner, files, known, encode)
             fresh = filling.run(missing, size, verbose)
             self._warn(store, owner, fresh)
             return self._decode(_join(keys, kept, rows, fresh))
@@ -197,9 +209,9 @@ class EmbeddingCache:
             )
         if store is not self._store:
             warnings.warn(
-                f"{owner[0]} cannot be told from others in another process, so its embeddings are "
-                f"kept in memory and not in {self.path}: give it a method fingerprint() that "
-                "returns a str of all that they depend on",
+                f"{owner[0]} has no fingerprint() of its own, so that its embeddings cannot be "
+                f"told from others in another process: they are not kept in {self.path}. Give it "
+                "a method fingerprint() that returns a str of all that they depend on",
                 UserWarning,
                 stacklevel=4,
             )
@@ -218,6 +230,9 @@ class EmbeddingCache:
             size = "unreadable"
         return f"<EmbeddingCache({', '.join(shown)}): {size}>"
 
+    # Where it keeps embeddings does not change them: no part of an encoder's identity.
+    _decides_nothing = True
+
     def __copy__(self):
         return self
 
@@ -227,6 +242,11 @@ class EmbeddingCache:
     def __reduce__(self):
         settings = {"max_bytes": self.max_bytes, "dtype": self.dtype}
         return functools.partial(EmbeddingCache, self.path, **settings), ()
+
+
+def _sized(key):
+    """Bring a key to the size of those in a file."""
+    return key if len(key) == KEY_SIZE else blake2b(key, digest_size=KEY_SIZE).digest()
 
 
 def _first_positions(keys, kept, order):

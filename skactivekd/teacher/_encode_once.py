@@ -6,7 +6,7 @@ import numpy as np
 
 from .._rows import one_column
 from ._cache import DEFAULT_CACHE, EmbeddingCache
-from ._identity import identify
+from ._identity import identify, keep_identity
 from ._image_error import RowError
 from ._row_keys import row_keys, text_keys
 from ._skipping import collecting, report
@@ -29,8 +29,8 @@ def encode_rows(encoder, X):
         has none) at a time. Its `cache` attribute, if any, says where
         embeddings are kept: None, one cache for the process; an
         `EmbeddingCache`; False, nowhere. Its `fingerprint()`, if any, says
-        what its embeddings depend on. Without one it is known by its class
-        and parameters, or by its class and what it holds at its first use.
+        what its embeddings depend on. Without one they are kept in memory
+        only, and found again as long as its state is the same.
     X : array-like of n rows
         Whatever that method takes and scikit-learn can slice.
 
@@ -102,12 +102,18 @@ def _encode(encoder, method, X, keys_of):
         return rows
     keys, files, order = keys_of(X)
     options = {"batch_size": _batch_size(encoder), "verbose": _verbose(encoder)}
+    owner = identify(encoder, method)
+    if owner is None:  # for one call, the encoder is who it is
+        cache = EmbeddingCache(max_bytes=2**62)
     try:
         rows = cache.fetch(
-            identify(encoder, method), keys, call.rows, files=files, order=order, **options
+            owner or (call.name,), keys, call.rows, files=files, order=order, **options
         )
     except RowError as error:
         raise type(error)(_at_all(keys, error.bad), error.problem, error.limit) from None
+    finally:
+        if call.n_encoded:
+            keep_identity(encoder, owner)
     call.report(lambda bad: _at_all(keys, bad))
     return rows
 
@@ -118,11 +124,13 @@ class _Call:
     def __init__(self, encoder, method, X, n):
         self.encode, self.X, self.all = getattr(encoder, method), X, list(range(n))
         self.name, self.skipped, self.noun = f"{type(encoder).__name__}.{method}", {}, "row"
+        self.n_encoded = 0
 
     def rows(self, indices):
         """Encode rows; nan where they were skipped."""
         from sklearn.utils import _safe_indexing
 
+        self.n_encoded += len(indices)
         X = self.X if indices == self.all else _safe_indexing(self.X, indices)
         with collecting() as warned:
             rows = np.asarray(self.encode(X), dtype=np.float32)

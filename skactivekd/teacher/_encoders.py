@@ -271,8 +271,11 @@ class OpenCLIPEncoder(BaseEstimator):
         name, pretrained, files = self._source()
         preprocess = _open_clip.check_preprocess(self.preprocess, self.precision)
         device = resolve_device(self.device)
+        cache_dir = _fspath(self.cache_dir)
+        # A download that was replaced is loaded anew, like a file of one's own.
+        state = None if files else repr(_sources.identify_source(name, pretrained, cache_dir))
         model, transform = _open_clip.load_model(
-            name, pretrained, files, self.precision, device, preprocess, _fspath(self.cache_dir)
+            name, pretrained, files, self.precision, device, preprocess, cache_dir, state
         )
         _sources.warn_of_other_architecture(self.model, name)
         if pretrained is not None and files and self.preprocess is None:

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ..utils._locks import check_locks
 from ._memory_store import WIDTHS
 from ._sqlite import connect, explain, transaction, used_bytes
 
+KEY_SIZE = 16  # bytes of a key
 BATCH_LIMIT = 2**20  # rows in a batch; a slot is its number times this, plus the row
 _CHUNK = 4096  # keys in one query
 _LEAKED = []  # connections of a parent process: closing them here would harm it
@@ -32,7 +34,7 @@ class FileStore:
 
     def __init__(self, path, dtype, max_bytes):
         self.place, self.dtype, self.max_bytes = path, np.dtype(dtype), max_bytes
-        self._db, self._inode = None, None
+        self._db, self._inode, self._can_lock = None, None, False
         self._lock = threading.RLock()
 
     def read(self, owner, keys):
@@ -42,7 +44,8 @@ class FileStore:
                 with transaction(db, "DEFERRED"):
                     slots = self._find(db, self._number(db, owner), keys)
                     kept = np.flatnonzero(slots >= 0)
-                    return kept, self._gather(db, slots[kept])
+                    wanted = _words([keys[position] for position in kept])
+                    return kept, self._gather(db, self._name(owner), slots[kept], wanted)
         return np.empty(0, dtype=np.intp), np.empty((0, 0), dtype=self.dtype)
 
     def write(self, owner, keys, rows, files):
@@ -53,8 +56,9 @@ class FileStore:
                 number = self._number(db, owner)
                 new = np.flatnonzero(self._find(db, number, keys) < 0)
                 if len(new):
-                    self._insert(db, number, [keys[i] for i in new], rows[new])
-                db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?)", files.items())
+                    self._insert(db, owner, number, [keys[i] for i in new], rows[new])
+                sealed = [(*item, zlib.crc32(b"".join(item))) for item in files.items()]
+                db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", sealed)
                 if self.max_bytes is not None and used_bytes(db) > self.max_bytes:
                     self._shrink(db, 0.9 * self.max_bytes)  # not again at the next batch
             return len(new)
@@ -64,8 +68,11 @@ class FileStore:
         with self._open() as db:
             if db is None:
                 return {}
-            query = "SELECT stamp, content FROM files WHERE 1"
-            return _look_up(db, query, "SELECT count(*) FROM files", "stamp", [], stamps)
+            query = "SELECT stamp, content, seal FROM files WHERE 1"
+            found = _look_up(db, query, "SELECT count(*) FROM files", "stamp", [], stamps)
+        return {
+            stamp: content for stamp, content, seal in found if _is_sealed(stamp, content, seal)
+        }
 
     def prune(self, max_bytes=None, before=None):
         """Drop rows beyond a size, and rows written before a time; return how many."""
@@ -115,13 +122,16 @@ class FileStore:
     def _open(self, create=False):
         """Give the connection, None if there is no file and none is to be made."""
         with self._lock:
+            if not self._can_lock:
+                check_locks(self.place, "a cache of embeddings")
+                self._can_lock = True
             try:
                 if self._db is None or self._inode != _inode(self.place):
                     self._close()
                     self._db = connect(self.place, create)
                     self._inode = _inode(self.place)
                 yield self._db
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 self._close()
                 raise explain(self.place, error) from error
 
@@ -141,32 +151,43 @@ class FileStore:
         """Slots of the keys, -1 where there is none."""
         query = "SELECT key, slot FROM place WHERE owner = ?"
         count = "SELECT sum(n) FROM batch WHERE owner = ?"
-        found = _look_up(db, query, count, "key", [number], keys)
-        return np.array([found.get(key, -1) for key in keys], dtype=np.int64)
+        found = dict(_look_up(db, query, count, "key", [number], keys))
+        slots = [found.get(key, -1) for key in keys]
+        try:
+            slots = np.array(slots, dtype=np.int64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise sqlite3.DatabaseError("a slot is no number") from error
+        if len(found) and (slots < -1).any():
+            raise sqlite3.DatabaseError("a slot is negative")
+        return slots
 
-    def _gather(self, db, slots):
-        """Rows of the slots, batch by batch."""
+    def _gather(self, db, name, slots, wanted):
+        """Rows of the slots, batch by batch, if they are those of the wanted keys."""
         batches, places = np.divmod(slots, BATCH_LIMIT)
         order = np.argsort(batches, kind="stable")
-        wanted, starts = np.unique(batches[order], return_index=True)
+        numbers, starts = np.unique(batches[order], return_index=True)
         stops = np.append(starts, len(slots))[1:]
         rows = np.empty((len(slots), 0), self.dtype)
-        blocks = _read_blocks(db, wanted.tolist())
-        for (n, data), start, stop in zip(blocks, starts, stops, strict=True):
-            block = np.frombuffer(data, dtype=self.dtype).reshape(n, -1)
+        blocks = _read_blocks(db, name, numbers.tolist())
+        for (keys, data), start, stop in zip(blocks, starts, stops, strict=True):
+            block = np.frombuffer(data, dtype=self.dtype).reshape(len(keys), -1)
             if start == 0:
                 rows = np.empty((len(slots), block.shape[1]), self.dtype)
             if block.shape[1] != rows.shape[1]:
                 raise ValueError(WIDTHS)
             here = order[start:stop]
-            rows[here] = block[places[here]]
+            chosen = places[here]
+            if chosen.max() >= len(keys) or (keys[chosen] != wanted[here]).any():
+                raise sqlite3.DatabaseError("a row is that of another key")
+            rows[here] = block[chosen]
         return rows
 
-    def _insert(self, db, number, keys, rows):
-        data = rows.tobytes()
-        query = "INSERT INTO batch (owner, n, crc, written) VALUES (?, ?, ?, ?)"
-        batch = db.execute(query, [number, len(rows), zlib.crc32(data), time.time()]).lastrowid
-        db.execute("INSERT INTO block VALUES (?, ?)", [batch, data])
+    def _insert(self, db, owner, number, keys, rows):
+        joined, data = b"".join(keys), rows.tobytes()
+        seal = _seal(self._name(owner), len(rows), joined, data)
+        query = "INSERT INTO batch (owner, n, seal, written) VALUES (?, ?, ?, ?)"
+        batch = db.execute(query, [number, len(rows), seal, time.time()]).lastrowid
+        db.execute("INSERT INTO block VALUES (?, ?, ?)", [batch, joined, data])
         first = batch * BATCH_LIMIT
         places = [(number, key, first + row) for row, key in enumerate(keys)]
         db.executemany("INSERT INTO place VALUES (?, ?, ?)", places)
@@ -182,33 +203,49 @@ class FileStore:
 
 
 def _look_up(db, query, count, column, values, keys):
-    """Return the pairs of a query whose first part is among the keys, and maybe more."""
+    """Return the records of a query whose first part is among the keys, and maybe more."""
     if len(keys) > _CHUNK and 4 * len(keys) > (db.execute(count, values).fetchone()[0] or 0):
-        return dict(db.execute(query, values).fetchall())  # to read them all is faster
-    found, size = {}, min(_CHUNK, db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - 1)
+        return db.execute(query, values).fetchall()  # to read them all is faster
+    found, size = [], min(_CHUNK, db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - 1)
     for start in range(0, len(keys), size):
         chunk = keys[start : start + size]
         marks = ",".join("?" * len(chunk))
-        found.update(db.execute(f"{query} AND {column} IN ({marks})", [*values, *chunk]).fetchall())
+        found += db.execute(f"{query} AND {column} IN ({marks})", [*values, *chunk]).fetchall()
     return found
 
 
-def _read_blocks(db, batches):
-    """Yield (number of rows, bytes) of batches in ascending order."""
+def _read_blocks(db, name, batches):
+    """Yield (keys as words, bytes of rows) of batches in ascending order."""
     size, found = 256, 0  # a few MB at a time
     for start in range(0, len(batches), size):
         chunk = batches[start : start + size]
         query = (
-            "SELECT n, crc, data FROM batch JOIN block ON batch = id WHERE id IN "
+            "SELECT n, seal, keys, data FROM batch JOIN block ON batch = id WHERE id IN "
             f"({','.join('?' * len(chunk))}) ORDER BY id"
         )
-        for n, crc, data in db.execute(query, chunk):
-            if zlib.crc32(data) != crc:
+        for n, seal, keys, data in db.execute(query, chunk):
+            if not (isinstance(keys, bytes) and isinstance(data, bytes)):
+                raise sqlite3.DatabaseError("a batch has no rows")
+            if _seal(name, n, keys, data) != seal or len(keys) != KEY_SIZE * n:
                 raise sqlite3.DatabaseError("the checksum of a batch is wrong")
             found += 1
-            yield n, data
+            yield np.frombuffer(keys, dtype=np.uint64).reshape(n, -1), data
     if found < len(batches):
         raise sqlite3.DatabaseError(f"{len(batches) - found} batches are missing")
+
+
+def _seal(name, n, keys, data):
+    """Checksum of a batch: of what is in it, in which order, and whose it is."""
+    return zlib.crc32(data, zlib.crc32(keys, zlib.crc32(f"{name} {n}".encode())))
+
+
+def _is_sealed(stamp, content, seal):
+    return isinstance(content, bytes) and zlib.crc32(stamp + content) == seal
+
+
+def _words(keys):
+    """Keys as rows of numbers, which compare fast."""
+    return np.frombuffer(b"".join(keys), dtype=np.uint64).reshape(len(keys), KEY_SIZE // 8)
 
 
 def _drop(db, condition, value):

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ._file_hash import hash_file
+from ..utils._files import hash_file
 from ._image_error import RowError
-from ._row_keys import stamp_file
+from ._row_keys import file_key
 
 
 class Filling:
@@ -97,7 +97,7 @@ class Filling:
 
     def _is_sound(self, key, row):
         """Tell whether a row may be kept: not skipped, its file not changed meanwhile."""
-        changed = key in self.files and stamp_file(self.files[key]) != key
+        changed = key in self.files and file_key(self.files[key]) != key
         return not changed and row.sum() == row.sum()  # nan is not equal to itself
 
     def _encode(self, positions, missing, later):

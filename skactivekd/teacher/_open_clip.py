@@ -52,7 +52,7 @@ def _check_entry(key, value):
 
 
 @functools.lru_cache(maxsize=2)
-def load_model(name, pretrained, files, precision, device, preprocess, cache_dir):
+def load_model(name, pretrained, files, precision, device, preprocess, cache_dir, state=None):
     """Load a model and its image transform, once for all who ask with the same settings.
 
     Parameters
@@ -67,6 +67,8 @@ def load_model(name, pretrained, files, precision, device, preprocess, cache_dir
         From `check_preprocess`.
     cache_dir : str or None
         Where downloads are kept.
+    state : str or None
+        Of the files that were downloaded.
 
     Returns
     -------

@@ -1,18 +1,18 @@
 """What a row is, by its content: the key under which its embedding is kept."""
 
 import os
-import stat
 from collections import namedtuple
 from hashlib import blake2b
 
 import numpy as np
 
+from ..utils._files import stamp_file
 from ._read_image import picture_marks
 
 RowKeys = namedtuple("RowKeys", "keys files order")
 RowKeys.__doc__ = """Keys of rows.
 
-keys : list of bytes, one for each row; of a file a stamp made from path, size and time of change.
+keys : list of bytes, one for each row; of a file a stamp made from its path and state.
 files : dict of stamp to path.
 order : list that sorts the rows to encode, or None.
 """
@@ -24,11 +24,11 @@ def row_keys(X):
     Parameters
     ----------
     X : array-like of n rows
-        Array rows count by their bytes, shape and dtype; files by path, size
-        and time of change at first, and by what they hold before they are
-        encoded; PIL images by mode, size, pixels, transparency and EXIF's
-        orientation; strings that are no
-        files by themselves.
+        Array rows count by their bytes, shape and dtype, those of a data frame
+        also by the columns' names; files by path and state at first, and by
+        what they hold before they are encoded; PIL images by mode, size,
+        pixels, palette, transparency and EXIF's orientation; strings that are
+        no files by themselves.
 
     Returns
     -------
@@ -45,10 +45,14 @@ def row_keys(X):
     (True, False)
     """
     if hasattr(X, "to_numpy"):
+        columns = _columns(X)
         X = X.to_numpy()
+        if columns is not None:
+            digest = digester("table", columns)
+            return RowKeys([digest(_row_key(row, {})) for row in X], {}, None)
     elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
-        X = np.asarray(X)
-    if isinstance(X, np.ndarray) and X.ndim > 1 and X.dtype.kind not in "OT":
+        X = np.asanyarray(X)
+    if _is_plain(X) and X.ndim > 1:
         digest = digester("array", X.dtype.str, X.shape[1:])
         return RowKeys([digest(row.tobytes()) for row in X], {}, None)
     files = {}
@@ -82,31 +86,43 @@ def text_keys(texts):
     return RowKeys([_text(repr(text).encode()) for text in texts], {}, order)
 
 
-def stamp_file(path):
+def file_key(path):
     """Identify the state of a file without reading it; None where there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
+    stamp = stamp_file(path)
+    return None if stamp is None else _file(stamp.encode(errors="surrogatepass"))
+
+
+def _columns(X):
+    """Names and types of a data frame's columns; None of what has none."""
+    if getattr(X, "ndim", 2) != 2 or not hasattr(X, "columns"):
         return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    parts = os.path.abspath(os.fspath(path)), status.st_size, status.st_mtime_ns
-    return _file(repr(parts).encode())
+    return [repr(name) for name in X.columns], [str(dtype) for dtype in X.dtypes]
+
+
+def _is_plain(X):
+    """Whether bytes, shape and dtype are all there is to an array."""
+    return (
+        isinstance(X, np.ndarray | np.generic)
+        and not isinstance(X, np.ma.MaskedArray)
+        and X.dtype.kind not in "OTV"
+    )
 
 
 def _row_key(row, files):
     if isinstance(row, str | os.PathLike):
-        stamp = stamp_file(row)
+        stamp = file_key(row)
         if stamp is None:  # a text, or a missing file: encoding will tell
             return _text(repr(os.fspath(row)).encode())
         files[stamp] = row
         return stamp
-    if isinstance(row, np.ndarray | np.generic) and row.dtype.kind not in "OT":
+    if _is_plain(row):
         return digester("array", row.dtype.str, row.shape)(row.tobytes())
     if hasattr(row, "getbands"):
         return _pil_key(row)
     import joblib
 
+    if isinstance(row, np.ma.MaskedArray):  # joblib sees what lies below the mask
+        row = "masked", row.filled(0), np.ma.getmaskarray(row)
     return digester(type(row))(joblib.hash(row).encode())
 
 
@@ -116,7 +132,8 @@ def _pil_key(image):
         pixels = image.tobytes()
     except Exception:  # a broken image is never kept: encoding will tell
         return os.urandom(16)
-    return digester("pil", image.mode, image.size, image.getpalette(), marks)(pixels)
+    palette = image.getpalette(None) if image.mode in ("P", "PA") else None
+    return digester("pil", image.mode, image.size, palette, marks)(pixels)
 
 
 def digester(*parts):

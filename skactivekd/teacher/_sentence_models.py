@@ -1,14 +1,15 @@
 """Loading sentence-transformers models: found, hashed, shared, or an error that says what to do."""
 
 import functools
+import hashlib
 import itertools
 import os
 import re
 import threading
 import warnings
 from contextlib import contextmanager
-from hashlib import blake2b
 
+from ..utils._files import hash_model_file, stamp_status
 from ._model_code import ModelCodeError, check_model_code
 from ._texts import shorten
 
@@ -70,33 +71,30 @@ def stamp_folder(folder):
 
     Returns
     -------
-    files : tuple of (name, size, mtime_ns)
+    files : tuple of (name, state)
     """
-    files = []
-    for parent, folders, names in os.walk(folder):
+    return tuple((name, stamp_status(os.stat(path))) for name, path in _model_files(folder))
+
+
+def _model_files(folder):
+    """Yield name and path of each file of a model, also behind links, but none twice."""
+    met = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(parent) in met:  # a link that leads in a circle
+            folders.clear()
+            continue
+        met.add(os.path.realpath(parent))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and not name.lower().endswith(".md"):
                 path = os.path.join(parent, name)
-                stat = os.stat(path)
-                files.append((os.path.relpath(path, folder), stat.st_size, stat.st_mtime_ns))
-    return tuple(files)
+                yield os.path.relpath(path, folder).replace(os.sep, "/"), path
 
 
 def hash_folder(folder):
-    """Hash the names and contents of a model's files, read again only when one changes."""
-    return _hash_files(folder, stamp_folder(folder))
-
-
-@functools.lru_cache(maxsize=32)
-def _hash_files(folder, files):
-    hasher = blake2b(digest_size=16)
-    for name, size, _ in files:
-        hasher.update(repr((name.replace(os.sep, "/"), size)).encode())
-        with open(os.path.join(folder, name), "rb") as file:
-            while block := file.read(2**20):
-                hasher.update(block)
-    return hasher.hexdigest()
+    """Hash the names and contents of a model's files, each read again only when it changes."""
+    files = [(name, hash_model_file(path)) for name, path in _model_files(folder)]
+    return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 def find_commit(name, revision, cache_dir):

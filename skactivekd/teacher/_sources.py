@@ -1,9 +1,10 @@
 """Where an open_clip model comes from: the embedded one, a directory, a hub, a tag or a file."""
 
+import json
 import os
 import warnings
 
-from ._file_hash import hash_model_file
+from ..utils._files import hash_model_file
 
 CONFIG = "open_clip_config.json"
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -84,11 +85,26 @@ def stamp(name, pretrained):
     """
     if name.startswith(LOCAL):
         folder = name.removeprefix(LOCAL)
-        paths = [entry.path for entry in os.scandir(folder)] if os.path.isdir(folder) else []
+        paths = [path for place in (folder, *_text_folders(folder)) for path in _files_in(place)]
     else:
-        paths = [] if pretrained is None else [pretrained]
-    paths = sorted(path for path in paths if os.path.isfile(path))
+        paths = [pretrained] if pretrained is not None and os.path.isfile(pretrained) else []
     return tuple((os.path.basename(path), hash_model_file(path)) for path in paths)
+
+
+def _files_in(folder):
+    paths = [entry.path for entry in os.scandir(folder)] if os.path.isdir(folder) else []
+    return sorted(path for path in paths if os.path.isfile(path))
+
+
+def _text_folders(folder):
+    """Name the directories that a model's configuration takes text tower and tokenizer from."""
+    try:
+        with open(os.path.join(folder, CONFIG), encoding="utf-8") as file:
+            config = json.load(file)["model_cfg"]["text_cfg"]
+        names = [config.get(key) for key in ("hf_model_name", "hf_tokenizer_name")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # loading it will tell
+        return []
+    return sorted({name for name in names if isinstance(name, str) and os.path.isdir(name)})
 
 
 def identify_source(name, pretrained, cache_dir=None):

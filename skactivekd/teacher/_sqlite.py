@@ -3,24 +3,30 @@
 import os
 import pathlib
 import sqlite3
+import warnings
 from contextlib import contextmanager
 
+from ..utils._locks import no_locks
+
 APPLICATION = 0x736B6B64  # "skkd" in the header says that the file is ours
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no seals: a flipped bit could give the row of another key
 PATIENCE = 300  # seconds to wait while other processes write
 
-# A batch is one blob, so that many rows are read with few steps; `crc` is of that blob,
-# which SQLite itself does not check. `written` is in seconds since 1970. `files` says
-# what a file of some path, size and time of change held.
-_SCHEMA = """
-CREATE TABLE owner (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE batch (id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL,
-    n INTEGER NOT NULL, crc INTEGER NOT NULL, written REAL NOT NULL);
-CREATE TABLE block (batch INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE place (owner INTEGER NOT NULL, key BLOB NOT NULL, slot INTEGER NOT NULL,
-    PRIMARY KEY (owner, key)) WITHOUT ROWID;
-CREATE TABLE files (stamp BLOB PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
-"""
+# A batch is one blob, so that many rows are read with few steps. SQLite does not notice
+# damage, so that whatever leads to a row is only a hint: a batch is sealed with the owner's
+# name and the keys of its rows, and `files`, which says what a file in some state held, too.
+# `written` is in seconds since 1970.
+_TABLES = {
+    "owner": "CREATE TABLE owner (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "batch": "CREATE TABLE batch (id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, "
+    "n INTEGER NOT NULL, seal INTEGER NOT NULL, written REAL NOT NULL)",
+    "block": "CREATE TABLE block (batch INTEGER PRIMARY KEY, keys BLOB NOT NULL, "
+    "data BLOB NOT NULL)",
+    "place": "CREATE TABLE place (owner INTEGER NOT NULL, key BLOB NOT NULL, "
+    "slot INTEGER NOT NULL, PRIMARY KEY (owner, key)) WITHOUT ROWID",
+    "files": "CREATE TABLE files (stamp BLOB PRIMARY KEY, content BLOB NOT NULL, "
+    "seal INTEGER NOT NULL) WITHOUT ROWID",
+}
 
 
 def connect(path, create):
@@ -65,20 +71,27 @@ def connect(path, create):
 
 
 def _is_ours(db, path):
+    """Tell whether the file holds our tables; if not, it is empty or of an old format."""
     application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
-    if application == APPLICATION:
-        if version > SCHEMA_VERSION:
+    tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+    if application != APPLICATION:
+        if application or version or tables:
             raise ValueError(
-                f"{path} was written by a newer skactivekd (format {version}, this one reads up "
-                f"to {SCHEMA_VERSION}): upgrade skactivekd, or choose another path"
+                f"{path} is an SQLite file of another program, not a cache of embeddings; choose "
+                "another path"
             )
-        return True
-    if application or version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return False
+    if version > SCHEMA_VERSION:
         raise ValueError(
-            f"{path} is an SQLite file of another program, not a cache of embeddings; choose "
-            "another path"
+            f"{path} was written by a newer skactivekd (format {version}, this one reads up "
+            f"to {SCHEMA_VERSION}) or is damaged: upgrade skactivekd, choose another path, or "
+            "delete it"
         )
-    return False
+    if version == 1:
+        return False
+    if version < 1 or any(tables.get(name) != text for name, text in _TABLES.items()):
+        raise sqlite3.DatabaseError("its tables are not those of a cache")
+    return True
 
 
 def _create(db, path):
@@ -86,8 +99,16 @@ def _create(db, path):
     with transaction(db, "IMMEDIATE"):
         if _is_ours(db, path):  # another process was faster
             return
-        for statement in _SCHEMA.split(";"):
-            db.execute(statement)
+        if _pragma(db, "user_version"):
+            warnings.warn(
+                f"{path} has the format of an older skactivekd, which cannot be checked for "
+                "damage: it is emptied, and its embeddings are encoded again",
+                UserWarning,
+                stacklevel=2,
+            )
+        for name, text in _TABLES.items():
+            db.execute(f"DROP TABLE IF EXISTS {name}")
+            db.execute(text)
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -129,13 +150,28 @@ def explain(path, error):
             f"{path} is not a cache of embeddings: it is no SQLite file, or a damaged "
             "one; choose another path, or delete it"
         )
+    if name.startswith(_LOCK_ERRORS):
+        return no_locks(path, "a cache of embeddings", error)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return TimeoutError(
             f"{path} was locked by another process for {PATIENCE} s; end that process, or choose "
-            "another path (some network file systems have no locks)"
+            "another path"
         )
     if isinstance(error, sqlite3.OperationalError) and not name.startswith("SQLITE_ERROR"):
-        return OSError(f"{path} cannot be used as a cache of embeddings: {error} ({name})")
+        return OSError(
+            f"{path} cannot be used as a cache of embeddings: {error} ({name}); choose another "
+            "path, or delete it if it is damaged"
+        )
     return ValueError(
         f"{path} is damaged ({error}): delete it, its embeddings will be encoded again"
     )
+
+
+# What SQLite makes of a file system that refuses a lock.
+_LOCK_ERRORS = (
+    "SQLITE_IOERR_LOCK",
+    "SQLITE_IOERR_RDLOCK",
+    "SQLITE_IOERR_UNLOCK",
+    "SQLITE_IOERR_CHECKRESERVEDLOCK",
+    "SQLITE_NOLFS",
+)

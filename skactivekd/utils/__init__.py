@@ -1,1 +1,1 @@
-"""What all parts of the package decide alike: labels, probabilities, scores."""
+"""What all parts of the package decide in one place."""

@@ -1,0 +1,91 @@
+"""What a file holds, and whether it still does: by content, with a shortcut by its state."""
+
+import functools
+import hashlib
+import os
+import stat
+import threading
+import time
+
+# A change within one tick of the clock that dates files leaves the date as it is. Linux ticks
+# every 1 to 10 ms; file systems without fractions of seconds (FAT, old NFS) every 2 s.
+_TICK, _COARSE_TICK = 0.02, 2.0
+
+
+def stamp_status(status):
+    """Tell one state of a file from another: nobody can set ctime, and a file put in place of
+    another has its own inode.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
+
+
+def stamp_file(path):
+    """Name the state of a file at a place without reading it; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return repr((os.path.abspath(os.fspath(path)), *stamp_status(status)))
+
+
+def stamp_path(path, limit):
+    """Name the state of a file, or of all files in a folder.
+
+    Returns
+    -------
+    stamp : str or None
+        None where there is nothing, "too many" for a folder of more than `limit` files.
+    """
+    if not os.path.isdir(path):
+        return stamp_file(path)
+    stamps = []
+    for folder, _, names in os.walk(path):
+        stamps += [stamp_file(os.path.join(folder, name)) for name in names]
+        if len(stamps) > limit:
+            return "too many"
+    return repr(sorted(filter(None, stamps)))
+
+
+def hash_file(path):
+    """Hash what a file holds.
+
+    A file that was changed a moment ago is read a moment later, as a further change might not
+    show in its dates.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    content : bytes of length 16
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        tick = _TICK if status.st_ctime_ns % 10**9 else _COARSE_TICK
+        age = time.time() - status.st_ctime_ns / 1e9
+        if age < tick:  # also if its clock runs ahead of ours
+            time.sleep(min(tick, tick - age))
+        return hashlib.file_digest(file, "sha256").digest()[:16]
+
+
+_HASHING = threading.Lock()  # a second thread waits for the hash instead of reading too
+
+
+def hash_model_file(path):
+    """Hash what a file holds, and read it again only if its state differs."""
+    path = os.path.realpath(path)
+    with _HASHING:
+        return _hash_stamped(path, stamp_status(os.stat(path))).hex()
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash_stamped(path, state):
+    return hash_file(path)
