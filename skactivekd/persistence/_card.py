@@ -111,7 +111,7 @@ def _settings(classifier):
         if name not in ("net", "classes", "device") and not _same(value, default):
             changed[name] = value
     if classifier.net is not None and not isinstance(classifier.net, LeftOut):
-        for name, value in classifier.net.get_params(deep=False).items():
+        for name, value in sorted(classifier.net.get_params(deep=False).items()):
             if name in ("lr", "max_epochs", "batch_size", "epoch") or name.startswith("module__"):
                 changed[f"net__{name}"] = value
     return [f"- `{name}`: {_plain(describe(value))}" for name, value in changed.items()]

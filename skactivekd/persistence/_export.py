@@ -199,8 +199,8 @@ def _trace(classifier):
             )
     except Exception as error:  # torch raises many kinds
         raise ValueError(
-            f"torch.export cannot follow the backbone {type(student.backbone).__name__} for batches "
-            f"of any size: {error}"
+            f"torch.export cannot follow the backbone {type(student.backbone).__name__} for "
+            f"batches of any size: {error}"
         ) from error
 
 
@@ -269,18 +269,12 @@ def _sample(classifier):
     """Draw rows like those of the training."""
     random = np.random.RandomState(0)
     # From 0 to 1: pixels, and codes that are all the first one.
-    rows = random.random_sample((max(_BATCHES), *classifier.net_.input_shape))
+    rows = random.random_sample((max(_BATCHES), *classifier._row_shape))
     scaling = classifier.net_.input_scaling
     if scaling is not None:
         shift, scale = scaling
         rows = shift + scale * random.normal(size=rows.shape)
-    return rows.astype(np.float32).reshape(len(rows), *_as_seen(classifier))
-
-
-def _as_seen(classifier):
-    """Return the shape of a row in fit, where gray images had two axes; colors come first."""
-    shape = classifier.net_.input_shape
-    return shape[1:] if len(classifier._row_shape) == 2 else shape
+    return rows.astype(np.float32)
 
 
 def _compare(run, classifier, rows, target):

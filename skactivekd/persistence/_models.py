@@ -180,8 +180,8 @@ def load(directory, *, device=None, modules=None):
         raise ValueError(f"{directory} cannot be loaded: {error}") from error
     except Exception as error:  # of torch, timm, safetensors, or of a config that is none
         raise ValueError(
-            f"{directory} cannot be loaded: {type(error).__name__}: {error}. Either it describes "
-            f"no model, or what is installed is too far from the versions in its {CARD}."
+            f"{directory} cannot be loaded: {type(error).__name__}: {error} (Either it describes "
+            f"no model, or what is installed is too far from the versions in its {CARD}.)"
         ) from error
 
 
@@ -255,10 +255,16 @@ def _write_classifier(classifier, writer, modules, left_out):
         left_out["net"] = describe(type(net))
         written["net"] = {"left_out": describe(type(net))}
     elif net is not None:
-        arguments = "net", backbone, modules, left_out
+        arguments = "net", net.module, backbone, modules, left_out
         written["net"] = {"params": _net.write_params(net, writer, *arguments)}
+    # A module of the user's was copied for the fit: it is known by the one that was given.
+    module = classifier.net_.module
+    if isinstance(module, torch.nn.Module) and isinstance(
+        getattr(net, "module", None), type(module)
+    ):
+        module = net.module
     # The same settings as net's, so that what is left out was named already.
-    arguments = "net_", backbone, modules, {}
+    arguments = "net_", module, backbone, modules, {}
     written["net_"] = {
         "params": _net.write_params(classifier.net_, writer, *arguments),
         "trained_heads": writer.write(classifier.net_.trained_heads_, "net_.trained_heads_"),

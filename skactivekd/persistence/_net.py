@@ -60,7 +60,7 @@ def read_weights(content):
     return tensors, arrays
 
 
-def write_params(net, writer, place, backbone, modules, left_out):
+def write_params(net, writer, place, module, backbone, modules, left_out):
     """Return the settings of a net in JSON's terms.
 
     Parameters
@@ -69,8 +69,10 @@ def write_params(net, writer, place, backbone, modules, left_out):
     writer : Writer
     place : str
         Its name, for messages.
+    module : object
+        Its setting `module`, as the user gave it.
     backbone : torch.nn.Module
-        What was made of its setting `module`.
+        What was made of it.
     modules : dict of str to module, class or function
         The user's own backbones, by name.
     left_out : dict
@@ -87,7 +89,7 @@ def write_params(net, writer, place, backbone, modules, left_out):
             f"without pickle. Take DHONet, with callbacks for what happens in training"
         )
     params = {k: v for k, v in net.get_params(deep=False).items() if k not in _INTERNAL}
-    written = {"module": _write_module(params, place, backbone, modules, left_out)}
+    written = {"module": _write_module(module, place, backbone, modules, left_out)}
     for name, value in params.items():
         if name == "module":
             continue
@@ -105,8 +107,7 @@ def write_params(net, writer, place, backbone, modules, left_out):
     return written
 
 
-def _write_module(params, place, backbone, modules, left_out):
-    module = params["module"]
+def _write_module(module, place, backbone, modules, left_out):
     named = [name for name, value in modules.items() if value is module]
     if named:
         return {"kind": "yours", "name": named[0]}
@@ -167,7 +168,8 @@ def read_params(written, reader, modules):
             )
         params["module"] = modules[name]
     elif kind == "clip":
-        tower = ImageTower.from_recipe(module["recipe"])
+        with seeded(0, torch.device("cpu")):
+            tower = ImageTower.from_recipe(module["recipe"])
         params["module"] = LeftOut("the weights from which clip_student started")
         return params, (tower, {})
     elif kind == "torch.nn":

@@ -62,6 +62,9 @@ _OBJECTS = {
     ValidSplit: ("cv", "stratified", "random_state"),
 }
 
+# Those that numpy has too.
+_TENSORS = {torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.bool}
+
 
 class Writer:
     """Turn values into what JSON holds; large arrays go to `arrays`, by name.
@@ -105,7 +108,7 @@ class Writer:
             return {"$scalar": self._array(np.asarray(value), place)}
         if isinstance(value, np.ndarray):
             return {"$array": self._array(value, place)}
-        if type(value) is torch.Tensor and value.layout is torch.strided:
+        if type(value) is torch.Tensor and value.dtype in _TENSORS:
             return {"$tensor": self._array(value.detach().cpu().numpy(), place)}
         if isinstance(value, np.random.RandomState):
             return {"$random_state": self._random_state(value, place)}
@@ -145,12 +148,12 @@ class Writer:
             return {"dtype": "O", "shape": list(array.shape), "values": values}
         if array.dtype.kind not in "biufU":
             raise Unsaveable(f"{place} is an array of {array.dtype}, which has no form but pickle")
-        if array.dtype.kind in "bU" or (array.size <= _READABLE and array.dtype.kind in "iu"):
-            return {"dtype": dtype, "shape": list(array.shape), "values": array.ravel().tolist()}
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
             raise Unsaveable(f"{place} is an array of {array.dtype}, which has no form but pickle")
-        native = array.astype(array.dtype.newbyteorder("="))
-        self.arrays[place] = np.ascontiguousarray(native)
+        if array.dtype.kind in "bU" or array.size <= _READABLE:
+            values = [self.write(item, place) for item in array.ravel().tolist()]
+            return {"dtype": dtype, "shape": list(array.shape), "values": values}
+        self.arrays[place] = array.astype(array.dtype.newbyteorder("="), order="C")
         return {"dtype": dtype, "shape": list(array.shape), "name": place}
 
     def _random_state(self, state, place):

@@ -24,6 +24,10 @@ class LeftOut:
 
     __hash__ = None
 
+    def __bool__(self):
+        # As None does, to skorch: no callbacks, no split.
+        return False
+
 
 def refuse_left_out(classifier, keep=False):
     """Refuse to train a loaded model whose settings were not all saved.
