@@ -80,10 +80,9 @@ def export(estimator, path, X=None, *, overwrite=False):
     >>> import json, tempfile
     >>> import numpy as np
     >>> import torch
-    >>> from skactivekd import DHOClassifier, DHONet
+    >>> from skactivekd import DHOClassifier
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
-    >>> net = DHONet(max_epochs=50, module__hidden=16)
-    >>> clf = DHOClassifier(net, random_state=0).fit(X, ["low", "low", "high", "high"])
+    >>> clf = DHOClassifier(random_state=0).fit(X, ["low", "low", "high", "high"])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     clf.export(f"{folder}/model.pt2", X)
     ...     files = {"metadata.json": ""}
