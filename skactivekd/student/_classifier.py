@@ -31,6 +31,7 @@ from . import _distilled
 from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
+from ._left_out import refuse_left_out
 from ._memory import identify, memory
 from ._net import DHONet
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
@@ -388,14 +389,67 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return labeled_score(self, X, y, self.missing_label, sample_weight)
 
+    def save(self, directory, *, overwrite=False, scores=None, modules=None):
+        """Save the fitted student to a folder, without pickle, as `skactivekd.save` does.
+
+        Parameters
+        ----------
+        directory : str or path
+            The folder, made anew: ``model.safetensors``, ``config.json`` and a
+            model card. `skactivekd.load` reads it.
+        overwrite : bool, default=False
+            Replace a saved model that is there.
+        scores : dict of str to float, default=None
+            What the card should say of its quality.
+        modules : dict of str to class, function or torch.nn.Module, default=None
+            Backbones that are code of yours, by a name of your choice.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there already.
+        ValueError
+            If there is a part that has no form but pickle; the message names it.
+        """
+        from ..persistence import save
+
+        save(self, directory, overwrite=overwrite, scores=scores, modules=modules)
+
+    def export(self, path, X=None, *, overwrite=False):
+        """Write the fitted student as one ONNX or torch.export program, as `skactivekd.export`.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in ``.onnx`` or ``.pt2``.
+        X : {array-like, CSR matrix} of shape (n_samples, ...), default=None
+            Rows on which the file is compared with ``predict_proba``. None
+            draws random ones.
+        overwrite : bool, default=False
+            Replace a file that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already.
+        ValueError
+            If the path ends in something else, or the file would predict otherwise.
+        """
+        from ..persistence import export
+
+        export(self, path, X, overwrite=overwrite)
+
     def _mix(self, ce_logits, kd_logits, head="mixed"):
+        return mix_heads(ce_logits, kd_logits, *self._mixing(head)).numpy()
+
+    def _mixing(self, head="mixed"):
+        """Return the weight of the "ce" head in a prediction, and the temperature of the other."""
         alpha, beta = self._mixture()
         if head == "mixed" and self.trained_heads_ != ("ce", "kd"):
             (head,) = self.trained_heads_
         elif head == "mixed" and self._fitted_heads == "residual":
             head = "ce"
-        alpha = {"mixed": alpha, "ce": 1, "kd": 0}[head]
-        return mix_heads(ce_logits, kd_logits, alpha, beta).numpy()
+        return {"mixed": alpha, "ce": 1, "kd": 0}[head], beta
 
     def _train(self, X, y, teacher_proba, sample_weight, keep, classes=None, on=False):
         self._check_params()
@@ -405,6 +459,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             # All happens to a copy, so that what fails leaves this model as it was.
             trained = copy.copy(self)
             keep = keep and hasattr(self, "net_")
+            refuse_left_out(self, keep)
             if keep:
                 trained._seeds = copy.deepcopy(self._seeds)
                 if not hasattr(self.net_, "accelerator"):
@@ -489,6 +544,18 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         self.trained_heads_ = tuple(
             h for h in ("ce", "kd") if h in {*self.trained_heads_, *trained}
         )
+        self._note_teaching(codes, teacher_proba is not None, keep)
+
+    def _note_teaching(self, codes, has_teacher, keep):
+        """Count what was learned from, for the model card."""
+        labels = np.bincount(codes[codes >= 0], minlength=len(self.classes_))
+        before = self._taught_by if keep else {"rows": 0, "labels": 0 * labels, "calls": 0}
+        self._taught_by = {
+            "rows": before["rows"] + len(codes),
+            "labels": (labels + before["labels"]).tolist(),
+            "teacher": has_teacher or before.get("teacher", False),
+            "calls": before["calls"] + 1,
+        }
 
     def _fit_residual(self, rows, codes, label_weight, keep, further):
         """Distill, or find what was distilled; then let the labels correct it."""

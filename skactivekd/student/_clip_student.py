@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..teacher import OpenCLIPEncoder, _open_clip, class_prompts
@@ -86,7 +87,7 @@ def clip_student(encoder=None, classes=None, templates=None, *, kd_scale=100.0, 
     model, transform, _ = encoder._load_model()
     weights = _text_means(encoder, class_prompts(names, templates, labels))
     return DHONet(
-        ImageTower(model.visual, transform),
+        ImageTower(model.visual, transform, _recipe(encoder, model)),
         head_weights=weights,
         kd_scale=kd_scale,
         **net_params,
@@ -102,9 +103,11 @@ class ImageTower(nn.Module):
         The tower, which is copied.
     transform : callable
         The model's preparation of images, from open_clip.
+    recipe : dict, default=None
+        What `from_recipe` makes the same tower of, without its weights.
     """
 
-    def __init__(self, visual, transform):
+    def __init__(self, visual, transform, recipe=None):
         super().__init__()
         if any(hasattr(step, "longest") for step in transform.transforms):
             raise ValueError(
@@ -112,13 +115,102 @@ class ImageTower(nn.Module):
                 'preprocess={"resize_mode": "squash"} on the encoder.'
             )
         self.visual = copy.deepcopy(visual).cpu().float().requires_grad_(True)
-        self.transform = transform
+        # The others turn pictures into tensors.
+        steps = [step for step in transform.transforms if isinstance(step, nn.Module)]
+        self.prepare = nn.Sequential(*(_with_buffers(step) for step in steps))
+        self.recipe = recipe
 
     def forward(self, X):
         """Return the embeddings, of shape (n, d), of images of shape (n, 1 or 3, H, W)."""
-        features = self.visual(self.transform(X.expand(-1, 3, -1, -1)))
+        features = self.visual(self.prepare(X.expand(-1, 3, -1, -1)))
         # Some towers give the embeddings of patches as well.
         return features[0] if isinstance(features, tuple) else features
+
+    @classmethod
+    def from_recipe(cls, recipe):
+        """Make a tower whose weights are still to come."""
+        import open_clip
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        vision = {**recipe["vision_cfg"], "timm_model_pretrained": False}
+        # A whole model is what open_clip offers; its text tower is kept small.
+        texts = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
+        clip = open_clip.CLIP(recipe["embed_dim"], vision, texts, recipe["quick_gelu"])
+        transform = image_transform_v2(PreprocessCfg(**recipe["preprocess"]), is_train=False)
+        return cls(clip.visual, transform, recipe)
+
+    def for_images_of(self, height, width):
+        """Return a copy that resizes images of one size by two matrices.
+
+        Resizing is linear in the pixels, and ONNX has no other form of all of
+        open_clip's ways.
+        """
+        from torchvision.transforms import Resize
+
+        tower = copy.deepcopy(self)
+        for number, step in enumerate(tower.prepare):
+            if isinstance(step, Resize):
+                tower.prepare[number] = _MatrixResize(step, height, width)
+        return tower
+
+
+class _Normalize(nn.Module):
+    """torchvision's step without its look at the numbers, which torch.export cannot follow."""
+
+    def __init__(self, mean, std):
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            values = torch.as_tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+        if (self.std == 0).any():
+            raise ValueError("The model's preparation of images divides by a std of zero.")
+
+    def forward(self, X):
+        """Return the normalized images."""
+        return (X - self.mean) / self.std
+
+
+class _MatrixResize(nn.Module):
+    """Resize images of one size, columns and rows one after the other."""
+
+    def __init__(self, resize, height, width):
+        super().__init__()
+        new_height, new_width = resize(torch.zeros(1, 1, height, width)).shape[2:]
+        self.register_buffer("down", _resize_matrix(resize, height, new_height))
+        self.register_buffer("across", _resize_matrix(resize, width, new_width).T)
+
+    def forward(self, X):
+        """Return the images in their new size."""
+        return self.down @ X @ self.across
+
+
+def _resize_matrix(resize, old, new):
+    """Return what a column of pixels is multiplied by."""
+    from torchvision.transforms.functional import resize as resize_to
+
+    pixels = torch.eye(old)[None]
+    return resize_to(pixels, [new, old], resize.interpolation, antialias=resize.antialias)[0]
+
+
+def _with_buffers(step):
+    from torchvision.transforms import Normalize
+
+    return _Normalize(step.mean, step.std) if isinstance(step, Normalize) else step
+
+
+def _recipe(encoder, model):
+    """Say what the image tower is made of, as open_clip does."""
+    import open_clip
+
+    name, pretrained, _ = encoder._source()
+    config = open_clip.get_model_config(name)
+    quick = config.get("quick_gelu") or _open_clip.trained_with_quick_gelu(name, pretrained)
+    return {
+        "embed_dim": config["embed_dim"],
+        "vision_cfg": config["vision_cfg"],
+        "quick_gelu": bool(quick),
+        "preprocess": dict(model.visual.preprocess_cfg),
+    }
 
 
 def _text_means(encoder, prompts):

@@ -94,7 +94,7 @@ def load_model(name, pretrained, files, precision, device, preprocess, cache_dir
                 pretrained,
                 precision=precision,
                 device=device,
-                force_quick_gelu=_trained_with_quick_gelu(name, pretrained),
+                force_quick_gelu=trained_with_quick_gelu(name, pretrained),
                 cache_dir=cache_dir,
                 **{f"image_{key}": value for key, value in preprocess},
             )
@@ -103,7 +103,7 @@ def load_model(name, pretrained, files, precision, device, preprocess, cache_dir
     return model.eval().requires_grad_(False), transform
 
 
-def _trained_with_quick_gelu(name, pretrained):
+def trained_with_quick_gelu(name, pretrained):
     """Whether the weights of a tag need another activation than the architecture's own."""
     import open_clip
 
