@@ -129,7 +129,8 @@ def _losses(points, targets, weights, change):
     """What each point would add no more, now that some targets are covered better."""
     changed, before, after = change
     losses = np.empty(points.shape[0])
-    few, weights = targets[changed], weights[changed]
+    few = targets[changed if torch.is_tensor(targets) else changed.numpy()]
+    weights = weights[changed]
     for rows, similar in _blocks(points, few):
         lost = similar.clamp(before, after).sub_(before)
         losses[rows] = (lost @ weights).cpu()
