@@ -4,6 +4,9 @@ import numpy as np
 import torch
 
 FRONT = 32  # points measured at a time
+POOL = 4096  # points whose bounds are tightened at a time
+BEHIND = 64  # picks that a bound may be behind; beyond, measuring costs less
+_SLACK = 1e-5  # of a gain: more than float32 rounds away over all targets
 _BLOCK = 2**22  # similarities at a time, 16 MiB of float32
 
 
@@ -49,23 +52,89 @@ def greedy_coverage(points, targets, weights, centers, n_select):
     >>> greedy_coverage(points, points, torch.ones(3), points[:0], 2)
     array([1, 0])
     """
-    covered = _coverage(targets, centers, weights)
-    gains = _gains(points, targets, weights, covered)
-    measured = np.zeros(len(gains), dtype=np.int64)
-    picks = []
-    while len(picks) < n_select:
-        best = int(gains.argmax())
-        if measured[best] == len(picks):
-            picks.append(best)
-            gains[best] = -1
-            covered = torch.maximum(covered, _products(targets, points[best : best + 1])[:, 0])
-            continue
-        front = np.argpartition(gains, -min(FRONT, len(gains)))[-FRONT:]
-        front[0] = best  # equal gains may leave it out
-        front = front[(gains[front] >= 0) & (measured[front] < len(picks))]
-        gains[front] = _gains(points[front], targets, weights, covered)
-        measured[front] = len(picks)
-    return np.array(picks, dtype=np.int64)
+    search = _Search(points, targets, weights, centers)
+    while len(search.picks) < n_select:
+        search.step()
+    return np.array(search.picks, dtype=np.int64)
+
+
+class _Search:
+    """Upper bounds of what each point would add, and what is covered so far.
+
+    A bound is tightened by what the picks since have changed, which is little: the k-th pick
+    changes about a k-th of the targets. Points that may be the best are then measured.
+    """
+
+    def __init__(self, points, targets, weights, centers):
+        self.points, self.targets, self.weights = points, targets, weights
+        self.covered = _coverage(targets, centers, weights)
+        self.gains = _gains(points, targets, weights, self.covered)
+        self.slack = _SLACK * self.gains.copy()
+        self.measured = np.zeros(len(self.gains), dtype=np.int64)  # picks when it was measured
+        self.tight = np.zeros(len(self.gains), dtype=np.int64)  # picks its bound knows of
+        self.picks, self.changes = [], []
+        self.n_changed = [0]
+
+    def step(self):
+        """Pick the best point, or come closer to knowing it."""
+        best, now = int(self.gains.argmax()), len(self.picks)
+        if self.measured[best] == now:
+            return self._pick(best)
+        if self.tight[best] < now:
+            return self._tighten(self._top(POOL, best))
+        front = self._top(FRONT, best)
+        return self._measure(front[self.tight[front] == now])
+
+    def _top(self, size, best):
+        """Return points of the highest bounds that are not known exactly."""
+        top = np.argpartition(self.gains, -min(size, len(self.gains)))[-size:]
+        top[0] = best  # equal bounds may leave it out
+        return top[(self.gains[top] >= 0) & (self.measured[top] < len(self.picks))]
+
+    def _pick(self, best):
+        self.picks.append(best)
+        self.gains[best] = -1
+        similar = _products(self.targets, self.points[best : best + 1])[:, 0]
+        changed = torch.nonzero(similar > self.covered)[:, 0]
+        before, after = self.covered[changed], similar[changed]
+        self.changes.append((changed, before, after))
+        if len(self.changes) > BEHIND:
+            self.changes[-BEHIND - 1] = None  # nobody will ask
+        self.n_changed.append(self.n_changed[-1] + len(changed))
+        self.covered[changed] = after
+
+    def _measure(self, rows):
+        gains = _gains(self.points[rows], self.targets, self.weights, self.covered)
+        self.gains[rows], self.slack[rows] = gains, _SLACK * gains
+        self.measured[rows] = self.tight[rows] = len(self.picks)
+
+    def _tighten(self, rows):
+        """Lower bounds by what the last picks have changed, or measure those far behind."""
+        now, counts = len(self.picks), np.array(self.n_changed)
+        rows = rows[self.tight[rows] < now]
+        behind = counts[now] - counts[self.tight[rows]]
+        far = (now - self.tight[rows] > BEHIND) | (behind > self.targets.shape[0])
+        if far.any():
+            self._measure(rows[far])
+        rows = rows[~far]
+        for number in range(self.tight[rows].min(initial=now), now):
+            part = rows[self.tight[rows] <= number]
+            less = _losses(self.points[part], self.targets, self.weights, self.changes[number])
+            lower = np.maximum(self.gains[part] - less + self.slack[part], 0)  # -1 is for picks
+            self.gains[part] = np.minimum(self.gains[part], lower)
+        self.tight[rows] = now
+
+
+def _losses(points, targets, weights, change):
+    """What each point would add no more, now that some targets are covered better."""
+    changed, before, after = change
+    losses = np.empty(points.shape[0])
+    few = targets[changed if torch.is_tensor(targets) else changed.numpy()]
+    weights = weights[changed]
+    for rows, similar in _blocks(points, few):
+        lost = similar.clamp(before, after).sub_(before)
+        losses[rows] = (lost @ weights).cpu()
+    return losses
 
 
 def _gains(points, targets, weights, covered):
