@@ -60,8 +60,6 @@ def ask_proba(strategy, model, X):
     name = f"predict_proba of {type(model).__name__}"
     if column_names(proba, name) is not None and classes is not None:
         return ordered_proba(proba, classes, name, n_rows=n_rows(X))
-    if n_rows(proba) != n_rows(X):
-        raise ValueError(f"{name} returned {n_rows(proba)} rows for {n_rows(X)} rows of X.")
     return proba
 
 
