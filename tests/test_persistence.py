@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.dataset import ValidSplit
 
 import skactivekd
 from skactivekd import DHOClassifier, DHONet, LabeledStratifiedKFold, TeacherProba, load, save
@@ -563,3 +564,36 @@ def test_the_card_says_what_there_is(student, tmp_path):
     card = (tmp_path / "p" / "README.md").read_text()
     assert "Teacher: none" in card
     assert "Steps before it: standardscaler" in card
+
+
+def test_what_skorch_brings_comes_back(tmp_path):
+    callbacks = [
+        ("stop", EarlyStopping("valid_loss", patience=2)),
+        ("rate", LRScheduler("StepLR", step_size=3)),
+        ("clip", GradientNormClipping(1.5)),
+    ]
+    split = ValidSplit(0.25, stratified=True, random_state=1)
+    model = teach(numbers(), net=net(callbacks=callbacks, train_split=split), heads="dual")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.save(tmp_path)
+    loaded = load(tmp_path)
+    y = np.where(np.arange(N) < 30, CODES, -1)
+    again, expected = (
+        clone(twin).fit(numbers(), y).predict_proba(numbers()) for twin in (loaded, model)
+    )
+    np.testing.assert_array_equal(again, expected)
+
+
+def test_accelerated_students_come_back_as_plain_ones(tmp_path):
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True)
+    fast = skactivekd.AcceleratedDHONet(accelerator=accelerator, max_epochs=2, module__hidden=8)
+    model = teach(numbers(), net=fast, device=None)
+    with pytest.warns(UserWarning, match="left out: net: .*AcceleratedDHONet"):
+        model.save(tmp_path)
+    loaded = load(tmp_path, device="cpu")
+    assert type(loaded.net_) is DHONet
+    np.testing.assert_array_equal(loaded.predict_proba(numbers()), model.predict_proba(numbers()))
+    with pytest.raises(ValueError, match=r"\(net: .*AcceleratedDHONet\)"):
+        loaded.fit(numbers(), CODES)

@@ -113,7 +113,13 @@ def save(estimator, directory, *, overwrite=False, scores=None, modules=None):
     files[CARD] = write_card(classifier, config).encode()
 
     def check(folder):
-        loaded = load(folder, device=str(classifier.net_.device or "auto"), modules=modules)
+        try:
+            loaded = load(folder, device=str(classifier.net_.device or "auto"), modules=modules)
+        except ValueError as error:
+            reason = str(error.__cause__ or error)
+            raise ValueError(
+                f"{type(estimator).__name__} cannot be saved, as it could not be loaded: {reason}"
+            ) from error
         twin = split_estimator(loaded, "save")[1]
         if not _net.same_outputs(classifier.net_, twin.net_):
             raise ValueError(

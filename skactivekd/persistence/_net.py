@@ -17,8 +17,8 @@ from ._values import Unsaveable, describe
 
 # Arguments of timm that say where weights come from, which the saved ones replace.
 _SOURCES = ("pretrained", "checkpoint_path", "cache_dir")
-# What skorch keeps for itself, and what only another class of net takes.
-_INTERNAL = ("_params_to_validate", "accelerator", "unwrap_after_train")
+# What only another class of net takes.
+_OTHERS = ("accelerator", "unwrap_after_train")
 _ARRAY = "array."  # before the names of arrays that are no weights
 
 
@@ -88,7 +88,12 @@ def write_params(net, writer, place, module, backbone, modules, left_out):
             f"{place} is a {describe(type(net))}, and what a class of yours does cannot be saved "
             f"without pickle. Take DHONet, with callbacks for what happens in training"
         )
-    params = {k: v for k, v in net.get_params(deep=False).items() if k not in _INTERNAL}
+    params = {
+        name: value
+        for name, value in net.get_params(deep=False).items()
+        # What skorch keeps for itself begins with "_".
+        if name not in _OTHERS and not name.startswith("_")
+    }
     written = {"module": _write_module(module, place, backbone, modules, left_out)}
     for name, value in params.items():
         if name == "module":
