@@ -218,7 +218,7 @@ def test_an_encoder_that_cannot_be_identified_is_not_kept_and_says_so_once_it_ma
 
         def __init__(self):
             self.seen = 0
-            self.stream = open(__file__)  # noqa: SIM115
+            self.stream = open(__file__)
 
         def encode_image(self, X):
             self.seen += 1

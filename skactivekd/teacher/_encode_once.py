@@ -104,7 +104,9 @@ def _encode(encoder, method, X, keys_of):
     if owner is None:  # for one call, the encoder is who it is
         cache = EmbeddingCache(max_bytes=2**62)
     try:
-        rows = cache.fetch(owner or (call.name,), keys, call.rows, files=files, order=order, **options)
+        rows = cache.fetch(
+            owner or (call.name,), keys, call.rows, files=files, order=order, **options
+        )
     except RowError as error:
         raise type(error)(_at_all(keys, error.bad), error.problem, error.limit) from None
     finally:
