@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from torch import nn
 
-from skactivekd import DHONet, SentenceEncoder
+from skactivekd import DHONet, SentenceEncoder, ZeroShotTeacher
 from skactivekd.student import RowDataset, _memory
 from skactivekd.teacher import EmbeddingCache
 from skactivekd.teacher._encode_once import encode_rows
@@ -218,7 +218,7 @@ def test_an_encoder_that_cannot_be_identified_is_not_kept_and_says_so_once_it_ma
 
         def __init__(self):
             self.seen = 0
-            self.stream = open(__file__)  # noqa: SIM115
+            self.stream = open(__file__)
 
         def encode_image(self, X):
             self.seen += 1
@@ -496,3 +496,23 @@ def test_texts_that_name_files_count_by_the_files_state(tmp_path):
     assert state_key(str(tmp_path / "a")) == folder
     (inner / "w").write_bytes(b"two")
     assert state_key(str(tmp_path / "a")) != folder
+
+
+ENCODED = []
+
+
+class Counting(SentenceEncoder):
+    """Remembers what it was given, in a global list that all clones share."""
+
+    def encode_text(self, texts):
+        ENCODED.extend(texts)
+        return super().encode_text(texts)
+
+
+def test_clones_in_other_models_find_what_one_that_counts_has_encoded(tiny_sentence):
+    encoder = Counting(tiny_sentence, cache=EmbeddingCache(), batch_size=2)
+    texts = ["the cat", "a dog", "dog", "cat", "ran", "sat"]
+    for n in range(1, 4):
+        teacher = ZeroShotTeacher(encoder, classes=["cat", "dog"], templates="the {}")
+        clone(teacher).fit().predict(texts[: 2 * n])
+    assert len(ENCODED) == len(set(ENCODED)) == 7

@@ -42,7 +42,7 @@ def test_a_cache_there_is_one_error_before_any_work(tmp_path, monkeypatch, exist
     request.getfixturevalue("without_locks")
     monkeypatch.setattr(_file_store, "connect", None)
     encoder = Encoder(path)
-    with pytest.raises(OSError, match="cache of embeddings needs file locks.*local disk") as error:
+    with pytest.raises(OSError, match=r"cache of embeddings needs file locks.*local disk") as error:
         encode_rows(encoder, np.zeros((5, 2, 2)))
     assert str(path) in str(error.value)
     assert error.value.errno == errno.ENOLCK

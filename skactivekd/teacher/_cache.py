@@ -133,8 +133,9 @@ class EmbeddingCache:
             can be read but not written there is a warning, and the rows are
             returned all the same.
         """
-        keys = [_sized(key) for key in keys]
-        files = {_sized(key): path for key, path in (files or {}).items()}
+        if not {KEY_SIZE}.issuperset(map(len, keys)):
+            keys = [_sized(key) for key in keys]
+            files = {_sized(key): path for key, path in (files or {}).items()}
         with self._lock:
             store = self._store if isinstance(owner, str) else self._memory
             known = store.read_files(list(files)) if files else {}
@@ -143,7 +144,7 @@ class EmbeddingCache:
                 return self._decode(rows)
             missing = _first_positions(keys, kept, order)
             size = min(batch_size, BATCH_LIMIT)
-            filling = Filling(store, owner, files, known, encode)
+            filling = Filling(store, owner, files or {}, known, encode)
             fresh = filling.run(missing, size, verbose)
             self._warn(store, owner, fresh)
             return self._decode(_join(keys, kept, rows, fresh))

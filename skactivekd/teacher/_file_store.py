@@ -44,8 +44,9 @@ class FileStore:
                 with transaction(db, "DEFERRED"):
                     slots = self._find(db, self._number(db, owner), keys)
                     kept = np.flatnonzero(slots >= 0)
-                    wanted = _words([keys[position] for position in kept])
-                    return kept, self._gather(db, self._name(owner), slots[kept], wanted)
+                    if len(kept) < len(keys):
+                        keys, slots = [keys[position] for position in kept], slots[kept]
+                    return kept, self._gather(db, self._name(owner), slots, keys)
         return np.empty(0, dtype=np.intp), np.empty((0, 0), dtype=self.dtype)
 
     def write(self, owner, keys, rows, files):
@@ -70,9 +71,7 @@ class FileStore:
                 return {}
             query = "SELECT stamp, content, seal FROM files WHERE 1"
             found = _look_up(db, query, "SELECT count(*) FROM files", "stamp", [], stamps)
-        return {
-            stamp: content for stamp, content, seal in found if _is_sealed(stamp, content, seal)
-        }
+        return {record[0]: record[1] for record in found if _is_sealed(*record)}
 
     def prune(self, max_bytes=None, before=None):
         """Drop rows beyond a size, and rows written before a time; return how many."""
@@ -161,25 +160,29 @@ class FileStore:
             raise sqlite3.DatabaseError("a slot is negative")
         return slots
 
-    def _gather(self, db, name, slots, wanted):
-        """Rows of the slots, batch by batch, if they are those of the wanted keys."""
+    def _gather(self, db, name, slots, keys):
+        """Rows of the slots, batch by batch, if they are those of the keys."""
         batches, places = np.divmod(slots, BATCH_LIMIT)
         order = np.argsort(batches, kind="stable")
         numbers, starts = np.unique(batches[order], return_index=True)
         stops = np.append(starts, len(slots))[1:]
         rows = np.empty((len(slots), 0), self.dtype)
+        found = np.empty((len(slots), KEY_SIZE // 8), dtype=np.uint64)
         blocks = _read_blocks(db, name, numbers.tolist())
-        for (keys, data), start, stop in zip(blocks, starts, stops, strict=True):
-            block = np.frombuffer(data, dtype=self.dtype).reshape(len(keys), -1)
+        for (n, own, data), start, stop in zip(blocks, starts, stops, strict=True):
+            block = np.frombuffer(data, dtype=self.dtype).reshape(n, -1)
             if start == 0:
                 rows = np.empty((len(slots), block.shape[1]), self.dtype)
             if block.shape[1] != rows.shape[1]:
                 raise ValueError(WIDTHS)
             here = order[start:stop]
             chosen = places[here]
-            if chosen.max() >= len(keys) or (keys[chosen] != wanted[here]).any():
-                raise sqlite3.DatabaseError("a row is that of another key")
-            rows[here] = block[chosen]
+            try:
+                rows[here], found[here] = block[chosen], _words(own)[chosen]
+            except IndexError as error:
+                raise sqlite3.DatabaseError("a slot is beyond its batch") from error
+        if not np.array_equal(found, _words(b"".join(keys))):
+            raise sqlite3.DatabaseError("a row is that of another key")
         return rows
 
     def _insert(self, db, owner, number, keys, rows):
@@ -215,7 +218,7 @@ def _look_up(db, query, count, column, values, keys):
 
 
 def _read_blocks(db, name, batches):
-    """Yield (keys as words, bytes of rows) of batches in ascending order."""
+    """Yield (number of rows, keys, bytes of rows) of batches in ascending order."""
     size, found = 256, 0  # a few MB at a time
     for start in range(0, len(batches), size):
         chunk = batches[start : start + size]
@@ -229,7 +232,7 @@ def _read_blocks(db, name, batches):
             if _seal(name, n, keys, data) != seal or len(keys) != KEY_SIZE * n:
                 raise sqlite3.DatabaseError("the checksum of a batch is wrong")
             found += 1
-            yield np.frombuffer(keys, dtype=np.uint64).reshape(n, -1), data
+            yield n, keys, data
     if found < len(batches):
         raise sqlite3.DatabaseError(f"{len(batches) - found} batches are missing")
 
@@ -240,12 +243,13 @@ def _seal(name, n, keys, data):
 
 
 def _is_sealed(stamp, content, seal):
-    return isinstance(content, bytes) and zlib.crc32(stamp + content) == seal
+    sound = isinstance(stamp, bytes) and isinstance(content, bytes)
+    return sound and zlib.crc32(stamp + content) == seal
 
 
 def _words(keys):
-    """Keys as rows of numbers, which compare fast."""
-    return np.frombuffer(b"".join(keys), dtype=np.uint64).reshape(len(keys), KEY_SIZE // 8)
+    """Joined keys as rows of numbers, which compare fast."""
+    return np.frombuffer(keys, dtype=np.uint64).reshape(-1, KEY_SIZE // 8)
 
 
 def _drop(db, condition, value):

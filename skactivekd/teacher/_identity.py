@@ -14,7 +14,7 @@ _MOST_STATES = 1024  # of encoders that are told apart at once; each takes a few
 _LOCK = threading.Lock()
 _STATES = OrderedDict()  # key of a state -> number of what encodes in it
 _NUMBERS = itertools.count()
-_WARNED = OrderedDict()  # names of encoders that could not be identified
+_UNSURE = set()  # names of encoders that could not be identified
 
 Local = namedtuple("Local", "name number")
 Local.__doc__ = "Owner of rows in this process only: the encoder in one state."
@@ -93,8 +93,8 @@ def _state_of(encoder):
 def _warn_of(name, error):
     """Warn of an encoder whose rows are not kept, once that costs something: the second time."""
     with _LOCK:
-        again = name in _WARNED
-        _WARNED[name] = None
+        again = name in _UNSURE
+        _UNSURE.add(name)
     if again:
         warnings.warn(
             f"{name} encodes its rows anew at each call, as its embeddings cannot be told from "

@@ -234,9 +234,10 @@ class _Describer(pickle.Pickler):
             return _mark, (kind,), dict(value)
         if kind is types.CellType:
             return _mark, (kind,), _content(value)
-        text = fingerprint_of(value, [name for name in dir(kind) if name.startswith("encode_")])
-        if text is not None:
-            return _mark, (kind,), text
+        if hasattr(kind, "fingerprint"):
+            text = fingerprint_of(value, [name for name in dir(kind) if name.startswith("encode_")])
+            if text is not None:
+                return _mark, (kind,), text
         if is_installed(kind.__module__):
             return NotImplemented
         # A class of the user's may leave out what matters when it is pickled.
