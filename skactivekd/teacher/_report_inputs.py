@@ -43,6 +43,8 @@ def teacher_proba(teacher, X):
     with collecting() as warned:
         proba = teacher.predict_proba(X) if hasattr(teacher, "predict_proba") else teacher(X)
     proba = _check_proba(proba, _num_samples(X))
+    if warned:
+        proba = proba.copy()
     for warning in warned:
         proba[list(warning.bad)] = np.nan  # what stands there is a guess
         report(warning.bad, warning.noun)
@@ -58,10 +60,10 @@ def _check_proba(proba, n):
         )
     if n is not None and len(proba) != n:
         raise ValueError(f"the teacher gives {len(proba)} rows of probabilities for {n} rows of X")
-    proba = proba.astype(np.promote_types(proba.dtype, np.float32))
+    proba = proba.astype(np.promote_types(proba.dtype, np.float32), copy=False)
     sums = proba.sum(axis=1, dtype=np.float64)
-    fine = (np.abs(sums - 1) <= 1e-3) & (proba >= 0).all(axis=1)
-    bad = np.flatnonzero(~fine & ~np.isnan(proba).all(axis=1))
+    bad = np.flatnonzero(~((np.abs(sums - 1) <= 1e-3) & (proba.min(axis=1) >= 0)))
+    bad = bad[~np.isnan(proba[bad]).all(axis=1)]
     if len(bad):
         raise ValueError(
             f"row {bad[0]} of the teacher's output is {proba[bad[0]]} with sum {sums[bad[0]]:.4g} "
