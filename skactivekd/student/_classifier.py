@@ -21,7 +21,7 @@ from ._batches import RowDataset, is_channels_last
 from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
 from ._memory import identify, memory
-from ._net import DHONet
+from ._net import DHONet, fill
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
 from ._targets import (
@@ -31,6 +31,8 @@ from ._targets import (
     encode_labels,
     resolve_classes,
 )
+
+_BLOCK = 1024  # rows whose heads are mixed at once: the parts of a mixture are as large as it
 
 
 class DHOClassifier(ClassifierMixin, BaseEstimator):
@@ -286,7 +288,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 f"The {head!r} head was not trained: fit had no "
                 f"{'labels' if head == 'ce' else 'teacher'}. Use head='mixed'."
             )
-        return self._mix(*self.net_.forward(self._rows(X)), head)
+        rows = self._rows(X)
+        parts = (self._mix(*logits, head) for logits in self.net_.forward_iter(rows))
+        return fill(parts, rows.shape[0]).numpy()
 
     def predict(self, X):
         """Return the likeliest class of each row.
@@ -350,7 +354,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_params()
         ce_logits, kd_logits, features = self.net_.forward_embed(self._rows(X))
-        return self._mix(ce_logits, kd_logits), features.numpy()
+        blocks = zip(ce_logits.split(_BLOCK), kd_logits.split(_BLOCK), strict=True)
+        proba = fill((self._mix(*logits) for logits in blocks), len(features))
+        return proba.numpy(), features.numpy()
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on the labeled rows.
@@ -387,7 +393,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         elif head == "mixed" and self._fitted_heads == "residual":
             head = "ce"
         alpha = {"mixed": alpha, "ce": 1, "kd": 0}[head]
-        return mix_heads(ce_logits, kd_logits, alpha, beta).numpy()
+        return mix_heads(ce_logits, kd_logits, alpha, beta)
 
     def _train(self, X, y, teacher_proba, sample_weight, keep, classes=None, on=False):
         self._check_params()

@@ -8,7 +8,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import unpack_data
-from skorch.utils import is_dataset, to_device, to_tensor
+from skorch.utils import is_dataset, to_tensor
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
@@ -402,7 +402,9 @@ class DHONet(NeuralNet):
     def predict_proba(self, X):
         """Return the even mixture of the heads that were trained, an array (n, n_classes)."""
         alpha = {("ce",): 1, ("kd",): 0}.get(self.trained_heads_, 0.5)
-        return mix_heads(*self.forward(X), alpha).numpy()
+        rows = self.get_dataset(X)
+        parts = (mix_heads(*logits, alpha) for logits in self.forward_iter(rows))
+        return fill(parts, len(rows)).numpy()
 
     def predict(self, X):
         """Return the likeliest class index of each row."""
@@ -448,14 +450,18 @@ class DHONet(NeuralNet):
         """Return what a function of the input gives for all rows, on the CPU."""
         self.check_is_fitted()
         self._set_training(False)
-        outputs = []
+        dataset, outputs, start = self.get_dataset(X), None, 0
         with torch.no_grad():
-            for batch in self.get_iterator(self.get_dataset(X)):
+            for batch in self.get_iterator(dataset):
                 rows, _ = unpack_data(batch)
                 output = function(to_tensor(rows["X"], device=self.device))
                 check_outputs(output, batch)
-                outputs.append(to_device(output, device="cpu"))
-        return tuple(map(torch.cat, zip(*outputs, strict=True)))
+                if outputs is None:
+                    outputs = tuple(room(part, len(dataset)) for part in output)
+                for whole, part in zip(outputs, output, strict=True):
+                    whole[start : start + len(part)] = part
+                start += len(output[0])
+        return outputs
 
 
 class Student(nn.Module):
@@ -482,6 +488,21 @@ class Student(nn.Module):
         if isinstance(self.heads, ResidualHeads):
             return *self.heads(features, inputs), features
         return *self.heads(features), features
+
+
+def fill(parts, n):
+    """Write blocks of rows into one tensor of n rows: no block waits for the last."""
+    whole, start = None, 0
+    for part in parts:
+        whole = room(part, n) if whole is None else whole
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole
+
+
+def room(part, n):
+    """Return an empty tensor on the CPU for n rows of the form of a block's."""
+    return torch.empty((n, *part.shape[1:]), dtype=part.dtype, device="cpu")
 
 
 def _halves(dataset):
