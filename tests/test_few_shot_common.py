@@ -317,7 +317,7 @@ def test_a_few_shot_teacher_fits_its_scale_too(kind):
     assert teacher.score(X[30:], Y[30:]) >= zero_shot.score(X[30:], Y_NAMES[30:])
 
 
-@pytest.mark.parametrize("scale", ["best", 0, -1.0, np.inf, np.nan, None])
+@pytest.mark.parametrize("scale", ["best", 0, -1.0, np.inf, np.nan, True])
 def test_other_scales_are_refused(scale):
     with pytest.raises(ValueError, match=r"above 0 and finite, or 'auto'"):
         ZeroShotTeacher(Directions(), NAMES, logit_scale=scale).fit()

@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
+from skactivekd.teacher._glyph import check_digits
 from skactivekd.teacher import (
     EmbeddingCache,
     ImageError,
@@ -202,6 +203,7 @@ def embedded(tiny_clip, monkeypatch):
         GLYPH_DIR=str(tiny_clip.directory),
         GLYPH_CLASSES={4: "four", 2: "two"},
         GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
+        check_digits=check_digits,
     )
     monkeypatch.setitem(sys.modules, "skactivekd.teacher._glyph", glyph)
     return glyph

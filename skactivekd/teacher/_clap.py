@@ -102,7 +102,7 @@ class CLAPTeacher(FewShotTeacher):
         encoder=None,
         classes=None,
         templates=None,
-        logit_scale=100.0,
+        logit_scale=None,
         *,
         weighting="standard",
         metric="l2",

@@ -99,7 +99,7 @@ class TipAdapterTeacher(FewShotTeacher):
         encoder=None,
         classes=None,
         templates=None,
-        logit_scale=100.0,
+        logit_scale=None,
         *,
         alpha=None,
         beta=None,
