@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .._torch import resolve_device
+from .._torch import own_settings, resolve_device
 from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_proba
 from ._draw import generator
@@ -84,6 +84,7 @@ class Badge(QueryStrategy):
         self.device = device
         self.missing_label = missing_label
 
+    @own_settings()
     def select(self, pool, labeled=None, n_instances=1):
         """Choose samples by their probabilities and features.
 

@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 import torch
 
-from .._torch import resolve_device
+from .._torch import own_settings, resolve_device
 from ._badge import check_pair
 from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_same_width
@@ -100,6 +100,7 @@ class UncertaintyHerding(QueryStrategy):
         self.device = device
         self.missing_label = missing_label
 
+    @own_settings()
     def select(self, pool, features_labeled=None, n_instances=1):
         """Choose samples by their probabilities and features.
 

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from .._torch import resolve_device
+from .._torch import own_settings, resolve_device
 from ._checks import as_matrix, check_same_width, is_dask
 from ._farthest import OneShard, farthest_first
 from ._points import common_dtype, mean_row, take
@@ -17,6 +17,7 @@ SMALL = 4_000_000  # cells of the points
 SMALL_WORK = 1e9  # cells read
 
 
+@own_settings()
 def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_size=None):
     r"""Pick, one after another, the point farthest from everything chosen so far.
 

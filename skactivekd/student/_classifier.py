@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
+from .._torch import alone, draw_seed, fewer_threads, own_settings, resolve_device, seeded
 from . import _distilled
 from ._batches import RowDataset, is_channels_last
 from ._heads import ResidualHeads, mix_heads
@@ -256,6 +256,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._train(X, y, teacher_proba, sample_weight, keep=True, classes=classes, on=True)
 
+    @own_settings()
     def predict_proba(self, X, head="mixed"):
         """Return class probabilities.
 
@@ -307,6 +308,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
+    @own_settings()
     def embed(self, X):
         """Return the backbone's features, for strategies that select by them.
 
@@ -322,6 +324,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.net_.embed(self._rows(X))
 
+    @own_settings()
     def predict_proba_embed(self, X):
         """Return class probabilities and the backbone's features, from one pass over X.
 
@@ -399,7 +402,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         self._check_params()
         # One fit at a time, from the first seed to the last weight: threads side by side would
         # draw from each other's random numbers.
-        with alone():
+        with alone(), own_settings():
             # All happens to a copy, so that what fails leaves this model as it was.
             trained = copy.copy(self)
             keep = keep and hasattr(self, "net_")

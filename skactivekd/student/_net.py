@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
 
-from .._torch import fewer_threads, is_small
+from .._torch import fewer_threads, is_small, own_settings
 from ._backbones import build_backbone, count_features
 from ._batches import PairedBatchSampler, RowDataset, steps_per_epoch
 from ._finite import SpoiledWeights, check_outputs, check_step, check_weights, explain_weights
@@ -231,6 +231,12 @@ class DHONet(NeuralNet):
         super().initialize_history()
         self.trained_heads_ = ()
 
+    @own_settings()
+    def initialize(self):
+        """Build module, criterion, optimizer and callbacks, with none of the caller's settings."""
+        return super().initialize()
+
+    @own_settings()
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train on, or start if there was no ``fit``.
 
@@ -399,6 +405,12 @@ class DHONet(NeuralNet):
         }
         return self.criterion_(y_pred, y_true, teacher, **weights)
 
+    @own_settings()
+    def forward(self, X, training=False, device="cpu"):
+        """Return the logits of both heads, as skorch's `forward` does."""
+        return super().forward(X, training, device)
+
+    @own_settings()
     def predict_proba(self, X):
         """Return the even mixture of the heads that were trained, an array (n, n_classes)."""
         alpha = {("ce",): 1, ("kd",): 0}.get(self.trained_heads_, 0.5)
@@ -446,6 +458,7 @@ class DHONet(NeuralNet):
             return *self.forward(X), torch.from_numpy(self.embed(X))
         return self._outputs(X, self.module_.logits_and_features)
 
+    @own_settings()
     def _outputs(self, X, function):
         """Return what a function of the input gives for all rows, on the CPU."""
         self.check_is_fitted()

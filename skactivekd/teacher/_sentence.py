@@ -146,9 +146,11 @@ class SentenceEncoder(BaseEstimator):
         RuntimeError
             If the model is not on this machine and cannot be downloaded.
         """
+        from .._torch import own_settings
+
         check_batch_size(self.batch_size)
         texts, bad = check_texts(texts, self.on_error)
-        with _sentence_models.LOCK:  # tokenizers refuse a second thread
+        with _sentence_models.LOCK, own_settings():  # tokenizers refuse a second thread
             model = self._load_model()
             _sentence_models.warn_of_cuts(model, texts, self.prompt)
             embeddings = model.encode(

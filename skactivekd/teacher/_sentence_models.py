@@ -150,12 +150,14 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     """
     import torch
 
+    from .._torch import own_settings
+
     if precision not in _DTYPES:
         raise ValueError(f"precision={precision!r} is not one of {', '.join(_DTYPES)}")
     local = os.path.isdir(place)
     transformer = _import_sentence_transformer()
     try:
-        with torch.random.fork_rng(devices=[]), _quiet(local):
+        with own_settings(), torch.random.fork_rng(devices=[]), _quiet(local):
             model = transformer(
                 place,
                 device=str(device),
