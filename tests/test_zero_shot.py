@@ -16,7 +16,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from skactivekd.teacher._glyph import check_digits
 from skactivekd.teacher import (
     EmbeddingCache,
     ImageError,
@@ -24,6 +23,7 @@ from skactivekd.teacher import (
     ZeroShotTeacher,
     embed_classes,
 )
+from skactivekd.teacher._glyph import check_digits
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
 TEMPLATES = ["a photo of a {}.", "{} in the wild", lambda name: f"art of the {name}"]

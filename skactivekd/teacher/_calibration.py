@@ -151,7 +151,9 @@ def check_columns(rows, y, name):
             "(n_labeled, n_classes) and (n_labeled,)"
         )
     with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~np.isfinite(rows.min(axis=1, initial=0) + rows.max(axis=1, initial=0)))
+        bad = np.flatnonzero(
+            ~np.isfinite(rows.min(axis=1, initial=0) + rows.max(axis=1, initial=0))
+        )
     if len(bad):
         raise ValueError(f"{name} holds nan or infinity, first in row {bad[0]}")
     if len(y) and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= rows.shape[1]):

@@ -146,7 +146,11 @@ def embed(forward, batches, blank, total, verbose):
     from .._torch import own_settings
 
     rows, hidden = [], not show_progress(verbose)
-    with own_settings(), torch.inference_mode(), tqdm(total=total, unit="rows", disable=hidden) as bar:
+    with (
+        own_settings(),
+        torch.inference_mode(),
+        tqdm(total=total, unit="rows", disable=hidden) as bar,
+    ):
         for batch in batches:
             rows.append(forward(batch).float().cpu())
             bar.update(len(batch))

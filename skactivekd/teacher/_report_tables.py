@@ -1,6 +1,5 @@
 """The parts of a teacher report: chance, classes, the order of the columns, and the text."""
 
-import math
 
 import numpy as np
 
@@ -96,7 +95,7 @@ def class_table(proba, columns, classes, confidence_level=0.95):
 
 
 def confusions(predicted, columns, n_classes):
-    """Count the labelled rows by true class and prediction: three arrays, of the pairs there are."""
+    """Count the labelled rows by true class and prediction: arrays of the pairs there are."""
     labeled = columns >= 0
     pairs = columns[labeled] * n_classes + predicted[labeled]
     pairs, counts = np.unique(pairs, return_counts=True)

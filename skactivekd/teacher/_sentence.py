@@ -12,7 +12,6 @@ from ._settings import check_batch_size
 from ._skipping import settle, show_progress
 from ._texts import check_texts
 
-
 # The inverse temperature of sentence-transformers' ranking losses. With it MiniLM's probabilities
 # are right to 2 to 7 % on the development halves of four tasks, with CLIP's 100 to 17 to 44 %.
 SENTENCE_SCALE = 20.0
