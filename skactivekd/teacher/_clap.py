@@ -197,7 +197,7 @@ class CLAPTeacher(FewShotTeacher):
 
     def _hold_out(self, train, embeddings, codes, seed):
         """Judge rows that are not alone in their class by prototypes of the other folds."""
-        n_parts, n_folds = count_folds(len(codes))
+        n_parts, n_folds = count_folds(codes, len(self.classes_))
         folds = stratified_folds(codes, n_parts, seed)
         shared = np.bincount(codes)[codes] > 1
         zero_shot = self._zero_shot(embeddings)

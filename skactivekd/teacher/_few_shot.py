@@ -72,8 +72,7 @@ class FewShotTeacher(EmbeddingTeacher):
         if not self.guard:
             return taught
         kept = keep_unlabeled(zero_shot, taught, self.seen_)
-        trust = np.float32(self.trust_)
-        return (1 - trust) * zero_shot + trust * kept
+        return zero_shot + np.float32(self.trust_) * (kept - zero_shot)
 
     def _zero_shot(self, embeddings):
         return super()._logits(embeddings)

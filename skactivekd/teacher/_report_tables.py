@@ -1,6 +1,5 @@
 """The parts of a teacher report: chance, classes, the order of the columns, and the text."""
 
-
 import numpy as np
 
 from ._reliability import accuracy_interval
