@@ -201,7 +201,11 @@ class TeacherReportDisplay:
         table = self.reliability
         ax.plot([0, 1], [0, 1], color="gray", linestyle="--", label="calibrated")
         ax.errorbar(
-            table["confidence"], table["accuracy"], yerr=_bars(table), marker="o", label="teacher"
+            table["confidence"],
+            table["accuracy"],
+            yerr=_bars(table),
+            marker="o",
+            label="predictions",
         )
         ax.set(xlabel="confidence", ylabel="accuracy", xlim=_SHARE, ylim=_SHARE)
         ax.legend(**_ABOVE)
@@ -224,7 +228,7 @@ class TeacherReportDisplay:
             (control,) = ax.plot(range(1, len(radii) + 1), radii, color="gray", alpha=0.6)
         control.set_label("shuffled")
         radii = self.clusters["mean_radius"].sort_values(ascending=False)
-        ax.plot(range(1, len(radii) + 1), radii, marker=".", label="teacher")
+        ax.plot(range(1, len(radii) + 1), radii, marker=".", label="predictions")
         ax.set(xlabel="clusters of predictions", ylabel="mean radius", ylim=(0, None))
         ax.legend(**_ABOVE)
 

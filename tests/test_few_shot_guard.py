@@ -100,7 +100,7 @@ def test_trust_follows_the_evidence_and_the_draw():
     right, blind = 5.0 * np.eye(3)[y], np.zeros((60, 3))
     assert choose_trust(blind, right, y, even=1.0) > 0.85
     assert 0.5 < choose_trust(-right, right, y, even=0.8) <= 0.8
-    assert choose_trust(right, -right, y, even=1.0) == 0
+    assert choose_trust(right, -right, y, even=1.0) < 0.2
     nothing = np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0, int)
     assert choose_trust(*nothing, even=1.0) > 0.85
     assert choose_trust(*nothing, even=0.8) == 0

@@ -86,11 +86,14 @@ def class_table(proba, columns, classes, confidence_level=0.95):
             "low": low,
             "high": high,
             "confidence": np.bincount(own, proba[labeled].max(axis=1), n_classes) / n,
-            "confused_with": worst,
+            "confused_with": None,
             "n_confused": n_confused,
             "predicted": np.bincount(predicted, minlength=n_classes) / len(proba),
         }
-    return pd.DataFrame(figures, index=pd.Index(labels, name="class"))
+    index = pd.Index(labels, name="class")
+    # Not by pandas' choice, which would make nan of None.
+    figures["confused_with"] = pd.Series(worst, index=index, dtype=object)
+    return pd.DataFrame(figures, index=index)
 
 
 def confusions(predicted, columns, n_classes):
@@ -150,9 +153,7 @@ def report_notes(report, proba, columns):
         more = ", ..." if len(never) > 10 else ""
         notes.append(f"never predicted: {', '.join(map(str, never[:10]))}{more}")
     if len(report.skipped):
-        notes.append(
-            f"{len(report.skipped)} rows were skipped by the teacher, the first {report.skipped[0]}"
-        )
+        notes.append(f"{len(report.skipped)} rows were skipped, the first {report.skipped[0]}")
     return notes
 
 
@@ -160,7 +161,7 @@ def report_text(report):
     """Write a report for the terminal."""
     found, (low, high) = report.clusters, report.accuracy_interval
     percent = f"{report.confidence_level:.0%}"
-    lines = [f"Teacher report: {report.n_samples} rows, {report.n_labeled} of them labelled"]
+    lines = [f"Report: {report.n_samples} rows, {report.n_labeled} of them labelled"]
     if report.n_labeled:
         lines += [
             f"accuracy     {report.accuracy:.1%} ({percent} interval {low:.1%} to {high:.1%}), "

@@ -77,7 +77,8 @@ def choose_trust(zero_shot, taught, targets, even):
        \bigl((1 - g) z_{0i} + g z_i) / T\bigr)_{y_i}
 
     and the shares are averaged with weights in proportion to
-    :math:`\exp S(g)`. The temperature is free, as being too sure is no reason
+    :math:`\exp S(g)`. With equal numbers of labels these are 0 and 1: the
+    published method, or zero-shot. The temperature is free, as being too sure is no reason
     to be distrusted, and :math:`\lambda` depends on how the labels were drawn.
 
     Parameters
@@ -103,13 +104,15 @@ def choose_trust(zero_shot, taught, targets, even):
     >>> choose_trust(right, wrong, y, even=1.0)
     0.0
     """
-    scores = SHARES * (_BY_DESIGN if even >= _EVEN else _AT_RANDOM)
+    by_design = even >= _EVEN
+    shares = SHARES[[0, -1]] if by_design else SHARES
+    scores = shares * (_BY_DESIGN if by_design else _AT_RANDOM)
     if len(targets):
         scores = scores + [
-            _log_likelihood((1 - share) * zero_shot + share * taught, targets) for share in SHARES
+            _log_likelihood((1 - share) * zero_shot + share * taught, targets) for share in shares
         ]
     weights = np.exp(scores - scores.max())
-    trust = float(weights @ SHARES / weights.sum() * even)
+    trust = float(weights @ shares / weights.sum() * even)
     return trust if trust > _LEAST else 0.0
 
 
