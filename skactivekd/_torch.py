@@ -5,19 +5,20 @@ import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 
 _SMALL = 10**8  # weights times pixels, a bound on the multiplications per row
 _lock = threading.RLock()
+_dtype_lock, _dtype_users, _users_dtype = threading.Lock(), 0, None
 
 
 def _renew_lock():
-    """Give a forked process a lock of its own: the thread that held the old one is not there."""
-    global _lock
-    _lock = threading.RLock()
+    """Give a forked process locks of its own: the thread that held the old ones is not there."""
+    global _lock, _dtype_lock
+    _lock, _dtype_lock = threading.RLock(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -41,6 +42,56 @@ def alone():
     """
     with _lock:
         yield
+
+
+@contextmanager
+def own_settings():
+    """Compute a block as torch does by default, whatever the caller has set; also a decorator.
+
+    Default dtype and device, inference mode, `no_grad` and autocast are
+    settings for the caller's own tensors. Ours are float32, on the device of
+    our parameters, and train where they have to; so the same call gives the
+    same numbers under all of them. What was set is found again afterwards.
+    ``use_deterministic_algorithms`` stays: it asks for nothing else.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skactivekd._torch import own_settings
+    >>> with torch.inference_mode(), own_settings():
+    ...     torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    (False, True)
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_single_precision())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+@contextmanager
+def _single_precision():
+    """Make float32 the default dtype, which belongs to the process, until the last block ends."""
+    global _dtype_users, _users_dtype
+    with _dtype_lock:
+        if not _dtype_users:
+            _users_dtype = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)
+        _dtype_users += 1
+    try:
+        yield
+    finally:
+        with _dtype_lock:
+            _dtype_users -= 1
+            if not _dtype_users:
+                torch.set_default_dtype(_users_dtype)
 
 
 def resolve_device(device="auto"):

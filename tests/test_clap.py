@@ -133,7 +133,7 @@ def test_the_teacher_is_what_the_formulas_say(weighting, metric, adaptive):
     params = {"weighting": weighting, "metric": metric, "adaptive": adaptive, "lr": 0.05}
     teacher = CLAPTeacher(
         Directions(), NAMES, logit_scale=5.0, max_epochs=20, constraint_weight=3.0, device="cpu",
-        **params,
+        guard=False, **params,
     ).fit(X, hide(Y, 14))  # fmt: skip
     f, y = X[:14].astype(float), Y[:14]
     t = Directions().encode_text(NAMES).astype(float)

@@ -333,7 +333,53 @@ def test_a_few_shot_teacher_fits_its_scale_too(kind):
     assert teacher.score(X[30:], Y[30:]) >= zero_shot.score(X[30:], Y[30:])
 
 
-@pytest.mark.parametrize("scale", ["best", 0, -1.0, np.inf, np.nan, None])
+class OwnScale(Directions):
+    logit_scale_ = 7.0
+
+
+class Letters(Directions):
+    encode_image = property()  # texts alone
+
+
+@pytest.mark.parametrize(
+    ("encoder", "scale"), [(Directions, 100.0), (OwnScale, 7.0), (Letters, 20)]
+)
+def test_the_scale_is_the_encoders_own_unless_given(kind, encoder, scale):
+    cls = type(build(kind))
+    for teacher in (cls, ZeroShotTeacher):
+        assert teacher(encoder(), NAMES).fit().logit_scale_ == scale
+        assert teacher(encoder(), NAMES, logit_scale="auto").fit().logit_scale_ == scale
+        assert teacher(encoder(), NAMES, logit_scale=3).fit().logit_scale_ == 3
+
+
+def test_a_scale_that_is_none_is_refused():
+    encoder = Directions()
+    encoder.logit_scale_ = -1
+    with pytest.raises(ValueError, match=r"Directions\.logit_scale_ is -1"):
+        ZeroShotTeacher(encoder, NAMES).fit()
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [["cat", "dog"], {0: "zero", 1: "one dog"}, ["0", "10"], [True, False], {7: "sieben"}],
+)
+def test_without_an_encoder_classes_are_digits(kind, classes):
+    for teacher in (type(build(kind))(classes=classes), ZeroShotTeacher(classes=classes)):
+        with pytest.raises(ValueError, match=r"OpenCLIPEncoder\('ViT-B-32'.*SentenceEncoder"):
+            teacher.fit()
+    with pytest.raises(ValueError, match="knows the ten digits alone"):
+        ZeroShotTeacher(OpenCLIPEncoder(), classes).fit()
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [range(10), list("0123456789"), ["Seven", "nine"], {"a": "the digit two", "b": "3"}],
+)
+def test_digits_of_any_spelling_need_no_encoder(kind, classes):
+    assert len(type(build(kind))(classes=classes).fit().classes_) == len(classes)
+
+
+@pytest.mark.parametrize("scale", ["best", 0, -1.0, np.inf, np.nan, True])
 def test_other_scales_are_refused(scale):
     with pytest.raises(ValueError, match=r"above 0 and finite, or 'auto'"):
         ZeroShotTeacher(Directions(), CLASSES, logit_scale=scale).fit()

@@ -398,3 +398,39 @@ def test_the_plot_takes_axes(report):
     assert display.figure_ is figure
     assert list(display.axes_) == list(axes)
     plt.close(figure)
+
+
+def test_thousands_of_classes_are_sketched_and_radii_stay_those_of_the_rows():
+    rng = np.random.default_rng(0)
+    habits_of = rng.dirichlet(np.full(600, 0.01), 4).astype(np.float32)
+    proba = habits_of[np.arange(80) % 4] + rng.random((80, 600), dtype=np.float32) / 6000
+    proba /= proba.sum(axis=1, keepdims=True)
+    found = prediction_clusters(proba, n_clusters=4)
+    distances = np.linalg.norm(proba - found.centers[found.labels], axis=1)
+    assert found.mean_radius == pytest.approx(distances.mean(), rel=1e-5)
+    assert found.mean_radius < found.control_radius / 5
+    for k in range(4):
+        np.testing.assert_allclose(found.centers[k], proba[found.labels == k].mean(0), atol=1e-6)
+
+
+def test_the_report_takes_little_more_memory_than_the_matrix():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    proba = rng.random((30_000, 100), dtype=np.float32)
+    proba /= proba.sum(axis=1, keepdims=True)
+    y = np.where(np.arange(30_000) < 500, proba.argmax(axis=1), -1)
+    teacher_report(proba[:50], y=y[:50])  # imports
+    tracemalloc.start()
+    try:
+        teacher_report(proba, y=y, n_clusters=5)
+        assert tracemalloc.get_traced_memory()[1] < 3 * proba.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_blocks_and_copies_leave_the_matrix_alone():
+    proba, _, known = simulated()
+    before = proba.copy()
+    teacher_report(proba, y=known)
+    np.testing.assert_array_equal(proba, before)

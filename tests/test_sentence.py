@@ -256,7 +256,8 @@ def test_texts_are_classified_and_taught_end_to_end(encoder, form):
     X = form(["cat sat", "dog ran", "the cat", "a dog"] * 3)
     teacher = ZeroShotTeacher(encoder, classes=["cat", "dog"], templates="the {}")
     proba = teacher.fit().predict_proba(X)
-    logits = 100 * encoder.encode_text(list(X)) @ encoder.encode_text(["the cat", "the dog"]).T
+    scale = encoder.logit_scale_
+    logits = scale * encoder.encode_text(list(X)) @ encoder.encode_text(["the cat", "the dog"]).T
     np.testing.assert_allclose(
         proba[:, 1], 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])), atol=1e-4
     )

@@ -10,8 +10,9 @@ from skactivekd import TipAdapterTeacher, ZeroShotTeacher
 from skactivekd.teacher import _tip_adapter, tip_adapter_logits
 from skactivekd.teacher._tip_adapter_keys import cross_validate, tune_keys
 from skactivekd.teacher._tip_adapter_math import (
+    HeldOut,
     choose,
-    grid_losses,
+    judge,
     leave_one_out,
     stratified_folds,
 )
@@ -51,7 +52,7 @@ def test_logits_agree_with_numpy():
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_the_teacher_is_what_the_formula_says(fine_tune, monkeypatch):
     monkeypatch.setattr(_tip_adapter, "_BLOCK", 7)
-    teacher = build(alpha=2.0, beta=3.0, fine_tune=fine_tune).fit(X, hide(Y, 25))
+    teacher = build(alpha=2.0, beta=3.0, guard=False, fine_tune=fine_tune).fit(X, hide(Y, 25))
     assert (teacher.alpha_, teacher.beta_) == (2.0, 3.0)
     np.testing.assert_array_equal(teacher.key_classes_, Y[:25])
     values = np.eye(3)[Y[:25]]
@@ -68,7 +69,9 @@ def test_alpha_0_is_zero_shot():
 
 def test_the_grid_is_judged_as_the_logits_say():
     zero_shot, values = 5.0 * X[20:] @ W.T, np.eye(3)[Y[:20]]
-    losses, hits = grid_losses(zero_shot, X[20:] @ X[:20].T, Y[:20], Y[20:], ALPHAS, BETAS)
+    zero_shot = np.concatenate([np.zeros((20, 3)), zero_shot])
+    part = HeldOut(np.arange(20, 60), X[20:] @ X[:20].T, Y[:20])
+    losses, hits = judge([part], zero_shot, Y, ALPHAS, BETAS)
     for line, alpha in enumerate(ALPHAS):
         for column, beta in enumerate(BETAS):
             logits = numpy_logits(X[20:], W, X[:20], values, alpha, beta, 5.0)
@@ -80,7 +83,7 @@ def test_the_grid_is_judged_as_the_logits_say():
 def test_leaving_one_out_drops_its_key_and_scales_its_class():
     y = np.array([0, 0, 0, 1, 1, 2])  # the last is alone in its class
     rows, zero_shot = X[:6], (5.0 * X[:6] @ W.T).astype(float)
-    losses, hits = leave_one_out(zero_shot, rows, y, ALPHAS, BETAS)
+    losses, hits = judge(leave_one_out(rows, y), zero_shot, y, ALPHAS, BETAS)
     assert losses.shape == hits.shape == (3, 2, 5)
     for left in range(5):
         others = np.arange(6) != left
@@ -104,9 +107,9 @@ def test_the_choice_is_the_most_believable_of_the_equally_accurate():
 def test_it_chooses_what_leaving_one_out_says():
     known = hide(Y, 45)
     teacher = build().fit(X, known)
-    losses, hits = leave_one_out(
-        5.0 * X[:45] @ W.T, X[:45], Y[:45], _tip_adapter._ALPHAS, _tip_adapter._BETAS
-    )
+    parts, zero_shot = leave_one_out(X[:45], Y[:45]), 5.0 * X[:45] @ W.T
+    grid = _tip_adapter._ALPHAS, _tip_adapter._BETAS
+    losses, hits = judge(parts, zero_shot, Y[:45], *grid)
     line, column = choose(losses, hits)
     assert teacher.alpha_ == _tip_adapter._ALPHAS[line] > 0
     assert teacher.beta_ == _tip_adapter._BETAS[column]
@@ -179,7 +182,8 @@ def test_cross_validation_tunes_on_the_other_folds_only():
         return features
 
     zero_shot = 5.0 * X[:30] @ W.T
-    losses, _ = cross_validate(spy, zero_shot, X[:30], y, ALPHAS, BETAS, n_folds=3, seed=0)
+    parts = cross_validate(spy, X[:30], y, n_folds=3, seed=0)
+    losses, _ = judge(parts, zero_shot, y, ALPHAS, BETAS)
     assert tuned_on == [20, 20, 20]
     folds = stratified_folds(y, 3, seed=0)
     expected = []

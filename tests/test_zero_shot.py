@@ -23,6 +23,7 @@ from skactivekd.teacher import (
     ZeroShotTeacher,
     embed_classes,
 )
+from skactivekd.teacher._glyph import check_digits
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
 TEMPLATES = ["a photo of a {}.", "{} in the wild", lambda name: f"art of the {name}"]
@@ -205,6 +206,7 @@ def embedded(tiny_clip, monkeypatch):
         GLYPH_DIR=str(tiny_clip.directory),
         GLYPH_CLASSES={4: "four", 2: "two"},
         GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
+        check_digits=check_digits,
     )
     monkeypatch.setitem(sys.modules, "skactivekd.teacher._glyph", glyph)
     return glyph

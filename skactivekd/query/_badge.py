@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from .._torch import resolve_device
+from .._torch import own_settings, resolve_device
 from ..utils._matrix import blocks
 from ..utils._proba import check_proba
 from ._base import QueryStrategy
@@ -87,6 +87,7 @@ class Badge(QueryStrategy):
         self.device = device
         self.missing_label = missing_label
 
+    @own_settings()
     def select(self, pool, labeled=None, n_instances=1):
         """Choose samples by their probabilities and features.
 

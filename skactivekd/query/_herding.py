@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import issparse
 
 from .._rows import check_candidates
-from .._torch import resolve_device
+from .._torch import own_settings, resolve_device
 from ..utils._matrix import blocks
 from ._badge import check_pair
 from ._base import QueryStrategy
@@ -108,6 +108,7 @@ class UncertaintyHerding(QueryStrategy):
         self.device = device
         self.missing_label = missing_label
 
+    @own_settings()
     def select(self, pool, features_labeled=None, n_instances=1, candidates=None):
         """Choose samples by their probabilities and features.
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from .._torch import resolve_device
+from .._torch import own_settings, resolve_device
 from ..utils._matrix import as_matrix, is_dask
 from ._checks import check_same_width
 from ._farthest import OneShard, farthest_first
@@ -19,6 +19,7 @@ SMALL = 4_000_000  # cells of the points
 SMALL_WORK = 1e9  # cells read
 
 
+@own_settings()
 def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_size=None):
     r"""Pick, one after another, the point farthest from everything chosen so far.
 

@@ -95,7 +95,10 @@ def build_backbone(module, input_shape, **kwargs):
                 f"The backbone is a module instance, which takes no arguments, but got "
                 f"{sorted(kwargs)}. Pass its class to set them."
             )
-        return copy.deepcopy(module)
+        # A default dtype of float64 may have made it; rows are float32.
+        floats = {weight.dtype for weight in module.parameters()}
+        backbone = copy.deepcopy(module)
+        return backbone.float() if torch.float64 in floats else backbone
     if isinstance(module, str):
         import timm
 

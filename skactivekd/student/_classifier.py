@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
+from .._torch import alone, draw_seed, fewer_threads, own_settings, resolve_device, seeded
 from ..teacher._pixels import channel_axis, white_level
 from ..teacher._read_image import is_picture
 from ..utils._labels import (
@@ -33,10 +33,12 @@ from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
 from ._left_out import refuse_left_out
 from ._memory import identify, memory
-from ._net import DHONet
+from ._net import DHONet, fill
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
 from ._targets import resolve_classes
+
+_BLOCK = 1024  # rows whose heads are mixed at once: the parts of a mixture are as large as it
 
 
 class DHOClassifier(ClassifierMixin, BaseEstimator):
@@ -266,6 +268,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """
         return self._train(X, y, teacher_proba, sample_weight, keep=True, classes=classes, on=True)
 
+    @own_settings()
     def predict_proba(self, X, head="mixed"):
         """Return class probabilities.
 
@@ -298,7 +301,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 f"The {head!r} head was not trained: fit had no "
                 f"{'labels' if head == 'ce' else 'teacher'}. Use head='mixed'."
             )
-        return self._mix(*self.net_.forward(self._rows(X)), head)
+        rows = self._rows(X)
+        parts = (self._mix(*logits, head) for logits in self.net_.forward_iter(rows))
+        return fill(parts, rows.shape[0]).numpy()
 
     def predict(self, X):
         """Return the likeliest class of each row.
@@ -315,6 +320,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
+    @own_settings()
     def embed(self, X):
         """Return the backbone's features, for strategies that select by them.
 
@@ -330,6 +336,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.net_.embed(self._rows(X))
 
+    @own_settings()
     def predict_proba_embed(self, X):
         """Return class probabilities and the backbone's features, from one pass over X.
 
@@ -362,7 +369,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_params()
         ce_logits, kd_logits, features = self.net_.forward_embed(self._rows(X))
-        return self._mix(ce_logits, kd_logits), features.numpy()
+        blocks = zip(ce_logits.split(_BLOCK), kd_logits.split(_BLOCK), strict=True)
+        proba = fill((self._mix(*logits) for logits in blocks), len(features))
+        return proba.numpy(), features.numpy()
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on the labeled rows.
@@ -440,7 +449,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         export(self, path, X, overwrite=overwrite)
 
     def _mix(self, ce_logits, kd_logits, head="mixed"):
-        return mix_heads(ce_logits, kd_logits, *self._mixing(head)).numpy()
+        return mix_heads(ce_logits, kd_logits, *self._mixing(head))
 
     def _mixing(self, head="mixed"):
         """Return the weight of the "ce" head in a prediction, and the temperature of the other."""
@@ -455,7 +464,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         self._check_params()
         # One fit at a time, from the first seed to the last weight: threads side by side would
         # draw from each other's random numbers.
-        with alone():
+        with alone(), own_settings():
             # All happens to a copy, so that what fails leaves this model as it was.
             trained = copy.copy(self)
             keep = keep and hasattr(self, "net_")

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .._torch import own_settings
 from ..teacher import OpenCLIPEncoder, _open_clip, class_prompts
 from ..teacher._embedding_teacher import _defaults
 from ..teacher._encoders import _fspath
@@ -13,6 +14,7 @@ from ..teacher._prompts import name_classes
 from ._net import DHONet
 
 
+@own_settings()
 def clip_student(encoder=None, classes=None, templates=None, *, kd_scale=100.0, **net_params):
     r"""Make a DHONet of a CLIP model, which knows the classes by name before it trains.
 

@@ -8,12 +8,12 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import unpack_data
-from skorch.utils import is_dataset, to_device, to_tensor
+from skorch.utils import is_dataset, to_tensor
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
 
-from .._torch import fewer_threads, is_small
+from .._torch import fewer_threads, is_small, own_settings
 from ._backbones import build_backbone, count_features
 from ._batches import PairedBatchSampler, RowDataset, steps_per_epoch
 from ._finite import SpoiledWeights, check_outputs, check_step, check_weights, explain_weights
@@ -233,6 +233,12 @@ class DHONet(NeuralNet):
         super().initialize_history()
         self.trained_heads_ = ()
 
+    @own_settings()
+    def initialize(self):
+        """Build module, criterion, optimizer and callbacks, with none of the caller's settings."""
+        return super().initialize()
+
+    @own_settings()
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train on, or start if there was no ``fit``.
 
@@ -401,10 +407,18 @@ class DHONet(NeuralNet):
         }
         return self.criterion_(y_pred, y_true, teacher, **weights)
 
+    @own_settings()
+    def forward(self, X, training=False, device="cpu"):
+        """Return the logits of both heads, as skorch's `forward` does."""
+        return super().forward(X, training, device)
+
+    @own_settings()
     def predict_proba(self, X):
         """Return the even mixture of the heads that were trained, an array (n, n_classes)."""
         alpha = {("ce",): 1, ("kd",): 0}.get(self.trained_heads_, 0.5)
-        return mix_heads(*self.forward(X), alpha).numpy()
+        rows = self.get_dataset(X)
+        parts = (mix_heads(*logits, alpha) for logits in self.forward_iter(rows))
+        return fill(parts, len(rows)).numpy()
 
     def predict(self, X):
         """Return the likeliest class index of each row."""
@@ -446,18 +460,23 @@ class DHONet(NeuralNet):
             return *self.forward(X), torch.from_numpy(self.embed(X))
         return self._outputs(X, self.module_.logits_and_features)
 
+    @own_settings()
     def _outputs(self, X, function):
         """Return what a function of the input gives for all rows, on the CPU."""
         self.check_is_fitted()
         self._set_training(False)
-        outputs = []
+        dataset, outputs, start = self.get_dataset(X), None, 0
         with torch.no_grad():
-            for batch in self.get_iterator(self.get_dataset(X)):
+            for batch in self.get_iterator(dataset):
                 rows, _ = unpack_data(batch)
                 output = function(to_tensor(rows["X"], device=self.device))
                 check_outputs(output, batch)
-                outputs.append(to_device(output, device="cpu"))
-        return tuple(map(torch.cat, zip(*outputs, strict=True)))
+                if outputs is None:
+                    outputs = tuple(room(part, len(dataset)) for part in output)
+                for whole, part in zip(outputs, output, strict=True):
+                    whole[start : start + len(part)] = part
+                start += len(output[0])
+        return outputs
 
 
 class Student(nn.Module):
@@ -505,6 +524,21 @@ def _copy_history(history):
 
 
 _NUMBERS = int | float | str | None
+
+
+def fill(parts, n):
+    """Write blocks of rows into one tensor of n rows: no block waits for the last."""
+    whole, start = None, 0
+    for part in parts:
+        whole = room(part, n) if whole is None else whole
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole
+
+
+def room(part, n):
+    """Return an empty tensor on the CPU for n rows of the form of a block's."""
+    return torch.empty((n, *part.shape[1:]), dtype=part.dtype, device="cpu")
 
 
 def _halves(dataset):

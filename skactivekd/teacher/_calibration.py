@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ..utils._matrix import as_matrix, as_ndarray
 from ..utils._proba import check_proba
 
+_BLOCK = 2**18  # numbers worked on at once: they stay in the processor's cache
 _WIDEST = 1000.0  # times or through the default; no sensible scale lies beyond
 TINY = float(np.finfo(np.float32).tiny)  # a float32 softmax gives nothing smaller but 0
 
@@ -62,18 +64,17 @@ def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
     True
     """
     from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
 
     z, y = check_columns(similarities, y, "similarities")
     if not 0 < default < math.inf or not 0 <= n_prior < math.inf:
         raise ValueError(f"default={default!r} must be above 0 and n_prior={n_prior!r} at least 0")
     if len(z) == 0:
         return float(default)
-    gaps = (z - z[np.arange(len(y)), y][:, None]) * default
+    total_loss = log_loss_of_scale(z, y)
 
     def loss(log_ratio):
         ratio = math.exp(log_ratio)
-        return logsumexp(ratio * gaps, axis=1).sum() + n_prior * (ratio - log_ratio - 1)
+        return total_loss(ratio * default) + n_prior * (ratio - log_ratio - 1)
 
     width = math.log(_WIDEST)
     best = minimize_scalar(loss, bounds=(-width, width), method="bounded", options={"xatol": 1e-6})
@@ -116,20 +117,46 @@ def best_temperature(proba, y, n_prior=10.0):
     >>> best_temperature([[0.99, 0.01]] * 10, [0, 1] * 5) > 1.5
     True
     """
-    proba = as_ndarray(check_proba(proba, "proba"))
-    logits = np.log(np.maximum(proba.astype(np.float64), TINY))
+    logits = np.maximum(as_ndarray(check_proba(proba, "proba")), TINY)
+    logits = np.log(logits, out=logits if logits.dtype in (np.float32, np.float64) else None)
     return 1 / best_logit_scale(logits, y, default=1.0, n_prior=n_prior)
 
 
+def log_loss_of_scale(z, y):
+    """Return the function from a scale to the summed log loss of its softmax of z.
+
+    It works on blocks of rows, as a matrix of thousands of classes is large.
+    """
+    first = z.argmax(axis=1)
+    best, own = (z[np.arange(len(y)), c].astype(np.float64) for c in (first, y))
+    blocks = list(gen_batches(len(z), max(1, _BLOCK // z.shape[1])))
+    room = np.empty(z[blocks[0]].shape)
+
+    def loss(scale):
+        total = scale * (best - own).sum()
+        for rows in blocks:
+            part = np.subtract(z[rows], best[rows, None], out=room[: len(z[rows])])
+            part *= scale
+            np.exp(part, out=part)[np.arange(len(part)), first[rows]] = 0
+            total += np.log1p(part.sum(axis=1)).sum()  # exact where the first is nearly sure
+        return total
+
+    return loss
+
+
 def check_columns(rows, y, name):
-    """Return rows as float64 and y as an array, once they fit each other."""
-    rows, y = as_ndarray(as_matrix(rows, name)).astype(np.float64), np.asarray(y)
+    """Return rows as floats and y as an array, once they fit each other."""
+    rows, y = as_ndarray(as_matrix(rows, name)), np.asarray(y)
+    rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
     if y.shape != rows.shape[:1]:
         raise ValueError(
             f"{name} of shape {rows.shape} and y of shape {y.shape} must have the shapes "
             "(n_labeled, n_classes) and (n_labeled,)"
         )
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(
+            ~np.isfinite(rows.min(axis=1, initial=0) + rows.max(axis=1, initial=0))
+        )
     if len(bad):
         raise ValueError(f"{name} holds nan or infinity, first in row {bad[0]}")
     if len(y) and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= rows.shape[1]):

@@ -1,8 +1,12 @@
 """CLAP: class prototypes trained on labels, each held near its name."""
 
+from functools import partial
+
 import numpy as np
 
 from ._few_shot import FewShotTeacher, check_at_least
+from ._tip_adapter_math import stratified_folds
+from ._trust import count_folds, keep_unlabeled
 
 _STEP = 2.5  # learning rate of the logits' weights, s w_c
 
@@ -18,7 +22,8 @@ class CLAPTeacher(FewShotTeacher):
        + \frac{\lambda}{C} \sum_c a_c \, \lVert w_c - t_c \rVert^2
 
     It trains on cached embeddings, in milliseconds a step, and has nothing
-    to tune. Without labels it is `ZeroShotTeacher`.
+    to tune. Without labels it is `ZeroShotTeacher`, and with few it follows
+    them no further than held-out labels justify; see Notes.
 
     Parameters
     ----------
@@ -33,6 +38,9 @@ class CLAPTeacher(FewShotTeacher):
         Distance to the name: squared, or one minus the cosine.
     adaptive : bool, default=False
         After each epoch raise the multipliers by an augmented Lagrangian.
+    guard : bool, default=True
+        Fall back on zero-shot where the labels say too little. False is the
+        method as published.
     constraint_weight : float, default=1.0
         :math:`\lambda`; 0 trains freely.
     lr : float or None, default=None
@@ -65,6 +73,10 @@ class CLAPTeacher(FewShotTeacher):
         :math:`\lambda a` at the end of training.
     n_labeled_ : int
         Rows it learned from.
+    seen_ : ndarray of bool of shape (n_classes,)
+        The classes that have a label.
+    trust_ : float
+        Share of the trained prototypes' logits in the mean with zero-shot's.
     logit_scale_ : float
         The scale in use.
     encoder_ : object
@@ -79,6 +91,13 @@ class CLAPTeacher(FewShotTeacher):
     -----
     Here embeddings of names have norm 1, while [1]_ leaves theirs unscaled;
     learning rates published for it do not carry over.
+
+    The published method is made for as many labels of each class. From others
+    it may learn to give everything to the classes it has seen. With `guard`
+    those without a label keep the probability that zero-shot gives them, and
+    the logits are a mean of zero-shot's and the trained ones, of the share
+    `trust_`: it weighs the likelihood of labels that a fit in folds was not
+    shown, and is near 1 for equal numbers, near 0 for few others.
 
     References
     ----------
@@ -102,11 +121,12 @@ class CLAPTeacher(FewShotTeacher):
         encoder=None,
         classes=None,
         templates=None,
-        logit_scale=100.0,
+        logit_scale=None,
         *,
         weighting="standard",
         metric="l2",
         adaptive=False,
+        guard=True,
         constraint_weight=1.0,
         lr=None,
         momentum=0.9,
@@ -123,6 +143,7 @@ class CLAPTeacher(FewShotTeacher):
         self.weighting = weighting
         self.metric = metric
         self.adaptive = adaptive
+        self.guard = guard
         self.constraint_weight = constraint_weight
         self.lr = lr
         self.momentum = momentum
@@ -133,12 +154,21 @@ class CLAPTeacher(FewShotTeacher):
         self.device = device
 
     def _fit_labeled(self, embeddings, codes):
+        from .._torch import draw_seed
+
+        lr, seed = self._check_params(), draw_seed(self.random_state)
+        train = partial(self._train, lr=lr, seed=seed)
+        self.prototypes_, self.multipliers_ = train(embeddings, codes)
+        self.n_labeled_ = len(codes)
+        return partial(self._hold_out, train, embeddings, codes, seed)
+
+    def _train(self, embeddings, codes, lr, seed):
+        """Return the prototypes and multipliers that some labelled rows lead to."""
         import torch
 
-        from .._torch import draw_seed, resolve_device
+        from .._torch import resolve_device
         from ._clap_math import class_multipliers, train_prototypes
 
-        lr = self._check_params()
         device = resolve_device(self.device)
         anchors, features, targets = (
             torch.tensor(rows, device=device)
@@ -160,12 +190,27 @@ class CLAPTeacher(FewShotTeacher):
                 momentum=self.momentum,
                 max_epochs=self.max_epochs,
                 batch_size=self.batch_size,
-                generator=torch.Generator().manual_seed(draw_seed(self.random_state)),
+                generator=torch.Generator().manual_seed(seed),
             )
             prototypes = torch.nn.functional.normalize(prototypes, dim=1)
-        self.prototypes_ = prototypes.cpu().numpy()
-        self.multipliers_ = multipliers.cpu().numpy()
-        self.n_labeled_ = len(codes)
+        return prototypes.cpu().numpy(), multipliers.cpu().numpy()
+
+    def _hold_out(self, train, embeddings, codes, seed):
+        """Judge rows that are not alone in their class by prototypes of the other folds."""
+        n_parts, n_folds = count_folds(codes, len(self.classes_))
+        folds = stratified_folds(codes, n_parts, seed)
+        shared = np.bincount(codes)[codes] > 1
+        zero_shot = self._zero_shot(embeddings)
+        taught, judged = zero_shot.copy(), np.zeros(len(codes), bool)
+        for fold in range(n_folds):
+            rest, held = folds != fold, (folds == fold) & shared
+            if held.any():
+                prototypes, _ = train(embeddings[rest], codes[rest])
+                logits = np.float32(self.logit_scale_) * embeddings[held] @ prototypes.T
+                seen = np.bincount(codes[rest], minlength=logits.shape[1]) > 0
+                taught[held] = keep_unlabeled(zero_shot[held], logits, seen)
+                judged |= held
+        return zero_shot[judged], taught[judged], codes[judged]
 
     def _check_params(self):
         from ._clap_math import METRICS
@@ -178,5 +223,5 @@ class CLAPTeacher(FewShotTeacher):
             raise ValueError(f"lr={self.lr!r} must be above 0 and finite, or None")
         return lr
 
-    def _logits(self, embeddings):
+    def _taught(self, embeddings):
         return np.float32(self.logit_scale_) * embeddings @ self.prototypes_.T

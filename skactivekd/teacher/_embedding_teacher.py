@@ -12,7 +12,9 @@ from ._calibration import best_logit_scale
 from ._encode_once import encode_rows, row_method
 from ._encoders import OpenCLIPEncoder
 from ._prompts import embed_classes, name_classes
+from ._sentence import SENTENCE_SCALE
 
+CLIP_SCALE = 100.0  # all of CLIP's models end there, as training clips it
 _DEFAULT_TEMPLATES = {"encode_image": "a photo of a {}.", "encode_text": "{}"}
 
 
@@ -141,13 +143,7 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
 
     def _fit_classes(self):
         encoder = check_encoder(self.encoder, ("encode_text",))
-        automatic = isinstance(self.logit_scale, str) and self.logit_scale == "auto"
-        if not automatic and not (
-            isinstance(self.logit_scale, numbers.Real) and 0 < self.logit_scale < np.inf
-        ):
-            raise ValueError(
-                f"logit_scale={self.logit_scale!r} must be above 0 and finite, or 'auto'"
-            )
+        check_scale(self.logit_scale)
         classes, templates = _defaults(encoder, self.classes, self.templates)
         labels, names = name_classes(classes, self.missing_label)
         self.class_embeddings_ = embed_classes(encoder, names, templates, labels)
@@ -156,9 +152,11 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
 
     def _fit_scale(self, embeddings, codes):
         """Set the scale; "auto" fits it to the labelled rows, if there are any."""
-        self.logit_scale_ = self.logit_scale
+        scale = self.logit_scale
+        scale = own_scale(self.encoder_) if scale in (None, "auto") else scale
         if self.logit_scale == "auto":
-            self.logit_scale_ = best_logit_scale(embeddings @ self.class_embeddings_.T, codes)
+            scale = best_logit_scale(embeddings @ self.class_embeddings_.T, codes, scale)
+        self.logit_scale_ = scale
 
     def _logits(self, embeddings):
         return np.float32(self.logit_scale_) * embeddings @ self.class_embeddings_.T
@@ -175,11 +173,52 @@ def check_encoder(encoder, methods):
     return encoder
 
 
+def check_scale(scale):
+    """Refuse what is no scale of logits."""
+    is_number = isinstance(scale, numbers.Real) and not isinstance(scale, bool)
+    if (is_number and 0 < scale < np.inf) or scale is None:
+        return
+    if not isinstance(scale, str) or scale != "auto":
+        raise ValueError(f"logit_scale={scale!r} must be above 0 and finite, or 'auto', or None")
+
+
+def own_scale(encoder):
+    """Return the scale that an encoder says its cosines have.
+
+    Encoders may have the attribute `logit_scale_`. Without one, CLIP's is
+    taken for samples that are no texts, and what sentence encoders are trained
+    with for texts.
+
+    Raises
+    ------
+    ValueError
+        If the attribute is no number above 0.
+
+    Examples
+    --------
+    >>> from skactivekd import OpenCLIPEncoder
+    >>> from skactivekd.teacher._embedding_teacher import own_scale
+    >>> own_scale(OpenCLIPEncoder())
+    100.0
+    """
+    scale = getattr(encoder, "logit_scale_", None)
+    if scale is None:
+        return SENTENCE_SCALE if row_method(encoder) == "encode_text" else CLIP_SCALE
+    if not isinstance(scale, numbers.Real) or not 0 < scale < np.inf:
+        raise ValueError(
+            f"{type(encoder).__name__}.logit_scale_ is {scale!r}; it must be a number above 0, or "
+            "None where the model has none"
+        )
+    return float(scale)
+
+
 def _defaults(encoder, classes, templates):
     embedded = isinstance(encoder, OpenCLIPEncoder) and encoder.model is encoder.pretrained is None
     if embedded:
-        from ._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
+        from ._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES, check_digits
 
+        if classes is not None:
+            check_digits(name_classes(classes)[1])
         return (
             GLYPH_CLASSES if classes is None else classes,
             GLYPH_TEMPLATES if templates is None else templates,

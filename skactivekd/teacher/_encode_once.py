@@ -92,6 +92,16 @@ def encode_texts(encoder, texts):
     return _encode(encoder, "encode_text", texts, text_keys)
 
 
+def remember(encoder, method):
+    """Return the number that a method says of an encoder's model, asked once per cache."""
+    cache, ask = _cache_of(encoder), getattr(encoder, method)
+    if cache is None:
+        return ask()
+    keys, _, _ = text_keys([method])
+    row = cache.fetch(identify(encoder, method), keys, lambda _: np.float32([[ask()]]))
+    return float(row[0, 0])
+
+
 def _encode(encoder, method, X, keys_of):
     X = one_column(X)
     n, cache = X.shape[0] if hasattr(X, "shape") else len(X), _cache_of(encoder)

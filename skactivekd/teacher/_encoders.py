@@ -6,6 +6,8 @@ from contextlib import closing
 from sklearn.base import BaseEstimator
 
 from . import _open_clip, _sources
+from ._encode_once import remember
+from ._glyph import GLYPH_SCALE
 from ._image_error import ImageError, TextError
 from ._images import check_images
 from ._loader import good_batches, load_batches
@@ -25,6 +27,7 @@ _RUNTIME = (
     "cache_dir",
     "verbose",
 )
+_UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
 _REVISION = 2  # to be raised when the same weights come to embed the same row otherwise
 
 
@@ -228,6 +231,25 @@ class OpenCLIPEncoder(BaseEstimator):
         n = len(texts) + len(bad)
         embeddings = _open_clip.embed(forward, batches, [""], n, self.verbose)
         return settle(embeddings, bad, n, self.on_error, TextError)
+
+    @property
+    def logit_scale_(self):
+        """What teachers multiply cosines by: the scale that the model learned.
+
+        Of a SigLIP model it is that of its sigmoid, whose bias is the same for
+        all classes. None where the model has none, or where it stands as before
+        training. The first use of a model loads it.
+        """
+        if self.model is None and self.pretrained is None:
+            return GLYPH_SCALE
+        scale = remember(self, "_read_scale")
+        return scale if scale > 0 else None
+
+    def _read_scale(self):
+        scale = getattr(self._load_model()[0], "logit_scale", None)
+        # In single precision no more digits are there: 100.00000763 is 100.
+        scale = 0.0 if scale is None else float(f"{float(scale.detach().float().exp()):.6g}")
+        return 0.0 if scale in _UNTRAINED else scale
 
     def fingerprint(self):
         """Identify all that the embeddings depend on.

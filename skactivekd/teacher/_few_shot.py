@@ -8,14 +8,18 @@ from ..utils._labels import encode_labels
 from ._embedding_teacher import EmbeddingTeacher
 from ._encode_once import encode_rows
 from ._skipping import numbered
+from ._trust import choose_trust, evenness, keep_unlabeled
 
 
 class FewShotTeacher(EmbeddingTeacher):
     """Base of the few-shot teachers: zero-shot until rows are labelled.
 
-    A subclass adds `missing_label` and `random_state` to the parameters of
-    `EmbeddingTeacher` and has ``_fit_labeled(embeddings, codes)``, called with
-    the labelled rows, of which there may be none.
+    A subclass adds `guard`, `missing_label` and `random_state` to the parameters
+    of `EmbeddingTeacher`. It has ``_taught(embeddings)``, logits, and
+    ``_fit_labeled(embeddings, codes)``, called with the labelled rows, of which
+    there may be none. That returns a function without arguments: it gives the
+    zero-shot logits of labelled rows, those of a fit that did not know their
+    labels, and their classes.
     """
 
     def fit(self, X=None, y=None):
@@ -41,11 +45,35 @@ class FewShotTeacher(EmbeddingTeacher):
         TypeError
             If the encoder or the classes are of the wrong kind.
         """
+        from .._torch import own_settings
+
         self._fit_classes()
         embeddings, codes = labeled_embeddings(self, X, y)
         self._fit_scale(embeddings, codes)
-        self._fit_labeled(embeddings, codes)
+        with own_settings():
+            hold_out = self._fit_labeled(embeddings, codes)
+            self.seen_ = np.bincount(codes, minlength=len(self.classes_)) > 0
+            self.trust_ = 0.0 if self.guard else 1.0
+            if self.guard and len(codes):
+                even = evenness(codes, len(self.classes_))
+                self.trust_ = choose_trust(*hold_out(), even)
         return self
+
+    def _logits(self, embeddings):
+        from .._torch import own_settings
+
+        zero_shot = self._zero_shot(embeddings)
+        if self.trust_ == 0:
+            return zero_shot
+        with own_settings():
+            taught = self._taught(embeddings)
+        if not self.guard:
+            return taught
+        kept = keep_unlabeled(zero_shot, taught, self.seen_)
+        return zero_shot + np.float32(self.trust_) * (kept - zero_shot)
+
+    def _zero_shot(self, embeddings):
+        return super()._logits(embeddings)
 
 
 def labeled_embeddings(teacher, X, y):

@@ -149,8 +149,14 @@ def embed(forward, batches, blank, total, verbose):
     import torch
     from tqdm.auto import tqdm
 
+    from .._torch import own_settings
+
     rows, hidden = [], not show_progress(verbose)
-    with torch.inference_mode(), tqdm(total=total, unit="rows", disable=hidden) as bar:
+    with (
+        own_settings(),
+        torch.inference_mode(),
+        tqdm(total=total, unit="rows", disable=hidden) as bar,
+    ):
         for batch in batches:
             rows.append(forward(batch).float().cpu())
             bar.update(len(batch))
@@ -196,10 +202,12 @@ def _leaving_no_trace():
     """Undo what open_clip does to torch's generator and to the root logger."""
     import torch
 
+    from .._torch import own_settings
+
     handlers = logging.root.handlers[:]
     try:
         # Weights are drawn at random before those of the checkpoint replace them.
-        with torch.random.fork_rng(devices=[]):
+        with own_settings(), torch.random.fork_rng(devices=[]):
             yield
     finally:
         logging.root.handlers[:] = handlers

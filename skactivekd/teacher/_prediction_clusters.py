@@ -1,5 +1,7 @@
 """Clusters of predictions in the simplex, against predictions whose structure is shuffled away."""
 
+from hashlib import blake2b
+
 import numpy as np
 
 from ..utils._matrix import as_ndarray
@@ -8,6 +10,9 @@ from ..utils._proba import check_proba
 _FIT_ROWS = 5000  # enough to place the centres; radii are those of all rows
 _ROWS_PER_CLUSTER = 10
 _MOST_CLUSTERS = 200
+_WIDE = 512  # classes; k-means of more takes minutes, and sees a sketch of them
+_SKETCH = 256  # columns of it: squared distances are right to 9 %, and near rows stay near
+_BLOCK = 2**21  # numbers worked on at once
 
 
 def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, random_state=0):
@@ -74,7 +79,9 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
     data's doing. With two classes there is nothing to deal: the control is
     the teacher itself.
 
-    k-means sees at most 5,000 rows, drawn at random.
+    k-means sees at most 5,000 rows, drawn at random, and of more than 512
+    classes a random projection to 256 columns. Centres and radii are those of
+    the probabilities themselves.
 
     References
     ----------
@@ -138,11 +145,13 @@ def deal_others(proba, rng):
     >>> np.sort(dealt).tolist(), float(dealt[0, 1])
     ([[0.0, 0.1, 0.3, 0.6]], 0.6)
     """
-    n, n_classes = proba.shape
-    others = np.ones(proba.shape, bool)
-    others[np.arange(n), proba.argmax(axis=1)] = False
     shuffled = proba.copy()
-    shuffled[others] = rng.permuted(proba[others].reshape(n, n_classes - 1), axis=1).ravel()
+    for rows in _blocks(proba):
+        block = shuffled[rows]
+        others = np.ones(block.shape, bool)
+        others[np.arange(len(block)), block.argmax(axis=1)] = False
+        rest = block[others].reshape(len(block), -1)
+        block[others] = rng.permuted(rest, axis=1).ravel()
     return shuffled
 
 
@@ -162,10 +171,10 @@ def expected_coverage(sizes, n_labeled):
 
 
 def _check_n_clusters(proba, n_clusters):
-    n_distinct = _count_distinct(proba)
     if n_clusters is None:
         enough = max(1, min(len(proba), _FIT_ROWS) // _ROWS_PER_CLUSTER)
-        return min(3 * proba.shape[1], _MOST_CLUSTERS, enough, n_distinct)
+        return _count_distinct(proba, min(3 * proba.shape[1], _MOST_CLUSTERS, enough))
+    n_distinct = _count_distinct(proba, n_clusters)
     if not 1 <= n_clusters <= n_distinct:
         raise ValueError(
             f"n_clusters={n_clusters!r} must be in 1 to {n_distinct}, the number of distinct rows "
@@ -174,9 +183,15 @@ def _check_n_clusters(proba, n_clusters):
     return n_clusters
 
 
-def _count_distinct(rows):
-    # Much faster than to sort them, and -0.0 does not occur.
-    return len({row.tobytes() for row in rows})
+def _count_distinct(rows, most):
+    """Count distinct rows, no further than asked for."""
+    seen = set()
+    for row in rows:
+        if len(seen) >= most:
+            break
+        # Much faster than to sort them, and -0.0 does not occur.
+        seen.add(blake2b(np.ascontiguousarray(row), digest_size=16).digest())
+    return len(seen)
 
 
 def _cluster(proba, n_clusters, rng):
@@ -185,12 +200,43 @@ def _cluster(proba, n_clusters, rng):
 
     few = len(proba) <= _FIT_ROWS
     sample = proba if few else rng.choice(proba, _FIT_ROWS, replace=False)
-    n_clusters = min(n_clusters, _count_distinct(sample))
-    kmeans = KMeans(n_clusters, n_init=1, random_state=int(rng.integers(2**31))).fit(sample)
-    labels = kmeans.labels_ if few else kmeans.predict(proba)
+    n_clusters = _count_distinct(sample, n_clusters)
+    kmeans = KMeans(n_clusters, n_init=1, random_state=int(rng.integers(2**31)))
+    if proba.shape[1] > _WIDE:
+        axes = rng.standard_normal((proba.shape[1], _SKETCH), dtype=np.float32)
+        kmeans.fit(sample.astype(np.float32, copy=False) @ axes)
+        centers = _means(sample, kmeans.labels_, n_clusters)
+        labels = kmeans.labels_ if few else _nearest(proba, centers)
+    else:
+        kmeans.fit(sample)
+        centers = kmeans.cluster_centers_
+        labels = kmeans.labels_ if few else kmeans.predict(proba)
     order = np.argsort(-np.bincount(labels, minlength=n_clusters), kind="stable")
-    centers, labels = kmeans.cluster_centers_[order], np.argsort(order)[labels]
-    return centers, labels, np.linalg.norm(proba - centers[labels], axis=1)
+    centers, labels = centers[order], np.argsort(order)[labels]
+    distances = [np.linalg.norm(proba[i] - centers[labels[i]], axis=1) for i in _blocks(proba)]
+    return centers, labels, np.concatenate(distances)
+
+
+def _blocks(rows):
+    """Slice rows into blocks of bounded size."""
+    from sklearn.utils import gen_batches
+
+    return gen_batches(len(rows), max(1, _BLOCK // rows.shape[1]))
+
+
+def _means(rows, labels, n_clusters):
+    """Return the mean of the rows of each cluster."""
+    from scipy.sparse import csr_array
+
+    n = len(rows)
+    shares = (1 / np.bincount(labels, minlength=n_clusters)[labels]).astype(rows.dtype)
+    return csr_array((shares, (labels, np.arange(n))), shape=(n_clusters, n)) @ rows
+
+
+def _nearest(rows, centers):
+    """Return the nearest centre of each row."""
+    half = np.square(centers).sum(axis=1) / 2
+    return np.concatenate([(half - rows[i] @ centers.T).argmin(axis=1) for i in _blocks(rows)])
 
 
 def _radii(labels, distances, n_clusters):

@@ -13,12 +13,18 @@ def accuracy_interval(n_right, n, confidence_level=0.95):
 
     Parameters
     ----------
-    n_right, n : int
+    n_right, n : int, or arrays of these
     confidence_level : float, default=0.95
+        Above 0, below 1.
 
     Returns
     -------
-    low, high : float
+    low, high : float, or arrays of these
+
+    Raises
+    ------
+    ValueError
+        If the level is no share.
 
     References
     ----------
@@ -31,12 +37,19 @@ def accuracy_interval(n_right, n, confidence_level=0.95):
     >>> [round(bound, 2) for bound in accuracy_interval(8, 10)]
     [0.49, 0.94]
     """
-    from scipy.stats import binomtest
+    from scipy.special import ndtri
 
-    if n == 0:
-        return math.nan, math.nan
-    interval = binomtest(int(n_right), int(n)).proportion_ci(confidence_level, method="wilson")
-    return float(interval.low), float(interval.high)
+    if not 0 < confidence_level < 1:
+        raise ValueError(f"confidence_level={confidence_level!r} must be above 0 and below 1")
+    z = ndtri((1 + confidence_level) / 2)
+    n_right, n = np.asarray(n_right, dtype=float), np.asarray(n, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        center = n_right + z**2 / 2
+        spread = z * np.sqrt(n_right * (1 - n_right / n) + z**2 / 4)
+        low = np.where(n_right == 0, 0.0, (center - spread) / (n + z**2))
+        high = np.where(n_right == n, 1.0, (center + spread) / (n + z**2))
+    low, high = np.where(n > 0, (low, high), math.nan)
+    return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
 
 def reliability_curve(proba, y, n_bins=10, confidence_level=0.95):
@@ -80,7 +93,7 @@ def reliability_curve(proba, y, n_bins=10, confidence_level=0.95):
     import pandas as pd
 
     proba, y = check_columns(check_proba(proba, "proba"), y, "proba")
-    confidence, right = proba.max(axis=1), proba.argmax(axis=1) == y
+    confidence, right = proba.max(axis=1).astype(np.float64), proba.argmax(axis=1) == y
     edges = np.linspace(0, 1, n_bins + 1)
     bins = np.clip(np.searchsorted(edges, confidence) - 1, 0, n_bins - 1)
     rows = []
@@ -160,4 +173,5 @@ def log_loss(proba, y):
     proba, y = check_columns(check_proba(proba, "proba"), y, "proba")
     if not len(y):
         return math.nan
-    return float(-np.log(np.maximum(proba[np.arange(len(y)), y], TINY)).mean())
+    own = proba[np.arange(len(y)), y].astype(np.float64)
+    return float(-np.log(np.maximum(own, TINY)).mean())

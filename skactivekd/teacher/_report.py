@@ -89,18 +89,19 @@ class TeacherReport:
     ):
         self.subject = subject
         self.classes, self.confidence_level = classes, confidence_level
-        self.skipped = np.flatnonzero(np.isnan(proba).all(axis=1))
-        kept = np.setdiff1d(np.arange(len(proba)), self.skipped)
-        if not len(kept):
+        # A row has only numbers or only nan, as `teacher_proba` checks.
+        self.skipped = np.flatnonzero(np.isnan(proba[:, 0]))
+        if len(self.skipped) == len(proba):
             raise ValueError(f"the {subject} skipped every row: there is nothing to report")
-        proba, columns = proba[kept], columns[kept]
+        if len(self.skipped):
+            proba, columns = (np.delete(rows, self.skipped, axis=0) for rows in (proba, columns))
         self._judge(proba, columns, n_bins)
         self._cluster(proba, columns, n_clusters, random_state)
         self.notes = report_notes(self, proba, columns)
 
     def _judge(self, proba, columns, n_bins):
         labeled = columns >= 0
-        known, y = proba[labeled], columns[labeled]
+        known, y = proba if labeled.all() else proba[labeled], columns[labeled]
         right = known.argmax(axis=1) == y
         self.n_samples, self.n_labeled = len(proba), len(y)
         self.accuracy = float(right.mean()) if len(y) else math.nan

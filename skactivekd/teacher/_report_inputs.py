@@ -62,11 +62,14 @@ def teacher_proba(teacher, X):
         raise TypeError("X is None; only beside a matrix of probabilities it is not needed")
     with collecting() as warned:
         answer = teacher.predict_proba(X) if hasattr(teacher, "predict_proba") else teacher(X)
-    proba, names = _check_answer(answer, "the teacher's output", _num_samples(X))
+    name, n_rows = "the teacher's output", _num_samples(X)
     if hasattr(teacher, "classes_"):
-        classes = as_labels(teacher.classes_)
-        proba, names = ordered_proba(answer, classes, "the teacher's output", skipped=True), classes
-        proba = proba.astype(np.promote_types(proba.dtype, np.float32))
+        names = as_labels(teacher.classes_)
+        proba = _as_floats(ordered_proba(answer, names, name, n_rows=n_rows, skipped=True), name)
+    else:
+        proba, names = _check_answer(answer, name, n_rows)
+    if warned:
+        proba = proba.copy()
     for warning in warned:
         proba[list(warning.bad)] = np.nan  # what stands there is a guess
         report(warning.bad, warning.noun)
@@ -74,11 +77,15 @@ def teacher_proba(teacher, X):
 
 
 def _check_answer(answer, name, n_rows):
-    """Return probabilities as floats, which are a copy, and what their columns are called."""
+    """Return probabilities as floats, and what their columns are called."""
     proba = as_ndarray(check_proba(answer, name, n_rows=n_rows, skipped=True))
+    return _as_floats(proba, name), column_names(answer, name)
+
+
+def _as_floats(proba, name):
     if not len(proba):
         raise ValueError(f"{name} has no rows")
-    return proba.astype(np.promote_types(proba.dtype, np.float32)), column_names(answer, name)
+    return proba.astype(np.promote_types(proba.dtype, np.float32), copy=False)
 
 
 def label_columns(y, classes, names, n, n_columns, missing_label=-1):

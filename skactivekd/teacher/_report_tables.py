@@ -1,7 +1,5 @@
 """The parts of a teacher report: chance, classes, the order of the columns, and the text."""
 
-import math
-
 import numpy as np
 
 from ._reliability import accuracy_interval
@@ -68,39 +66,42 @@ def class_table(proba, columns, classes, confidence_level=0.95):
     """
     import pandas as pd
 
-    predicted, confidence = proba.argmax(axis=1), proba.max(axis=1)
-    counts = confusions(predicted, columns, len(classes))
-    shares = np.bincount(predicted, minlength=len(classes)) / len(proba)
-    rows = []
-    for c in range(len(classes)):
-        n, right = int(counts[c].sum()), int(counts[c, c])
-        low, high = accuracy_interval(right, n, confidence_level)
-        wrong = np.where(np.arange(len(classes)) == c, 0, counts[c])
-        rows.append(
-            {
-                "n": n,
-                "accuracy": right / n if n else math.nan,
-                "low": low,
-                "high": high,
-                "confidence": float(confidence[columns == c].mean()) if n else math.nan,
-                "confused_with": classes.tolist()[wrong.argmax()] if wrong.any() else None,
-                "n_confused": int(wrong.max()),
-                "predicted": float(shares[c]),
-            }
-        )
-    table = pd.DataFrame(rows, index=pd.Index(classes.tolist(), name="class"))
-    # Not by pandas' choice, which makes floats of ints beside None.
-    names = [row["confused_with"] for row in rows]
-    table["confused_with"] = pd.Series(names, index=table.index, dtype=object)
-    return table
+    predicted, labeled, n_classes = proba.argmax(axis=1), columns >= 0, len(classes)
+    own, labels = columns[labeled], classes.tolist()
+    n = np.bincount(own, minlength=n_classes)
+    right = np.bincount(own[predicted[labeled] == own], minlength=n_classes)
+    low, high = accuracy_interval(right, n, confidence_level)
+    true, guess, counts = confusions(predicted, columns, n_classes)
+    # The most frequent wrong guess of each class, the first of equals.
+    order = np.lexsort((guess, -counts, true))
+    order = order[true[order] != guess[order]]
+    confused, first = np.unique(true[order], return_index=True)
+    worst, n_confused = np.full(n_classes, None), np.zeros(n_classes, dtype=int)
+    worst[confused] = [labels[column] for column in guess[order][first]]
+    n_confused[confused] = counts[order][first]
+    with np.errstate(invalid="ignore"):
+        figures = {
+            "n": n,
+            "accuracy": right / n,
+            "low": low,
+            "high": high,
+            "confidence": np.bincount(own, proba[labeled].max(axis=1), n_classes) / n,
+            "confused_with": None,
+            "n_confused": n_confused,
+            "predicted": np.bincount(predicted, minlength=n_classes) / len(proba),
+        }
+    index = pd.Index(labels, name="class")
+    # Not by pandas' choice, which would make nan of None.
+    figures["confused_with"] = pd.Series(worst, index=index, dtype=object)
+    return pd.DataFrame(figures, index=index)
 
 
 def confusions(predicted, columns, n_classes):
-    """Count the labelled rows by true class (row) and prediction (column)."""
+    """Count the labelled rows by true class and prediction: arrays of the pairs there are."""
     labeled = columns >= 0
-    counts = np.zeros((n_classes, n_classes), dtype=int)
-    np.add.at(counts, (columns[labeled], predicted[labeled]), 1)
-    return counts
+    pairs = columns[labeled] * n_classes + predicted[labeled]
+    pairs, counts = np.unique(pairs, return_counts=True)
+    return *np.divmod(pairs, n_classes), counts
 
 
 def order_hint(proba, columns, classes):
@@ -119,7 +120,9 @@ def order_hint(proba, columns, classes):
     n, labels = int((columns >= 0).sum()), classes.tolist()
     if n < 2 * len(labels):
         return ""
-    counts = confusions(proba.argmax(axis=1), columns, len(labels))
+    true, guess, found = confusions(proba.argmax(axis=1), columns, len(labels))
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int32)
+    counts[true, guess] = found
     rows, matched = linear_sum_assignment(counts, maximize=True)
     _, high_now = accuracy_interval(np.trace(counts), n)
     low_then, _ = accuracy_interval(counts[rows, matched].sum(), n)

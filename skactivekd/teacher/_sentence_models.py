@@ -177,6 +177,8 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     """
     import torch
 
+    from .._torch import own_settings
+
     if precision not in _DTYPES:
         raise ValueError(f"precision={precision!r} is not one of {', '.join(_DTYPES)}")
     local = os.path.isdir(place)
@@ -184,7 +186,7 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     try:
         if not trust_remote_code:
             check_model_code(place if local else _download_settings(place, revision, cache_dir))
-        with torch.random.fork_rng(devices=[]), _quiet(local):
+        with own_settings(), torch.random.fork_rng(devices=[]), _quiet(local):
             model = transformer(
                 place,
                 device=str(device),

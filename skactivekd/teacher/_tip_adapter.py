@@ -3,6 +3,7 @@
 import numpy as np
 
 from ._few_shot import FewShotTeacher, check_at_least
+from ._trust import is_even, keep_unlabeled
 
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _BETAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -20,7 +21,8 @@ class TipAdapterTeacher(FewShotTeacher):
 
     .. math:: z = s \, f W^\top + \alpha \exp\bigl(-\beta (1 - f K^\top)\bigr) V
 
-    Without labels it is `ZeroShotTeacher`.
+    Without labels it is `ZeroShotTeacher`, and with few it follows them no
+    further than held-out labels justify, as `CLAPTeacher` does.
 
     Parameters
     ----------
@@ -32,6 +34,9 @@ class TipAdapterTeacher(FewShotTeacher):
         How fast a labelled row's vote falls with its distance.
         None of either is chosen by `fit` on the labelled rows alone, 0 being
         among the candidates for `alpha`; see Notes.
+    guard : bool, default=True
+        Fall back on zero-shot where the labels say too little. False is the
+        method as published.
     fine_tune : bool, default=False
         Train the keys on the labelled rows: Tip-Adapter-F.
     lr : float, default=1e-3
@@ -60,6 +65,10 @@ class TipAdapterTeacher(FewShotTeacher):
         Position of each key's class in `classes_`.
     alpha_, beta_ : float
         As given or chosen.
+    seen_ : ndarray of bool of shape (n_classes,)
+        The classes that have a label.
+    trust_ : float
+        Share of these logits in the mean with zero-shot's.
     logit_scale_ : float
         The scale in use.
     encoder_ : object
@@ -99,10 +108,11 @@ class TipAdapterTeacher(FewShotTeacher):
         encoder=None,
         classes=None,
         templates=None,
-        logit_scale=100.0,
+        logit_scale=None,
         *,
         alpha=None,
         beta=None,
+        guard=True,
         fine_tune=False,
         lr=1e-3,
         max_epochs=100,
@@ -117,6 +127,7 @@ class TipAdapterTeacher(FewShotTeacher):
         self.logit_scale = logit_scale
         self.alpha = alpha
         self.beta = beta
+        self.guard = guard
         self.fine_tune = fine_tune
         self.lr = lr
         self.max_epochs = max_epochs
@@ -126,15 +137,31 @@ class TipAdapterTeacher(FewShotTeacher):
         self.device = device
 
     def _fit_labeled(self, embeddings, codes):
-        from ._tip_adapter_math import leave_one_out
+        from ._tip_adapter_math import leave_one_out, votes
 
         alphas, betas = self._candidates()
         self.keys_, self.key_classes_ = embeddings, codes
-        judge = leave_one_out
+        zero_shot, parts = self._zero_shot(embeddings), leave_one_out(embeddings, codes)
         if self.fine_tune and len(codes):
-            tune, judge = self._tuning()
-            self.keys_ = tune(embeddings, codes)
-        self.alpha_, self.beta_ = self._choose(judge, embeddings, codes, alphas, betas)
+            tune, cross_validate = self._tuning()
+            self.keys_, parts = tune(embeddings, codes), cross_validate(embeddings, codes)
+        self.alpha_, self.beta_ = self._choose(parts, zero_shot, codes, alphas, betas)
+
+        def hold_out():
+            # What makes good a lost key is sure only where each class has lost as much.
+            even = is_even(codes, len(self.classes_))
+            judged, taught = [zero_shot[:0]], [zero_shot[:0]]
+            for part in parts:
+                seen = np.bincount(part.key_classes, minlength=zero_shot.shape[1]) > 0
+                before = zero_shot[part.rows]
+                part = part if even else part._replace(own=None)
+                after = before + self.alpha_ * votes(part, codes, self.beta_, len(self.classes_))
+                judged.append(before)
+                taught.append(keep_unlabeled(before, after, seen))
+            rows = np.concatenate([codes[:0], *(part.rows for part in parts)])
+            return np.concatenate(judged), np.concatenate(taught), codes[rows]
+
+        return hold_out
 
     def _candidates(self):
         check_at_least(self, lr=0, max_epochs=1, batch_size=1)
@@ -173,19 +200,18 @@ class TipAdapterTeacher(FewShotTeacher):
         )
         return tune, partial(cross_validate, tune, n_folds=_N_FOLDS, seed=seed)
 
-    def _choose(self, judge, embeddings, codes, alphas, betas):
-        from ._tip_adapter_math import choose
+    def _choose(self, parts, zero_shot, codes, alphas, betas):
+        from ._tip_adapter_math import choose, judge
 
         n_judged = (np.bincount(codes, minlength=1)[codes] > 1).sum()
         if len(alphas) == len(betas) == 1 or n_judged < _FEWEST:
             return self._start()
-        zero_shot = super()._logits(embeddings)
-        line, column = choose(*judge(zero_shot, embeddings, codes, alphas, betas))
+        line, column = choose(*judge(parts, zero_shot, codes, alphas, betas))
         return alphas[line], betas[column]
 
-    def _logits(self, embeddings):
+    def _taught(self, embeddings):
         if len(self.keys_) == 0 or self.alpha_ == 0:
-            return super()._logits(embeddings)
+            return self._zero_shot(embeddings)
         import torch
         from sklearn.utils import gen_batches
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ._tip_adapter_math import grid_losses, stratified_folds, tip_adapter_logits
+from ._tip_adapter_math import HeldOut, stratified_folds, tip_adapter_logits
 
 
 def tune_keys(
@@ -59,34 +59,30 @@ def tune_keys(
     return keys.detach().cpu().numpy()
 
 
-def cross_validate(tune, zero_shot, features, targets, alphas, betas, n_folds, seed):
-    """Judge alpha and beta on rows that the keys were not tuned on.
+def cross_validate(tune, features, targets, n_folds, seed):
+    """Hold out rows from the tuning of the keys.
 
     Parameters
     ----------
     tune : callable
         From features and targets to keys.
-    zero_shot : ndarray of shape (n, n_classes)
     features : ndarray of shape (n, d)
     targets : ndarray of int of shape (n,)
-    alphas, betas : sequence of float
     n_folds : int
     seed : int
         Draws the folds.
 
     Returns
     -------
-    losses, hits : ndarray of shape (n_alphas, n_betas, n_judged)
-        Of the rows that are not alone in their class, fold by fold.
+    parts : list of HeldOut
+        The rows of each fold that are not alone in their class.
     """
     folds = stratified_folds(targets, n_folds, seed)
     shared = np.bincount(targets)[targets] > 1
     parts = []
     for fold in range(n_folds):
-        train, test = folds != fold, (folds == fold) & shared
-        if test.any():
-            similarity = features[test] @ tune(features[train], targets[train]).T
-            known = targets[train], targets[test]
-            parts.append(grid_losses(zero_shot[test], similarity, *known, alphas, betas))
-    losses, hits = zip(*parts, strict=True)
-    return np.concatenate(losses, axis=2), np.concatenate(hits, axis=2)
+        train, rows = folds != fold, np.flatnonzero((folds == fold) & shared)
+        if len(rows):
+            keys = tune(features[train], targets[train])
+            parts.append(HeldOut(rows, features[rows] @ keys.T, targets[train]))
+    return parts

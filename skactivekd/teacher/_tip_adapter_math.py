@@ -1,5 +1,7 @@
 """Tip-Adapter: the logits, and the choice of their strength on labelled rows."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 
@@ -46,76 +48,98 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
     return logit_scale * features @ class_embeddings.T + alpha * affinity @ values
 
 
-def grid_losses(zero_shot, similarity, key_classes, targets, alphas, betas, own=None):
-    """Judge every pair of alpha and beta on labelled rows.
+class HeldOut(NamedTuple):
+    """Labelled rows, and how alike the keys are to them that do not hold their labels.
 
-    Parameters
+    Attributes
     ----------
-    zero_shot : ndarray of shape (n, n_classes)
-        Zero-shot logits of the rows to judge by.
-    similarity : ndarray of shape (n, n_keys)
-        Their cosines with the keys; ``-inf`` takes a key out for a row.
+    rows : ndarray of int of shape (m,)
+    similarity : ndarray of shape (m, n_keys)
+        Cosines; ``-inf`` takes a key out for a row.
     key_classes : ndarray of int of shape (n_keys,)
-        The classes of the keys.
-    targets : ndarray of int of shape (n,)
-        The classes of the rows.
-    alphas, betas : sequence of float
-        The candidates.
-    own : ndarray of shape (n,), default=None
+    own : ndarray of shape (m,) or None
         Factors for what the keys of each row's own class add up to.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_alphas, n_betas, n)
-        Log loss of each row, in nats.
-    hits : ndarray of bool of shape (n_alphas, n_betas, n)
-        Whether its class comes first.
     """
-    from scipy.sparse import csr_array
-    from scipy.special import log_softmax
 
-    rows, n_keys = np.arange(len(targets)), len(key_classes)
-    ones, shape = np.ones(n_keys, dtype=np.float32), (n_keys, zero_shot.shape[1])
-    values = csr_array((ones, (np.arange(n_keys), key_classes)), shape=shape)
-    losses = np.empty((len(alphas), len(betas), len(rows)))
-    hits = np.empty(losses.shape, dtype=bool)
-    for column, beta in enumerate(betas):
-        sums = np.exp(-beta * (1 - similarity)) @ values
-        if own is not None:
-            sums[rows, targets] *= own
-        for line, alpha in enumerate(alphas):
-            log_proba = log_softmax(zero_shot + alpha * sums, axis=1)
-            losses[line, column] = -log_proba[rows, targets]
-            hits[line, column] = log_proba.argmax(axis=1) == targets
-    return losses, hits
+    rows: np.ndarray
+    similarity: np.ndarray
+    key_classes: np.ndarray
+    own: np.ndarray | None = None
 
 
-def leave_one_out(zero_shot, features, targets, alphas, betas):
-    """Judge alpha and beta on the keys themselves, each without its own entry.
+def leave_one_out(features, targets):
+    """Hold out the keys themselves, each from its own row.
 
     A row's class has lost one of its k keys, which its sum makes good by the
     factor k / (k - 1). Rows that are alone in their class say nothing.
 
     Parameters
     ----------
-    zero_shot : ndarray of shape (n, n_classes)
     features : ndarray of shape (n, d)
         Embeddings of the labelled rows, of norm 1.
     targets : ndarray of int of shape (n,)
-    alphas, betas : sequence of float
 
     Returns
     -------
-    losses, hits : ndarray of shape (n_alphas, n_betas, n_judged)
-        As `grid_losses` gives them.
+    parts : list of HeldOut
+        One, or none.
     """
-    counts = np.bincount(targets)[targets]
-    judged = np.flatnonzero(counts > 1)
-    similarity = features[judged] @ features.T
-    similarity[np.arange(len(judged)), judged] = -np.inf
-    own = counts[judged] / (counts[judged] - 1)
-    zero_shot = zero_shot[judged]
-    return grid_losses(zero_shot, similarity, targets, targets[judged], alphas, betas, own)
+    counts = np.bincount(targets, minlength=1)[targets]
+    rows = np.flatnonzero(counts > 1)
+    if not len(rows):
+        return []
+    similarity = features[rows] @ features.T
+    similarity[np.arange(len(rows)), rows] = -np.inf
+    return [HeldOut(rows, similarity, targets, counts[rows] / (counts[rows] - 1))]
+
+
+def votes(part, targets, beta, n_classes):
+    """Add up what the keys say of the rows of a part, of shape (m, n_classes)."""
+    from scipy.sparse import csr_array
+
+    n_keys = len(part.key_classes)
+    ones = np.ones(n_keys, dtype=np.float32)
+    values = csr_array((ones, (np.arange(n_keys), part.key_classes)), shape=(n_keys, n_classes))
+    sums = np.exp(-beta * (1 - part.similarity)) @ values
+    if part.own is not None:
+        sums[np.arange(len(sums)), targets[part.rows]] *= part.own
+    return sums
+
+
+def judge(parts, zero_shot, targets, alphas, betas):
+    """Judge every pair of alpha and beta on rows held out.
+
+    Parameters
+    ----------
+    parts : list of HeldOut
+    zero_shot : ndarray of shape (n, n_classes)
+        Zero-shot logits of the labelled rows.
+    targets : ndarray of int of shape (n,)
+        Their classes.
+    alphas, betas : sequence of float
+        The candidates.
+
+    Returns
+    -------
+    losses : ndarray of shape (n_alphas, n_betas, n_judged)
+        Log loss of each row, in nats, part by part.
+    hits : ndarray of bool of shape (n_alphas, n_betas, n_judged)
+        Whether its class comes first.
+    """
+    from scipy.special import log_softmax
+
+    rows = np.concatenate([part.rows for part in parts])
+    own, every = targets[rows], np.arange(len(rows))
+    losses = np.empty((len(alphas), len(betas), len(rows)))
+    hits = np.empty(losses.shape, dtype=bool)
+    for column, beta in enumerate(betas):
+        sums = [votes(part, targets, beta, zero_shot.shape[1]) for part in parts]
+        sums = np.concatenate(sums)
+        for line, alpha in enumerate(alphas):
+            log_proba = log_softmax(zero_shot[rows] + alpha * sums, axis=1)
+            losses[line, column] = -log_proba[every, own]
+            hits[line, column] = log_proba.argmax(axis=1) == own
+    return losses, hits
 
 
 def choose(losses, hits):
@@ -124,7 +148,7 @@ def choose(losses, hits):
     Parameters
     ----------
     losses, hits : ndarray of shape (n_alphas, n_betas, n)
-        As `grid_losses` gives them.
+        As `judge` gives them.
 
     Returns
     -------

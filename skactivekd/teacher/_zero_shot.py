@@ -22,22 +22,25 @@ class ZeroShotTeacher(EmbeddingTeacher):
         Has ``encode_image(X)`` and ``encode_text(list of str)``, or the
         latter alone where samples are texts; they return arrays of shape
         (n, d), rows of norm 1. None is ``OpenCLIPEncoder()``, the model of
-        this package. One that is not a scikit-learn estimator is shared by
+        this package, which knows digits only. One that is not a scikit-learn estimator is shared by
         clones, not copied.
     classes : sequence of labels, mapping of label to name, or None, default=None
         The classes, by the labels that stand in y; without a mapping, their
         names are ``str(label)``. Where y holds numbers, the mapping says which
         name each stands for. None is the ten digits for the model of this
-        package, an error for others.
+        package, which takes no others, and an error for other encoders.
     templates : str, callable, mapping, sequence of these, or None, default=None
         What to make of a name, as `class_prompts` has it: each ``str`` has
         ``{}`` where the name goes; each callable takes the name and returns
         the text. None is what the model of this package was trained with, for
         others "a photo of a {}.", for encoders of texts alone "{}".
-    logit_scale : float or "auto", default=100.0
-        Inverse temperature of the softmax; CLIP's models learn 100. "auto"
-        starts from there and fits it to the labelled rows given to `fit`, as
-        `best_logit_scale` does; only these are encoded.
+    logit_scale : float, "auto" or None, default=None
+        Inverse temperature of the softmax. None is the encoder's own, its
+        attribute `logit_scale_`: for `OpenCLIPEncoder` what the model learned,
+        100 for CLIP's; for `SentenceEncoder` about 20. An encoder without one
+        has 100, one of texts alone 20. "auto" starts from there and fits it to
+        the labelled rows given to `fit`, as `best_logit_scale` does; only
+        these are encoded.
     missing_label : int, float nan, str or None, default=-1
         Marks the unlabelled rows of y; matters for "auto" only.
 
@@ -82,7 +85,7 @@ class ZeroShotTeacher(EmbeddingTeacher):
         encoder=None,
         classes=None,
         templates=None,
-        logit_scale=100.0,
+        logit_scale=None,
         *,
         missing_label=-1,
     ):
