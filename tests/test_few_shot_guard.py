@@ -63,7 +63,7 @@ def test_labels_at_random_do_no_harm(kind, noise, n_labels):
 def test_classes_without_a_label_keep_their_rows(kind):
     X, y = make_rows()
     labeled = np.where((y == 0) & (np.arange(len(y)) < 30), y, -1)
-    settings = {"encoder": Directions(), "classes": NAMES, "logit_scale": 5.0}
+    settings = {"encoder": Directions(), "classes": dict(enumerate(NAMES)), "logit_scale": 5.0}
     zero_shot = ZeroShotTeacher(**settings).fit().predict_proba(X)
     guarded = KINDS[kind](random_state=0, **settings).fit(X, labeled).predict_proba(X)
     np.testing.assert_allclose(guarded, zero_shot, atol=1e-5)
@@ -74,7 +74,12 @@ def test_classes_without_a_label_keep_their_rows(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_numbers_of_labels_are_followed(kind):
     X, y = make_rows()
-    settings = {"encoder": Directions(), "classes": NAMES, "logit_scale": 5.0, "random_state": 0}
+    settings = {
+        "encoder": Directions(),
+        "classes": dict(enumerate(NAMES)),
+        "logit_scale": 5.0,
+        "random_state": 0,
+    }
     teacher = KINDS[kind](**settings).fit(X, hide(y, 30))
     assert teacher.trust_ > 0.8
     assert teacher.seen_.all()
