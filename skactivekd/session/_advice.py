@@ -83,7 +83,7 @@ def worth(curve, changed):
     return float(min([gain, *changed[:1]]))
 
 
-def advise(changed, gain, n_left):
+def advise(changed, gain, n_labels, n_left):
     """Say in a sentence whether to go on.
 
     Parameters
@@ -92,6 +92,8 @@ def advise(changed, gain, n_left):
         Of `changes`.
     gain : float or None
         Of `worth`.
+    n_labels : int
+        Labels that count: neither of an audit nor confirmed.
     n_left : int
         Items that can still be asked.
 
@@ -106,7 +108,10 @@ def advise(changed, gain, n_left):
     if not n_left:
         return True, "Every item has been asked."
     if len(changed) < _WINDOWS:
-        return False, f"Too early to tell: go on to {(_WINDOWS + 1) * STEP} labels."
+        return False, (
+            f"Too early to tell: that takes {(_WINDOWS + 1) * STEP} labels beside the audit's and "
+            f"the confirmed ones; there are {n_labels}."
+        )
     shares = " and ".join(f"{share:.1%}" for share in changed)
     if max(changed) <= _CHANGED:
         return True, (

@@ -101,7 +101,7 @@ class Asking:
         return True
 
     def _plan(self, who, n):
-        """Return n steps, (item, source, extra) or None for the strategy, and what that may choose."""
+        """Return n steps, (item, source, extra) or None for the strategy, and its candidates."""
         state = self._state
         free = self._free(who)
         taken = state.asked_to_others(who) | {item for item, _ in state.open_questions(who)}

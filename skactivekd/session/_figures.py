@@ -43,7 +43,7 @@ class Figures:
         figures : dict
         """
         if not fresh:
-            return self._latest[1] or _figures(None, [], [], view.n_left)
+            return self._latest[1] or _figures(None, [], [], view)
         with self._lock:
             if self._latest[0] != view.version:
                 self._latest = view.version, self._measure(view)
@@ -70,7 +70,7 @@ class Figures:
             point = accuracy(known, view.labels, n)
             if point:
                 curve.append(point)
-        return _figures(now, curve, changes(snapshots), view.n_left)
+        return _figures(now, curve, changes(snapshots), view)
 
     def _classes(self, view, hidden):
         proba = self._without(view, hidden)
@@ -109,9 +109,9 @@ class Figures:
         return {n: codes for (n, *_), codes in kept.items()}
 
 
-def _figures(now, curve, changed, n_left):
+def _figures(now, curve, changed, view):
     gain = worth(curve, changed)
-    stop, advice = advise(changed, gain, n_left)
+    stop, advice = advise(changed, gain, view.n_counting, view.n_left)
     return {
         "accuracy": now,
         "curve": curve,
@@ -147,4 +147,5 @@ class View:
         self.confirmed = {
             item for item, verdict in found.items() if verdict.event.data["source"] == "confirm"
         }
+        self.n_counting = len(found.keys() - self.audited - self.confirmed)
         self.version = state.version, len(self.audited), n_left > 0
