@@ -26,11 +26,11 @@ def open_session(folder, X=None, name="labels.sqlite", **settings):
     return LabelingSession(GaussianNB(), X, journal=os.path.join(folder, name), **settings)
 
 
-def answer(session, truth, n, names=CLASSES, **who):
-    """Let a person who knows answer n questions; return the questions."""
+def answer(session, truth, n, names=CLASSES, n_ask=1, **who):
+    """Let a person who knows answer n times what is asked; return the questions."""
     asked = []
     for _ in range(n):
-        for question in session.ask(**who):
+        for question in session.ask(n_ask, **who):
             session.tell(question, names[truth[question.index]], **who)
             asked.append(question)
     return asked

@@ -150,16 +150,20 @@ def test_events_are_neither_changed_nor_removed(tmp_path):
             db.execute(change)
 
 
+def write(journal, events, error=None):
+    with journal.writing() as append:
+        append(events)
+        if error:
+            raise error
+
+
 def test_nothing_is_kept_of_what_failed(tmp_path):
-    journal = Journal(tmp_path / "a.sqlite")
-    with pytest.raises(RuntimeError), journal.writing() as append:
-        append([Event("class", data={"name": "a"})])
-        raise RuntimeError
+    journal, event = Journal(tmp_path / "a.sqlite"), Event("class", data={"name": "a"})
+    with pytest.raises(RuntimeError):
+        write(journal, [event], RuntimeError())
     assert journal.read() == []
-    event = Event("class", data={"name": "a"})
-    for _ in range(2):
-        with pytest.raises(ValueError, match="damaged"), journal.writing() as append:
-            append([event, event])  # the same id twice
+    with pytest.raises(ValueError, match="damaged"):
+        write(journal, [event, event])  # one event twice
     assert journal.read() == []
 
 
@@ -229,7 +233,7 @@ def test_an_event_that_was_changed_is_noticed(tmp_path):
     content = path.read_bytes()
     assert content.count(b'"label": "ant"') == 1
     path.write_bytes(content.replace(b'"label": "ant"', b'"label": "bee"'))
-    with pytest.raises(ValueError, match="damaged: event .* is not as it was written"):
+    with pytest.raises(ValueError, match=r"damaged: event .* is not as it was written"):
         open_session(tmp_path)
 
 
@@ -267,8 +271,7 @@ def test_a_full_disk_loses_nothing_that_was_there(tmp_path):
     pages = session._journal._db.execute("PRAGMA page_count").fetchone()[0]
     session._journal._db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(OSError, match="full; the answer was not kept") as caught:
-        for row in range(1, 120):
-            session.tell(row, "bee")
+        answer(session, TRUTH, 120)
     assert caught.value.errno == errno.ENOSPC
     n_kept = int((session.y != -1).sum())
     again = open_session(tmp_path)

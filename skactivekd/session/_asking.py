@@ -15,7 +15,7 @@ _ATTEMPTS = 20  # each fails only where another session was faster
 class Asking:
     """The asking half of `LabelingSession`; needs what its constructor makes."""
 
-    def ask(self, n=1, *, annotator=None):
+    def ask(self, n=1, *, annotator=None, take_over=False):
         """Return the next questions.
 
         Those that await an answer come first, also after a kill or an `undo`;
@@ -29,6 +29,9 @@ class Asking:
             How many.
         annotator : str, default=None
             Who will answer; None is the session's.
+        take_over : bool, default=False
+            Whether to ask, when nothing else is left, what awaits the answer of
+            others, who may not come back.
 
         Returns
         -------
@@ -65,7 +68,7 @@ class Asking:
             with self._planning:  # one draws at a time; answers need not wait for that
                 for _ in range(_ATTEMPTS):
                     waiting = self._waiting(who)
-                    if len(waiting) >= n or self._draw(who, n - len(waiting)):
+                    if len(waiting) >= n or self._draw(who, n - len(waiting), take_over):
                         break
                 waiting = self._waiting(who)
         return [self._question(key, asked.source, asked.suggestions) for key, asked in waiting[:n]]
@@ -75,12 +78,12 @@ class Asking:
             self._catch_up()
             return [pair for pair in self._state.open_questions(who) if pair[0] in self._pool]
 
-    def _draw(self, who, n):
+    def _draw(self, who, n, take_over):
         """Draw questions and note them; False if another session has changed what is free."""
         model = self._fresh_model()
         with self._lock:
             view = self._view()
-            plan, others = self._plan(who, n)
+            plan, others = self._plan(who, n, take_over)
             n_drawn = self._state.n_drawn
         picks = iter(self._ask_strategy(model, view, plan.count(None), others))
         drawn = [step or (next(picks), "strategy", False) for step in plan]
@@ -100,14 +103,14 @@ class Asking:
             append(events)
         return True
 
-    def _plan(self, who, n):
+    def _plan(self, who, n, take_over):
         """Return n steps, (item, source, extra) or None for the strategy, and its candidates."""
         state = self._state
         free = self._free(who)
         taken = state.asked_to_others(who) | {item for item, _ in state.open_questions(who)}
         fresh = [key for key in free if key not in taken]
-        # What others left unanswered is asked when there is nothing else.
-        fresh = fresh or [key for key in free if (who, key) not in state.asked]
+        if take_over:
+            fresh = fresh or [key for key in free if (who, key) not in state.asked]
         fresh = set(fresh)
         audits = [key for key in self._reserve.order if key in fresh]
         others = [key for key in self._pool.rows if key in fresh and key not in self._reserve]
@@ -145,7 +148,12 @@ class Asking:
 
     def _free(self, who):
         """Items of the pool that have no verdict and were not skipped by this annotator."""
-        return [key for key in self._pool.rows if self._is_free(key, who)]
+        said, judged = self._state.items(), self._state.verdicts
+        return [
+            key
+            for key in self._pool.rows
+            if key not in said or (key not in judged and self._state.current(key, who) is None)
+        ]
 
     def _is_free(self, key, who):
         return key not in self._state.verdicts and self._state.current(key, who) is None

@@ -174,7 +174,8 @@ class Journal:
         # An earlier answer must not look later because a clock was set back.
         last = db.execute("SELECT max(time) FROM event").fetchone()[0] or 0.0
         for event in events:
-            when = max(time.time(), last) if event.time is None else float(event.time)
+            when = max(time.time(), last) if event.time is None else event.time
+            when = round(float(when), 6)  # as exactly as exported files can say it
             values = event.uid, when, event.kind, event.annotator, event.item
             values = *values, json.dumps(event.data, sort_keys=True)
             db.execute(

@@ -1,5 +1,6 @@
 """What a session can tell of itself."""
 
+import math
 import statistics
 
 from ._exchange import read_events, write_events
@@ -63,7 +64,7 @@ class Reports:
             "by_class": [{"class": name, "labels": labels.count(name)} for name in view.classes],
             "by_source": {source: sources.count(source) for source in sorted(set(sources))},
             "rounds": state.rounds,
-            "minutes": sum(seconds) / 60,
+            "minutes": math.fsum(seconds) / 60,
             "seconds_per_label": statistics.median(seconds) if seconds else None,
             **figures,
         }

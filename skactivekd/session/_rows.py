@@ -119,7 +119,7 @@ class Pool:
 
     def _read(self, X, known, by_content):
         if issparse(X):
-            return "array", [None] * self.n, _sparse_keys(X)
+            return "array", [None] * self.n, _sparse_keys(X) if by_content else None
         if hasattr(X, "to_numpy"):
             X = X.to_numpy()
         elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
@@ -131,6 +131,8 @@ class Pool:
         if all(texts):
             return self._read_texts([os.fspath(row) for row in rows], known, by_content)
         kind = "row" if isinstance(X, np.ndarray) and X.ndim > 1 else "array"
+        if not by_content:
+            return kind, [None] * self.n, None
         return kind, [None] * self.n, [_row_key(row, place) for place, row in enumerate(rows)]
 
     def _read_texts(self, texts, known, by_content):

@@ -335,8 +335,8 @@ class LabelingSession(Asking, Answers, Reports):
     def _view(self):
         with self._lock:
             self._catch_up()
-            left = [key for key in self._pool.rows if key not in self._state.verdicts]
-            return View(self._state, self._pool, len(left))
+            n_done = sum(key in self._pool for key in self._state.verdicts)
+            return View(self._state, self._pool, len(self._pool.rows) - n_done)
 
     def _fresh_model(self):
         if self.refit or self._fitted is None:

@@ -8,7 +8,6 @@ from sklearn.base import clone
 from .._labels import is_missing
 from ..query._rows import take_rows
 from ..student import TeacherProba
-from ..teacher import LabeledOnly
 
 _SEEDS = 2**31 - 1
 
@@ -29,11 +28,18 @@ class Student:
 
     Raises
     ------
+    TypeError
+        If the estimator has no ``predict_proba``.
     ValueError
-        If the estimator has another `missing_label`.
+        If it has another `missing_label`.
     """
 
     def __init__(self, estimator, missing_label, random_state, named):
+        if not hasattr(estimator, "predict_proba"):
+            raise TypeError(
+                f"estimator={type(estimator).__name__} has no predict_proba; for SVC pass "
+                "probability=True, or wrap it in CalibratedClassifierCV."
+            )
         self.missing_label, self.named = missing_label, named
         params = estimator.get_params()
         for name, marker in params.items():
@@ -50,8 +56,7 @@ class Student:
             if name.split("__")[-1] == "random_state" and value is None
         }
         self.estimator = clone(estimator).set_params(**seeds)
-        if not _takes_unlabeled(estimator):
-            self.estimator = LabeledOnly(self.estimator, missing_label=missing_label)
+        self._takes_unlabeled = _takes_unlabeled(estimator)
 
     def fit(self, X, y, classes):
         """Fit a clone on all rows.
@@ -69,15 +74,20 @@ class Student:
         """
         estimator = clone(self.estimator)
         self._name_classes(estimator, classes)
-        known = {repr(label) for label in y[~is_missing(y, self.missing_label)].tolist()}
+        rows = np.flatnonzero(~is_missing(y, self.missing_label))
+        labels = np.asarray(y[rows].tolist())
+        n_known = len(np.unique(labels))
+        if not self._takes_unlabeled:
+            if n_known < 2:
+                return None
+            estimator.fit(take_rows(X, rows), labels)
+            return Model(estimator, classes)
         try:
             estimator.fit(X, y)
         except ValueError:
-            if len(known) < 2:  # most classifiers need two classes to begin
+            if n_known < 2:  # without a teacher there is nothing to begin with
                 return None
             raise
-        if getattr(estimator, "estimator_", estimator) is None:  # LabeledOnly had nothing to fit
-            return None
         return Model(estimator, classes)
 
     def _name_classes(self, estimator, classes):
