@@ -353,6 +353,51 @@ def test_teachers_without_names_know_nothing_of_new_classes():
     assert model.proba(X).shape == (120, 3)
 
 
+def test_faults_of_a_teacher_show_at_once(tmp_path):
+    pipe = make_pipeline(TeacherProba(np.full((7, 3), 1 / 3)), DHOClassifier())
+    with pytest.raises(ValueError, match="7 rows of probabilities for 120 rows"):
+        LabelingSession(pipe, X, classes=CLASSES, journal=tmp_path / "a").ask()
+
+
+def test_classes_that_only_the_student_knows(tmp_path):
+    student = DHOClassifier(DHONet(max_epochs=2, module__hidden=8), classes=[*CLASSES, "dog"])
+    session = LabelingSession(student, X, classes=CLASSES, journal=tmp_path / "a")
+    session.tell(0, "ant"), session.tell(1, "bee")
+    with pytest.raises(ValueError, match=r"knows the classes \['dog'\]"):
+        session.fit()
+    with_all = LabelingSession(student, X, journal=tmp_path / "b")
+    assert with_all.classes == [*CLASSES, "dog"]
+
+
+def test_other_markers(tmp_path):
+    for marker in (None, np.nan, "", -99):
+        session = open_session(tmp_path, name=repr(marker), missing_label=marker, classes=[0, 1, 2])
+        answer(session, TRUTH, 2, n_ask=6, names=[0, 1, 2])
+        assert session.fit().model.score(X, TRUTH) > 0.5
+        assert len(session.y) == 120
+        np.testing.assert_equal(session.y[session.ask()[0].index], marker)
+
+
+def test_texts_with_the_default_strategy(tmp_path):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = [
+        f"{'red green blue'.split()[k]} {'sky sea sun'.split()[(k + j) % 3]} {j}"
+        for j, k in enumerate(TRUTH)
+    ]
+    pipe = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    session = LabelingSession(pipe, words, classes=CLASSES, journal=tmp_path / "a")
+    answer(session, TRUTH, 3, n_ask=6)
+    assert session.fit().model.score(words, np.array(CLASSES)[TRUTH]) > 0.9
+
+
+def test_students_that_give_no_probabilities(tmp_path):
+    from sklearn.svm import LinearSVC
+
+    with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
+        LabelingSession(LinearSVC(), X, classes=CLASSES, journal=tmp_path / "a")
+
+
 @pytest.mark.parametrize(
     "estimator", [LabelSpreading(), make_pipeline(StandardScaler(), LogisticRegression())]
 )

@@ -339,13 +339,13 @@ class LabelingSession(Asking, Answers, Reports):
             return View(self._state, self._pool, len(self._pool.rows) - n_done)
 
     def _fresh_model(self):
-        if self.refit or self._fitted is None:
+        if self.refit:
             self.fit()
         return self._model
 
     def _who(self, annotator):
         who = self.annotator if annotator is None else annotator
-        if not isinstance(who, str) or not who.strip():
+        if not isinstance(who, str) or not who.strip() or not who.isprintable():
             raise TypeError(f"annotator must be a name, got {who!r}.")
         return who
 

@@ -57,6 +57,8 @@ class Student:
         }
         self.estimator = clone(estimator).set_params(**seeds)
         self._takes_unlabeled = _takes_unlabeled(estimator)
+        steps = [step for _, step in getattr(estimator, "steps", ())]
+        self._is_taught = any(getattr(step, "teacher", None) is not None for step in steps)
 
     def fit(self, X, y, classes):
         """Fit a clone on all rows.
@@ -85,7 +87,7 @@ class Student:
         try:
             estimator.fit(X, y)
         except ValueError:
-            if n_known < 2:  # without a teacher there is nothing to begin with
+            if n_known < 2 and not self._is_taught:  # there is nothing to begin with
                 return None
             raise
         return Model(estimator, classes)
@@ -141,8 +143,15 @@ class Model:
 
     def __init__(self, estimator, classes):
         self.estimator, self.classes = estimator, list(classes)
-        places = {repr(label): place for place, label in enumerate(self.classes)}
-        self._columns = [places[repr(label)] for label in np.asarray(estimator.classes_).tolist()]
+        places = {label: place for place, label in enumerate(self.classes)}
+        known = np.asarray(estimator.classes_).tolist()
+        strange = [label for label in known if label not in places]
+        if strange:
+            raise ValueError(
+                f"The estimator, or its teacher, knows the classes {strange}, but the session only "
+                f"{self.classes}. Name them all: LabelingSession(..., classes={known})."
+            )
+        self._columns = [places[label] for label in known]
         self._all = None
 
     def proba(self, X, rows=None):
