@@ -17,8 +17,8 @@ X, TRUTH = blobs()
 
 
 @pytest.fixture
-def session(tmp_path):
-    with_session = open_session(tmp_path)
+def session(memory_path):
+    with_session = open_session(memory_path)
     yield with_session
     with_session.close()
 
@@ -46,10 +46,10 @@ def test_after_reopening_the_same_questions_come(session):
     np.testing.assert_array_equal(again.y, session.y)
 
 
-def test_what_is_drawn_follows_from_the_answers(tmp_path):
+def test_what_is_drawn_follows_from_the_answers(memory_path):
     runs = []
     for name in ("one", "two"):
-        session = open_session(tmp_path, name=name)
+        session = open_session(memory_path, name=name)
         asked = answer(session, TRUTH, 10)
         if name == "two":
             session = resume(session)
@@ -57,8 +57,8 @@ def test_what_is_drawn_follows_from_the_answers(tmp_path):
     assert runs[0] == runs[1]
 
 
-def test_every_item_is_asked_once(tmp_path):
-    session = open_session(tmp_path, X[:25])
+def test_every_item_is_asked_once(memory_path):
+    session = open_session(memory_path, X[:25])
     asked = answer(session, TRUTH, 30)
     assert sorted(question.index for question in asked) == list(range(25))
     assert session.ask() == []
@@ -77,8 +77,8 @@ def test_labels_and_y(session):
     assert session.y[3] == "bee"
 
 
-def test_integer_classes_give_integers(tmp_path):
-    session = open_session(tmp_path, classes=range(3))
+def test_integer_classes_give_integers(memory_path):
+    session = open_session(memory_path, classes=range(3))
     session.tell(0, 2)
     assert session.y.dtype == np.int64
     assert session.y[0] == 2
@@ -96,8 +96,8 @@ def test_labels_outside_the_classes(session, label, match):
     assert session.progress(fresh=False)["labels"] == 0
 
 
-def test_a_number_is_not_the_word_for_it(tmp_path):
-    session = open_session(tmp_path, classes=range(3))
+def test_a_number_is_not_the_word_for_it(memory_path):
+    session = open_session(memory_path, classes=range(3))
     with pytest.raises(ValueError, match="Did you mean 1"):
         session.tell(0, "1")
     with pytest.raises(ValueError, match="none of the classes"):
@@ -265,9 +265,9 @@ def test_time_is_kept(session):
     assert progress["seconds_per_label"] == 3
 
 
-def test_fits_are_made_of_clones_and_only_when_needed(tmp_path):
+def test_fits_are_made_of_clones_and_only_when_needed(memory_path):
     estimator = LogisticRegression()
-    session = LabelingSession(estimator, X, classes=CLASSES, journal=tmp_path / "a", refit=False)
+    session = LabelingSession(estimator, X, classes=CLASSES, journal=memory_path / "a", refit=False)
     assert session.model is None
     answer(session, TRUTH, 12)
     assert session.model is None
@@ -285,48 +285,48 @@ def test_fits_are_made_of_clones_and_only_when_needed(tmp_path):
     "strategy",
     [None, Entropy(), Random(), Random(missing_label="none"), Entropy(missing_label=None)],
 )
-def test_own_strategies(tmp_path, strategy):
-    session = open_session(tmp_path, strategy=strategy)
+def test_own_strategies(memory_path, strategy):
+    session = open_session(memory_path, strategy=strategy)
     asked = answer(session, TRUTH, 15)
     assert len({question.index for question in asked}) == 15
 
 
-def test_strategies_of_modal_and_scikit_activeml(tmp_path):
+def test_strategies_of_modal_and_scikit_activeml(memory_path):
     from modAL.uncertainty import margin_sampling
     from skactiveml.pool import TypiClust, UncertaintySampling
 
     asked = {}
     for strategy in (margin_sampling, TypiClust(), UncertaintySampling("margin_sampling")):
         name = getattr(strategy, "__name__", type(strategy).__name__)
-        session = open_session(tmp_path, name=name, strategy=strategy)
+        session = open_session(memory_path, name=name, strategy=strategy)
         asked[name] = [question.index for question in answer(session, TRUTH, 14)]
         assert len(set(asked[name])) == 14
-    ours = [question.index for question in answer(open_session(tmp_path), TRUTH, 14)]
+    ours = [question.index for question in answer(open_session(memory_path), TRUTH, 14)]
     assert ours == asked["margin_sampling"]
 
 
 @pytest.mark.parametrize("strategy", [Entropy, "entropy", 3])
-def test_what_is_no_strategy(tmp_path, strategy):
+def test_what_is_no_strategy(memory_path, strategy):
     with pytest.raises(TypeError, match="strategy"):
-        open_session(tmp_path, strategy=strategy)
+        open_session(memory_path, strategy=strategy)
 
 
-def test_a_strategy_that_returns_nonsense(tmp_path):
+def test_a_strategy_that_returns_nonsense(memory_path):
     session = open_session(
-        tmp_path, strategy=lambda learner, X_pool, n_instances: [0, 0][:n_instances]
+        memory_path, strategy=lambda learner, X_pool, n_instances: [0, 0][:n_instances]
     )
     answer(session, TRUTH, 6)
-    session = open_session(tmp_path, strategy=lambda learner, X_pool, n_instances: [0] * 2)
+    session = open_session(memory_path, strategy=lambda learner, X_pool, n_instances: [0] * 2)
     session.tell(0, "ant"), session.tell(1, "bee")
     with pytest.raises(ValueError, match="row"):
         session.ask(2)
 
 
-def test_students_that_take_unlabeled_rows(tmp_path):
+def test_students_that_take_unlabeled_rows(memory_path):
     proba = np.eye(3)[TRUTH] * 0.7 + 0.1
     student = DHOClassifier(DHONet(max_epochs=3, module__hidden=16))
     pipe = make_pipeline(TeacherProba(proba), student)
-    session = LabelingSession(pipe, X, classes=CLASSES, journal=tmp_path / "a")
+    session = LabelingSession(pipe, X, classes=CLASSES, journal=memory_path / "a")
     [question] = session.ask()
     assert len(question.suggestions) == 3  # the teacher's, before there is any label
     session.tell(question, "bee")
@@ -335,7 +335,7 @@ def test_students_that_take_unlabeled_rows(tmp_path):
     assert session.fit().model.classes_.tolist() == [*CLASSES, "dog"]
     with pytest.raises(ValueError, match="missing_label=None"):
         LabelingSession(
-            DHOClassifier(missing_label=None), X, classes=CLASSES, journal=tmp_path / "b"
+            DHOClassifier(missing_label=None), X, classes=CLASSES, journal=memory_path / "b"
         )
 
 
@@ -353,32 +353,34 @@ def test_teachers_without_names_know_nothing_of_new_classes():
     assert model.proba(X).shape == (120, 3)
 
 
-def test_faults_of_a_teacher_show_at_once(tmp_path):
+def test_faults_of_a_teacher_show_at_once(memory_path):
     pipe = make_pipeline(TeacherProba(np.full((7, 3), 1 / 3)), DHOClassifier())
     with pytest.raises(ValueError, match="7 rows of probabilities for 120 rows"):
-        LabelingSession(pipe, X, classes=CLASSES, journal=tmp_path / "a").ask()
+        LabelingSession(pipe, X, classes=CLASSES, journal=memory_path / "a").ask()
 
 
-def test_classes_that_only_the_student_knows(tmp_path):
+def test_classes_that_only_the_student_knows(memory_path):
     student = DHOClassifier(DHONet(max_epochs=2, module__hidden=8), classes=[*CLASSES, "dog"])
-    session = LabelingSession(student, X, classes=CLASSES, journal=tmp_path / "a")
+    session = LabelingSession(student, X, classes=CLASSES, journal=memory_path / "a")
     session.tell(0, "ant"), session.tell(1, "bee")
     with pytest.raises(ValueError, match=r"knows the classes \['dog'\]"):
         session.fit()
-    with_all = LabelingSession(student, X, journal=tmp_path / "b")
+    with_all = LabelingSession(student, X, journal=memory_path / "b")
     assert with_all.classes == [*CLASSES, "dog"]
 
 
-def test_other_markers(tmp_path):
+def test_other_markers(memory_path):
     for marker in (None, np.nan, "", -99):
-        session = open_session(tmp_path, name=repr(marker), missing_label=marker, classes=[0, 1, 2])
+        session = open_session(
+            memory_path, name=repr(marker), missing_label=marker, classes=[0, 1, 2]
+        )
         answer(session, TRUTH, 2, n_ask=6, names=[0, 1, 2])
         assert session.fit().model.score(X, TRUTH) > 0.5
         assert len(session.y) == 120
         np.testing.assert_equal(session.y[session.ask()[0].index], marker)
 
 
-def test_texts_with_the_default_strategy(tmp_path):
+def test_texts_with_the_default_strategy(memory_path):
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = [
@@ -386,38 +388,40 @@ def test_texts_with_the_default_strategy(tmp_path):
         for j, k in enumerate(TRUTH)
     ]
     pipe = make_pipeline(TfidfVectorizer(), LogisticRegression())
-    session = LabelingSession(pipe, words, classes=CLASSES, journal=tmp_path / "a")
+    session = LabelingSession(pipe, words, classes=CLASSES, journal=memory_path / "a")
     answer(session, TRUTH, 3, n_ask=6)
     assert session.fit().model.score(words, np.array(CLASSES)[TRUTH]) > 0.9
 
 
-def test_students_that_give_no_probabilities(tmp_path):
+def test_students_that_give_no_probabilities(memory_path):
     from sklearn.svm import LinearSVC
 
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
-        LabelingSession(LinearSVC(), X, classes=CLASSES, journal=tmp_path / "a")
+        LabelingSession(LinearSVC(), X, classes=CLASSES, journal=memory_path / "a")
 
 
 @pytest.mark.parametrize(
     "estimator", [LabelSpreading(), make_pipeline(StandardScaler(), LogisticRegression())]
 )
-def test_students_of_scikit_learn(tmp_path, estimator):
-    session = LabelingSession(estimator, X, classes=[0, 1, 2], journal=tmp_path / "a")
+def test_students_of_scikit_learn(memory_path, estimator):
+    session = LabelingSession(estimator, X, classes=[0, 1, 2], journal=memory_path / "a")
     answer(session, TRUTH, 12, names=[0, 1, 2])
     assert session.fit().model.predict(X).shape == (120,)
 
 
-def test_a_fault_of_the_estimator_is_not_hidden(tmp_path):
-    session = LabelingSession(LogisticRegression(C=-1), X, classes=CLASSES, journal=tmp_path / "a")
+def test_a_fault_of_the_estimator_is_not_hidden(memory_path):
+    session = LabelingSession(
+        LogisticRegression(C=-1), X, classes=CLASSES, journal=memory_path / "a"
+    )
     session.tell(0, "ant"), session.tell(1, "bee")
     with pytest.raises(ValueError, match="C"):
         session.fit()
 
 
-def test_labels_known_beforehand(tmp_path):
+def test_labels_known_beforehand(memory_path):
     y = np.full(120, -1)
     y[:30] = TRUTH[:30]
-    session = open_session(tmp_path, classes=[0, 1, 2], y=y)
+    session = open_session(memory_path, classes=[0, 1, 2], y=y)
     np.testing.assert_array_equal(session.y, y)
     assert session.undo() == []
     session.reject(0)
@@ -425,15 +429,15 @@ def test_labels_known_beforehand(tmp_path):
     assert again.y[0] == -1
     assert again.progress(fresh=False)["by_source"] == {"import": 29}
     with pytest.raises(ValueError, match=r"y has shape \(3,\), but X has 120"):
-        open_session(tmp_path, name="b", y=[0, 1, 2])
+        open_session(memory_path, name="b", y=[0, 1, 2])
     with pytest.raises(ValueError, match="7 is none of the classes"):
-        open_session(tmp_path, name="c", classes=[0, 1], y=[7] * 120)
+        open_session(memory_path, name="c", classes=[0, 1], y=[7] * 120)
     with pytest.raises(ValueError, match="Row 1 of X"):
-        open_session(tmp_path, np.zeros((2, 2)), name="d", classes=[0, 1], y=[0, 1])
+        open_session(memory_path, np.zeros((2, 2)), name="d", classes=[0, 1], y=[0, 1])
 
 
-def test_what_others_left_can_be_taken_over(tmp_path):
-    session = open_session(tmp_path, X[:8])
+def test_what_others_left_can_be_taken_over(memory_path):
+    session = open_session(memory_path, X[:8])
     left = session.ask(8, annotator="ben")
     assert session.ask() == []
     taken = session.ask(8, take_over=True)
@@ -442,8 +446,8 @@ def test_what_others_left_can_be_taken_over(tmp_path):
     assert taken[0] not in session.ask(8, annotator="ben")
 
 
-def test_threads_get_different_questions_and_lose_nothing(tmp_path):
-    session = open_session(tmp_path)
+def test_threads_get_different_questions_and_lose_nothing(memory_path):
+    session = open_session(memory_path)
     asked, errors = {}, []
 
     def work(name):
@@ -485,9 +489,9 @@ def test_threads_get_different_questions_and_lose_nothing(tmp_path):
         ({"X": np.zeros((0, 2))}, ValueError, "no row"),
     ],
 )
-def test_settings_that_cannot_be_meant(tmp_path, settings, error, match):
+def test_settings_that_cannot_be_meant(memory_path, settings, error, match):
     with pytest.raises(error, match=match):
-        open_session(tmp_path, **settings)
+        open_session(memory_path, **settings)
 
 
 def test_numbers_of_questions_that_cannot_be_meant(session):

@@ -41,8 +41,8 @@ def test_the_interval_covers_the_true_accuracy_as_it_is_used():
     check_coverage([play(seed, 200, 0.1, n_pool=1000) for seed in range(200)], 0.9)
 
 
-def test_a_tenth_of_the_questions_is_an_audit(tmp_path):
-    session = open_session(tmp_path)
+def test_a_tenth_of_the_questions_is_an_audit(memory_path):
+    session = open_session(memory_path)
     asked = answer(session, TRUTH, 5, n_ask=10)
     audits = [question for question in asked if question.source == "audit"]
     assert len(audits) == 5
@@ -54,9 +54,9 @@ def test_a_tenth_of_the_questions_is_an_audit(tmp_path):
     assert 0 <= accuracy["low"] < accuracy["accuracy"] <= accuracy["high"] <= 1
 
 
-def test_audit_rows_are_drawn_before_anybody_chooses(tmp_path):
+def test_audit_rows_are_drawn_before_anybody_chooses(memory_path):
     """Neither strategy nor confirming takes rows out of the random sample."""
-    session = open_session(tmp_path, audit=0.3)
+    session = open_session(memory_path, audit=0.3)
     asked = answer(session, TRUTH, 3, n_ask=20)
     reserve = Reserve(session._pool.rows, 0.3, 0)
     audits = [question.key for question in asked if question.source == "audit"]
@@ -76,7 +76,7 @@ def test_the_reserve_stays_a_sample_of_a_pool_that_grows():
     assert Reserve(keys, 0.1, 1).order != many.order
 
 
-def test_an_audit_row_is_scored_by_a_fit_that_did_not_see_it(tmp_path):
+def test_an_audit_row_is_scored_by_a_fit_that_did_not_see_it(memory_path):
     """One that remembers its training rows would be right on all of them."""
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -87,7 +87,7 @@ def test_an_audit_row_is_scored_by_a_fit_that_did_not_see_it(tmp_path):
         KNeighborsClassifier(1),
         pool,
         classes=[0, 1],
-        journal=tmp_path / "j",
+        journal=memory_path / "j",
         audit=0.5,
         strategy=Margin(),
     )
@@ -97,8 +97,8 @@ def test_an_audit_row_is_scored_by_a_fit_that_did_not_see_it(tmp_path):
     assert 0.3 < accuracy["accuracy"] < 0.7
 
 
-def test_confirmed_labels_do_not_count(tmp_path):
-    session = open_session(tmp_path)
+def test_confirmed_labels_do_not_count(memory_path):
+    session = open_session(memory_path)
     answer(session, TRUTH, 2, n_ask=10)
     n = session.progress()["accuracy"]["n"]
     for name in CLASSES:
@@ -109,8 +109,8 @@ def test_confirmed_labels_do_not_count(tmp_path):
     assert max(point["labels"] for point in progress["curve"]) < 20
 
 
-def test_without_an_audit_there_is_no_accuracy(tmp_path):
-    session = open_session(tmp_path, audit=0)
+def test_without_an_audit_there_is_no_accuracy(memory_path):
+    session = open_session(memory_path, audit=0)
     answer(session, TRUTH, 2, n_ask=20)
     progress = session.progress()
     assert progress["accuracy"] is None
@@ -118,8 +118,8 @@ def test_without_an_audit_there_is_no_accuracy(tmp_path):
     assert "no audit row" in session.report()
 
 
-def test_progress_at_once_is_what_was_found_last(tmp_path):
-    session = open_session(tmp_path)
+def test_progress_at_once_is_what_was_found_last(memory_path):
+    session = open_session(memory_path)
     assert session.progress(fresh=False)["accuracy"] is None
     answer(session, TRUTH, 2, n_ask=20)
     assert session.progress(fresh=False)["accuracy"] is None
@@ -129,8 +129,8 @@ def test_progress_at_once_is_what_was_found_last(tmp_path):
     assert session.progress(fresh=False)["labels"] == 41
 
 
-def test_the_curve_makes_each_fit_once(tmp_path, monkeypatch):
-    session = open_session(tmp_path)
+def test_the_curve_makes_each_fit_once(memory_path, monkeypatch):
+    session = open_session(memory_path)
     answer(session, TRUTH, 3, n_ask=20)
     session.progress()
     fits = []
@@ -201,10 +201,10 @@ def test_the_advice_to_stop_is_right():
     assert min(n for n, *_ in runs) >= 150
 
 
-def test_people_are_compared_on_what_both_labeled(tmp_path):
+def test_people_are_compared_on_what_both_labeled(memory_path):
     from sklearn.metrics import cohen_kappa_score
 
-    session = open_session(tmp_path, overlap=0.5)
+    session = open_session(memory_path, overlap=0.5)
     answer(session, TRUTH, 2, n_ask=10, annotator="ann")
     wrong = (TRUTH + 1) % 3
     asked = []
@@ -228,8 +228,8 @@ def test_people_are_compared_on_what_both_labeled(tmp_path):
     assert session.y[row["index"]] == "cow"
 
 
-def test_what_counts_where_people_differ(tmp_path):
-    session = open_session(tmp_path)
+def test_what_counts_where_people_differ(memory_path):
+    session = open_session(memory_path)
     session.tell(0, "ant", annotator="ann"), session.tell(0, "bee", annotator="ben")
     assert session.y[0] == "bee"  # the latest
     session.tell(0, "ant", annotator="sue")
@@ -243,8 +243,8 @@ def test_what_counts_where_people_differ(tmp_path):
     assert session.y[0] == "cow"
 
 
-def test_kappa_of_one_class_is_undefined(tmp_path):
-    session = open_session(tmp_path)
+def test_kappa_of_one_class_is_undefined(memory_path):
+    session = open_session(memory_path)
     for who in ("ann", "ben"):
         session.tell(0, "ant", annotator=who), session.tell(1, "ant", annotator=who)
     [pair] = session.agreement()["pairs"]
@@ -252,9 +252,9 @@ def test_kappa_of_one_class_is_undefined(tmp_path):
     assert "undefined" in session.report()
 
 
-def test_wrong_labels_are_found(tmp_path):
+def test_wrong_labels_are_found(memory_path):
     pool, truth = blobs(150, spread=0.3)
-    session = open_session(tmp_path, pool)
+    session = open_session(memory_path, pool)
     assert session.contradictions() == []
     asked = answer(session, truth, 3, n_ask=20)
     wrong = [question for question in asked if question.source == "strategy"][20:24]

@@ -64,105 +64,105 @@ def state(session):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("names", [CLASSES, ODD], ids=["plain", "odd"])
-def test_what_is_exported_comes_back(tmp_path, suffix, names):
-    session = busy_session(tmp_path, names)
-    file = tmp_path / f"labels.{suffix}"
+def test_what_is_exported_comes_back(memory_path, suffix, names):
+    session = busy_session(memory_path, names)
+    file = memory_path / f"labels.{suffix}"
     session.export(file)
-    other = open_session(tmp_path, X[::-1], name="other.sqlite", classes=names)
+    other = open_session(memory_path, X[::-1], name="other.sqlite", classes=names)
     counts = other.import_labels(file)
     assert counts["imported"] > 15
     assert counts["known"] == counts["unmatched"] == 0
     np.testing.assert_array_equal(other.y[::-1], session.y)
-    again = open_session(tmp_path, X, name="other.sqlite", classes=names)
+    again = open_session(memory_path, X, name="other.sqlite", classes=names)
     assert state(again) == state(session)
     assert again.import_labels(file)["imported"] == 0
     assert state(again) == state(session)
     assert session.import_labels(file)["imported"] == 0
 
 
-def test_a_journal_comes_back_with_its_questions(tmp_path):
-    session = busy_session(tmp_path)
+def test_a_journal_comes_back_with_its_questions(memory_path):
+    session = busy_session(memory_path)
     pending = session.ask(3), session.ask(2, annotator="ben")
-    session.export(tmp_path / "labels.jsonl")
-    other = open_session(tmp_path, X, name="other.sqlite")
-    other.import_labels(tmp_path / "labels.jsonl")
+    session.export(memory_path / "labels.jsonl")
+    other = open_session(memory_path, X, name="other.sqlite")
+    other.import_labels(memory_path / "labels.jsonl")
     assert (other.ask(3), other.ask(2, annotator="ben")) == pending
     assert other.undo() == session.undo()
     assert state(other) == state(session)
 
 
-def test_integer_classes(tmp_path):
+def test_integer_classes(memory_path):
     for suffix in FORMATS:
-        session = open_session(tmp_path, X, classes=[0, 1, 2], name=f"{suffix}.sqlite")
+        session = open_session(memory_path, X, classes=[0, 1, 2], name=f"{suffix}.sqlite")
         answer(session, TRUTH, 1, n_ask=9, names=[0, 1, 2])
-        session.export(tmp_path / f"labels.{suffix}")
-        other = open_session(tmp_path, X, classes=[0, 1, 2], name=f"{suffix} other.sqlite")
-        other.import_labels(tmp_path / f"labels.{suffix}")
+        session.export(memory_path / f"labels.{suffix}")
+        other = open_session(memory_path, X, classes=[0, 1, 2], name=f"{suffix} other.sqlite")
+        other.import_labels(memory_path / f"labels.{suffix}")
         np.testing.assert_array_equal(other.y, session.y)
         assert other.y.dtype == np.int64
 
 
-def test_spreadsheets_run_nothing(tmp_path):
+def test_spreadsheets_run_nothing(memory_path):
     texts = ["=1+1", "@SUM(A1)", "plain", "+1", "-2+3", "'=x"]
     session = LabelingSession(
-        DummyClassifier(), texts, classes=ODD, journal=tmp_path / "j", annotator="=me()"
+        DummyClassifier(), texts, classes=ODD, journal=memory_path / "j", annotator="=me()"
     )
     for row in range(len(texts)):
         session.tell(row, ODD[row])
-    session.export(tmp_path / "labels.csv")
-    with open(tmp_path / "labels.csv", newline="", encoding="utf-8") as file:
+    session.export(memory_path / "labels.csv")
+    with open(memory_path / "labels.csv", newline="", encoding="utf-8") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert not [cell for cell in cells if cell.startswith(tuple("=+@\t\r"))]
     assert not [cell for cell in cells if cell.startswith("-") and cell != "-1"]
-    other = LabelingSession(DummyClassifier(), texts, classes=ODD, journal=tmp_path / "k")
-    other.import_labels(tmp_path / "labels.csv")
+    other = LabelingSession(DummyClassifier(), texts, classes=ODD, journal=memory_path / "k")
+    other.import_labels(memory_path / "labels.csv")
     assert other.y.tolist() == session.y.tolist() == ODD[: len(texts)]
     assert list(other.agreement()["labels"]) == ["=me()"]
 
 
-def test_labels_of_other_programs(tmp_path):
+def test_labels_of_other_programs(memory_path):
     texts = ["one", "two", "=three", "four"]
-    (tmp_path / "a.csv").write_text("text,label\none,ant\n=three,=cmd\ntwo,\nfive,bee\n")
+    (memory_path / "a.csv").write_text("text,label\none,ant\n=three,=cmd\ntwo,\nfive,bee\n")
     names = ["ant", "bee", "=cmd"]
-    session = LabelingSession(DummyClassifier(), texts, classes=names, journal=tmp_path / "j")
-    counts = session.import_labels(tmp_path / "a.csv", annotator="sue")
+    session = LabelingSession(DummyClassifier(), texts, classes=names, journal=memory_path / "j")
+    counts = session.import_labels(memory_path / "a.csv", annotator="sue")
     assert counts == {"imported": 2, "known": 0, "unmatched": 1}
     assert session.y.tolist() == ["ant", -1, "=cmd", -1]
     assert session.agreement()["labels"] == {"sue": 2}
     assert session.progress(fresh=False)["by_source"] == {"import": 2}
-    assert session.import_labels(tmp_path / "a.csv", annotator="sue")["known"] == 2
-    (tmp_path / "b.jsonl").write_text(
+    assert session.import_labels(memory_path / "a.csv", annotator="sue")["known"] == 2
+    (memory_path / "b.jsonl").write_text(
         '{"index": 1, "label": "bee"}\n\n{"index": 3, "label": "new"}\n'
     )
     with pytest.raises(ValueError, match="line 3: 'new' is none of the classes"):
-        session.import_labels(tmp_path / "b.jsonl")
+        session.import_labels(memory_path / "b.jsonl")
     assert session.y[1] == -1
-    session.import_labels(tmp_path / "b.jsonl", new_classes=True)
+    session.import_labels(memory_path / "b.jsonl", new_classes=True)
     assert session.y.tolist() == ["ant", "bee", "=cmd", "new"]
     assert session.classes == [*names, "new"]
 
 
-def test_numbers_in_text_files(tmp_path):
-    (tmp_path / "a.csv").write_text("\ufeffindex,label\r\n0,2\r\n1,1\r\n", encoding="utf-8")
-    session = open_session(tmp_path, X, classes=[0, 1, 2])
-    session.import_labels(tmp_path / "a.csv")
+def test_numbers_in_text_files(memory_path):
+    (memory_path / "a.csv").write_text("\ufeffindex,label\r\n0,2\r\n1,1\r\n", encoding="utf-8")
+    session = open_session(memory_path, X, classes=[0, 1, 2])
+    session.import_labels(memory_path / "a.csv")
     assert session.y[:3].tolist() == [2, 1, -1]
 
 
-def test_files_are_matched_by_path(tmp_path):
+def test_files_are_matched_by_path(memory_path):
     files = []
     for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        files.append(str(tmp_path / name / f"{name}.png"))
-    files.append(str(tmp_path / "b" / "a.png"))
+        (memory_path / name).mkdir()
+        files.append(str(memory_path / name / f"{name}.png"))
+    files.append(str(memory_path / "b" / "a.png"))
     for number, file in enumerate(files):
         with open(file, "w") as stream:
             stream.write(str(number))
-    (tmp_path / "x.csv").write_text(
+    (memory_path / "x.csv").write_text(
         f"path,label\n/elsewhere/b.png,bee\n{files[0]},ant\na.png,cow\n"
     )
-    session = LabelingSession(DummyClassifier(), files, classes=CLASSES, journal=tmp_path / "j")
-    counts = session.import_labels(tmp_path / "x.csv")
+    session = LabelingSession(DummyClassifier(), files, classes=CLASSES, journal=memory_path / "j")
+    counts = session.import_labels(memory_path / "x.csv")
     assert counts["unmatched"] == 1  # two files are called a.png
     assert session.y.tolist() == ["ant", "bee", -1]
 
@@ -186,28 +186,28 @@ def test_files_are_matched_by_path(tmp_path):
         ("a.xlsx", "", "must end in"),
     ],
 )
-def test_files_that_are_something_else(tmp_path, name, content, match):
-    (tmp_path / name).write_text(content)
-    session = open_session(tmp_path, X)
+def test_files_that_are_something_else(memory_path, name, content, match):
+    (memory_path / name).write_text(content)
+    session = open_session(memory_path, X)
     with pytest.raises(ValueError, match=match):
-        session.import_labels(tmp_path / name)
+        session.import_labels(memory_path / name)
     assert (session.y == -1).all()
     with pytest.raises(FileNotFoundError):
-        session.import_labels(tmp_path / "missing.csv")
+        session.import_labels(memory_path / "missing.csv")
 
 
-def test_an_export_is_whole_or_not_there(tmp_path, monkeypatch):
-    session = busy_session(tmp_path)
-    (tmp_path / "out").mkdir()
-    session.export(tmp_path / "out" / "a.csv")
-    before = (tmp_path / "out" / "a.csv").read_text()
+def test_an_export_is_whole_or_not_there(memory_path, monkeypatch):
+    session = busy_session(memory_path)
+    (memory_path / "out").mkdir()
+    session.export(memory_path / "out" / "a.csv")
+    before = (memory_path / "out" / "a.csv").read_text()
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
-        session.export(tmp_path / "out" / "a.csv")
-    assert os.listdir(tmp_path / "out") == ["a.csv"]
-    assert (tmp_path / "out" / "a.csv").read_text() == before
+        session.export(memory_path / "out" / "a.csv")
+    assert os.listdir(memory_path / "out") == ["a.csv"]
+    assert (memory_path / "out" / "a.csv").read_text() == before
     with pytest.raises(ValueError, match="must end in"):
-        session.export(tmp_path / "a.xlsx")
+        session.export(memory_path / "a.xlsx")
 
 
 # The shapes of Label Studio's documentation: "JSON format of annotated tasks", "Import
@@ -232,18 +232,18 @@ def check_shape(thing, shape):
         assert isinstance(thing[name], kind), (name, thing)
 
 
-def test_label_studio_tasks_have_the_documented_shape(tmp_path):
+def test_label_studio_tasks_have_the_documented_shape(memory_path):
     texts = [f"text {row}" for row in range(40)]
     vector = dict(zip(texts, X, strict=True))
 
     model = make_pipeline(
         FunctionTransformer(lambda rows: [vector[row] for row in rows]), GaussianNB()
     )
-    session = LabelingSession(model, texts, classes=CLASSES, journal=tmp_path / "j")
+    session = LabelingSession(model, texts, classes=CLASSES, journal=memory_path / "j")
     answer(session, TRUTH, 12)
     session.skip(session.ask()[0])
-    session.export(tmp_path / "tasks.json")
-    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    session.export(memory_path / "tasks.json")
+    tasks = json.loads((memory_path / "tasks.json").read_text())
     assert len(tasks) == 40
     assert [task["data"]["text"] for task in tasks] == texts
     ids = [task["id"] for task in tasks]
@@ -266,62 +266,62 @@ def test_label_studio_tasks_have_the_documented_shape(tmp_path):
                 assert set(result["value"]["choices"]) < set(CLASSES)
 
 
-def test_label_studio_objects_by_kind_of_file(tmp_path):
-    files = [str(tmp_path / name) for name in ("a.png", "b.wav", "c.bin", "d.txt")]
+def test_label_studio_objects_by_kind_of_file(memory_path):
+    files = [str(memory_path / name) for name in ("a.png", "b.wav", "c.bin", "d.txt")]
     for file in files:
         with open(file, "w") as stream:
             stream.write(file)
-    session = LabelingSession(DummyClassifier(), files, classes=CLASSES, journal=tmp_path / "j")
-    session.export(tmp_path / "tasks.json")
-    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    session = LabelingSession(DummyClassifier(), files, classes=CLASSES, journal=memory_path / "j")
+    session.export(memory_path / "tasks.json")
+    tasks = json.loads((memory_path / "tasks.json").read_text())
     names = [next(iter(task["data"])) for task in tasks]
     assert names == ["image", "audio", "file", "path"]
     assert [task["data"][name] for task, name in zip(tasks, names, strict=True)] == files
 
 
-def test_what_was_changed_in_label_studio(tmp_path):
-    session = open_session(tmp_path, X)
+def test_what_was_changed_in_label_studio(memory_path):
+    session = open_session(memory_path, X)
     session.tell(0, "ant"), session.tell(1, "bee"), session.skip(2)
-    session.export(tmp_path / "tasks.json")
-    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    session.export(memory_path / "tasks.json")
+    tasks = json.loads((memory_path / "tasks.json").read_text())
     tasks[0]["annotations"][0]["result"][0]["value"]["choices"] = ["cow"]
     result = {"id": "x", "from_name": "label", "to_name": "row", "type": "choices"}
     for row, who in ((4, 7), (5, {"email": "sue@example.org"}), (6, None)):
         result["value"] = {"choices": [CLASSES[row % 3]]}
         tasks[row]["annotations"] = [{"id": row, "completed_by": who, "result": [dict(result)]}]
     tasks[7]["annotations"] = [{"id": 7, "was_cancelled": True, "result": []}]
-    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
-    assert session.import_labels(tmp_path / "tasks.json")["imported"] == 5
+    (memory_path / "tasks.json").write_text(json.dumps(tasks))
+    assert session.import_labels(memory_path / "tasks.json")["imported"] == 5
     assert session.y[:8].tolist() == ["cow", "bee", -1, -1, "bee", "cow", "ant", -1]
     assert session.progress(fresh=False)["skipped"] == 2
     people = session.agreement()["labels"]
     assert people == {"annotator": 3, "label-studio-7": 1, "sue@example.org": 1}
-    assert session.import_labels(tmp_path / "tasks.json")["imported"] == 0
+    assert session.import_labels(memory_path / "tasks.json")["imported"] == 0
 
 
-def test_tasks_that_began_in_label_studio(tmp_path):
+def test_tasks_that_began_in_label_studio(memory_path):
     texts = ["one", "two", "three"]
     task = {"id": 5, "data": {"text": "two", "more": 1}, "annotations": []}
     result = {"id": "r", "from_name": "c", "to_name": "text", "type": "choices"}
     task["annotations"] = [{"id": 1, "result": [{**result, "value": {"choices": ["bee"]}}]}]
-    session = LabelingSession(DummyClassifier(), texts, classes=CLASSES, journal=tmp_path / "j")
-    (tmp_path / "a.json").write_text(json.dumps([task]))
-    assert session.import_labels(tmp_path / "a.json")["imported"] == 1
+    session = LabelingSession(DummyClassifier(), texts, classes=CLASSES, journal=memory_path / "j")
+    (memory_path / "a.json").write_text(json.dumps([task]))
+    assert session.import_labels(memory_path / "a.json")["imported"] == 1
     assert session.y.tolist() == [-1, "bee", -1]
     task["annotations"][0]["result"][0]["value"]["choices"] = ["bee", "ant"]
-    (tmp_path / "a.json").write_text(json.dumps([task]))
+    (memory_path / "a.json").write_text(json.dumps([task]))
     with pytest.raises(ValueError, match="task 5: an item has one class here"):
-        session.import_labels(tmp_path / "a.json")
+        session.import_labels(memory_path / "a.json")
 
 
-def test_datasets_are_named_where_they_are_missing(tmp_path, monkeypatch):
+def test_datasets_are_named_where_they_are_missing(memory_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    session = open_session(tmp_path, X)
+    session = open_session(memory_path, X)
     with pytest.raises(ImportError, match="pip install datasets"):
-        session.export(tmp_path / "folder")
+        session.export(memory_path / "folder")
 
 
-def test_a_folder_of_datasets(tmp_path, monkeypatch):
+def test_a_folder_of_datasets(memory_path, monkeypatch):
     saved = {}
 
     class Dataset:
@@ -338,8 +338,8 @@ def test_a_folder_of_datasets(tmp_path, monkeypatch):
 
     fake = SimpleNamespace(Dataset=Dataset, load_from_disk=load_from_disk)
     monkeypatch.setitem(sys.modules, "datasets", fake)
-    session = busy_session(tmp_path)
-    session.export(tmp_path / "folder")
-    other = open_session(tmp_path, X, name="other.sqlite")
-    other.import_labels(tmp_path / "folder")
+    session = busy_session(memory_path)
+    session.export(memory_path / "folder")
+    other = open_session(memory_path, X, name="other.sqlite")
+    other.import_labels(memory_path / "folder")
     assert state(other) == state(session)

@@ -15,33 +15,33 @@ from skactivekd.session._rows import Pool
 X, TRUTH = blobs(40)
 
 
-def label_some(tmp_path, rows, n=3, **settings):
+def label_some(memory_path, rows, n=3, **settings):
     session = LabelingSession(
-        DummyClassifier(), rows, classes=CLASSES, journal=tmp_path / "j", audit=0, **settings
+        DummyClassifier(), rows, classes=CLASSES, journal=memory_path / "j", audit=0, **settings
     )
     for row in range(n):
         session.tell(row, CLASSES[row % 3])
     session.close()
 
 
-def reopen(tmp_path, rows, **settings):
-    return LabelingSession(DummyClassifier(), rows, journal=tmp_path / "j", audit=0, **settings)
+def reopen(memory_path, rows, **settings):
+    return LabelingSession(DummyClassifier(), rows, journal=memory_path / "j", audit=0, **settings)
 
 
-def test_the_pool_may_grow_shrink_and_be_reordered(tmp_path):
-    session = open_session(tmp_path, X)
+def test_the_pool_may_grow_shrink_and_be_reordered(memory_path):
+    session = open_session(memory_path, X)
     answer(session, TRUTH, 15)
     y, pending = session.y, session.ask()[0]
     order = np.random.default_rng(0).permutation(40)
-    again = open_session(tmp_path, np.concatenate([X[order], X + 9]))
+    again = open_session(memory_path, np.concatenate([X[order], X + 9]))
     np.testing.assert_array_equal(again.y[:40], y[order])
     assert again.ask()[0].key == pending.key
     assert order[again.ask()[0].index] == pending.index
-    half = open_session(tmp_path, X[:20])
+    half = open_session(memory_path, X[:20])
     np.testing.assert_array_equal(half.y, y[:20])
     answer(half, TRUTH, 20)
     assert (half.y != -1).all()
-    full = open_session(tmp_path, X)
+    full = open_session(memory_path, X)
     assert (full.y[20:] == y[20:]).all()
 
 
@@ -96,9 +96,9 @@ def test_images_of_pil():
     }
 
 
-def test_equal_rows_are_one_item(tmp_path):
+def test_equal_rows_are_one_item(memory_path):
     rows = np.concatenate([X[:20], X[:20], X[:5]])
-    session = open_session(tmp_path, rows)
+    session = open_session(memory_path, rows)
     asked = answer(session, np.tile(TRUTH[:20], 3), 45)
     assert len(asked) == 20
     assert (session.y != -1).all()
@@ -112,70 +112,70 @@ def test_equal_rows_are_one_item(tmp_path):
 
 
 @pytest.fixture
-def files(tmp_path):
-    paths = [tmp_path / f"{row}.png" for row in range(6)]
+def files(memory_path):
+    paths = [memory_path / f"{row}.png" for row in range(6)]
     for row, path in enumerate(paths):
         path.write_bytes(bytes([row]) * 50)
     return [str(path) for path in paths]
 
 
-def test_files_are_known_wherever_they_lie(tmp_path, files):
-    label_some(tmp_path, files)
-    (tmp_path / "new").mkdir()
-    moved = str(tmp_path / "new" / "renamed.png")
+def test_files_are_known_wherever_they_lie(memory_path, files):
+    label_some(memory_path, files)
+    (memory_path / "new").mkdir()
+    moved = str(memory_path / "new" / "renamed.png")
     os.rename(files[1], moved)
-    session = reopen(tmp_path, [files[5], moved, files[0]])
+    session = reopen(memory_path, [files[5], moved, files[0]])
     assert session.y.tolist() == [-1, "bee", "ant"]
 
 
-def test_files_that_have_changed_count_as_new(tmp_path, files):
-    label_some(tmp_path, files)
+def test_files_that_have_changed_count_as_new(memory_path, files):
+    label_some(memory_path, files)
     with open(files[1], "ab") as file:
         file.write(b"more")
     with pytest.warns(UserWarning, match="1 files have changed since they were labeled"):
-        session = reopen(tmp_path, files)
+        session = reopen(memory_path, files)
     assert session.y.tolist() == ["ant", -1, "cow", -1, -1, -1]
 
 
-def test_files_can_be_known_by_name(tmp_path, files):
-    label_some(tmp_path, files, ids=files)
+def test_files_can_be_known_by_name(memory_path, files):
+    label_some(memory_path, files, ids=files)
     with open(files[1], "ab") as file:
         file.write(b"more")
     os.remove(files[2])
-    session = reopen(tmp_path, files, ids=files)
+    session = reopen(memory_path, files, ids=files)
     assert session.y.tolist() == ["ant", "bee", "cow", -1, -1, -1]
 
 
-def test_files_are_read_once(tmp_path, files, monkeypatch):
-    label_some(tmp_path, files)
+def test_files_are_read_once(memory_path, files, monkeypatch):
+    label_some(memory_path, files)
     monkeypatch.setattr("builtins.open", None)
-    assert len(reopen(tmp_path, files).y) == 6
+    assert len(reopen(memory_path, files).y) == 6
 
 
-def test_files_that_are_missing_are_named(tmp_path, files):
-    label_some(tmp_path, files)
+def test_files_that_are_missing_are_named(memory_path, files):
+    label_some(memory_path, files)
     os.remove(files[4])
     with pytest.raises(ValueError, match=r"1 of the 6 files of X cannot be read: row 4 \(.*4\.png"):
-        reopen(tmp_path, files)
+        reopen(memory_path, files)
 
 
-def test_copies_of_files_are_one_item(tmp_path, files):
+def test_copies_of_files_are_one_item(memory_path, files):
     with open(files[3], "wb") as file:
         file.write(bytes([0]) * 50)
-    label_some(tmp_path, files)
-    assert reopen(tmp_path, files).y.tolist() == ["ant", "bee", "cow", "ant", -1, -1]
+    label_some(memory_path, files)
+    assert reopen(memory_path, files).y.tolist() == ["ant", "bee", "cow", "ant", -1, -1]
 
 
-def test_texts_that_look_like_a_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "README").write_text("content")
+def test_texts_that_look_like_a_file(memory_path, monkeypatch):
+    monkeypatch.chdir(memory_path)
+    (memory_path / "README").write_text("content")
     assert Pool(["README", "two", "three"]).kind == "text"
 
 
-def test_ids(tmp_path):
+def test_ids(memory_path):
     ids = [f"row {row}" for row in range(40)]
-    label_some(tmp_path, X, ids=ids)
-    session = reopen(tmp_path, X[:5] * 2, ids=ids[:5])
+    label_some(memory_path, X, ids=ids)
+    session = reopen(memory_path, X[:5] * 2, ids=ids[:5])
     assert session.y.tolist() == ["ant", "bee", "cow", -1, -1]
 
 
