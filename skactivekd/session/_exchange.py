@@ -16,6 +16,7 @@ COLUMNS = (
 )
 _KINDS = {"class", "asked", "answered", "skipped", "rejected", "denied", "undone"}
 _NAMES = ("name", "id", "path", "file", "image", "audio", "video", "text")
+_JSON = ("label", "class", "name", "index", "seconds", "suggestions")  # cells of more than text
 _FORMULA = tuple("=+-@\t\r")  # spreadsheets run cells that begin so
 _LONGEST = 100_000  # characters; csv reads cells of 131,072 at most
 
@@ -270,7 +271,7 @@ def _from_cells(row, where):
     record = {name: _unguard(value) for name, value in row.items() if isinstance(name, str)}
     if not _is_own(record):
         return {**record, "where": where}
-    for name in ("label", "suggestions", "class", "seconds", "name", "index"):
+    for name in _JSON:
         text = record.get(name)
         try:
             record[name] = None if text in (None, "") else json.loads(text)
@@ -283,13 +284,11 @@ def _cell(name, value):
     """Write a value so that it comes back, and no spreadsheet runs it."""
     if value is None:
         return ""
-    if isinstance(value, str):
-        return _guard(
-            value
-            if not _looks_like_json(value) or name not in ("label", "class", "name")
-            else json.dumps(value, ensure_ascii=False)
-        )
-    return json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if name in _JSON and _looks_like_json(value):  # a class that is called 3, or null
+        return json.dumps(value, ensure_ascii=False)
+    return _guard(value)
 
 
 def _looks_like_json(text):
@@ -301,7 +300,7 @@ def _looks_like_json(text):
 
 
 def _guard(text):
-    text = text if len(text) <= _LONGEST else text[:_LONGEST]
+    text = text[:_LONGEST]
     return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
 
 

@@ -182,6 +182,8 @@ class Reports:
             If ``datasets`` is needed and not installed.
         """
         model = self._fresh_model() if suggest and str(path).endswith(".json") else None
+        if model is not None:
+            model.proba(self.X)  # now, so that nobody's answer waits for it below
         with self._lock:
             self._catch_up()
             events = self._journal.read()
