@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
 from skactivekd import DHOClassifier, DHONet, Entropy, LabelingSession, Random, TeacherProba
+from skactivekd.session._journal import Journal
 
 X, TRUTH = blobs()
 
@@ -337,6 +338,7 @@ def test_students_that_take_unlabeled_rows(memory_path):
         LabelingSession(
             DHOClassifier(missing_label=None), X, classes=CLASSES, journal=memory_path / "b"
         )
+    assert not (memory_path / "b").exists()
 
 
 def test_teachers_without_names_know_nothing_of_new_classes():
@@ -486,12 +488,17 @@ def test_threads_get_different_questions_and_lose_nothing(memory_path):
         ({"random_state": None}, TypeError, "random_state"),
         ({"annotator": ""}, TypeError, "annotator"),
         ({"X": []}, ValueError, "no row"),
+        ({"X": "photos"}, TypeError, "got a str"),
+        ({"X": iter("ab")}, TypeError, "got a str_ascii_iterator"),
+        ({"missing_label": None, "classes": [0, None]}, TypeError, "str or an int"),
         ({"X": np.zeros((0, 2))}, ValueError, "no row"),
     ],
 )
 def test_settings_that_cannot_be_meant(memory_path, settings, error, match):
     with pytest.raises(error, match=match):
         open_session(memory_path, **settings)
+    if (memory_path / "labels.sqlite").exists():  # nothing was noted of it
+        assert Journal(memory_path / "labels.sqlite").read() == []
 
 
 def test_numbers_of_questions_that_cannot_be_meant(session):

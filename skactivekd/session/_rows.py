@@ -61,9 +61,7 @@ class Pool:
     """
 
     def __init__(self, X, ids=None, known_files=None):
-        self.n = n_rows(X) if hasattr(X, "__len__") or hasattr(X, "shape") else 0
-        if not self.n:
-            raise ValueError("X has no row: there is nothing to label.")
+        self.n = count_rows(X)
         self.new_files = {}
         self.kind, self.values, keys = self._read(X, known_files or {}, ids is None)
         self.names = self.values
@@ -165,6 +163,25 @@ class Pool:
                 hasher = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_SIZE))
             self.new_files[stamp] = hasher.hexdigest()
         return f"file-{known.get(stamp) or self.new_files[stamp]}"
+
+
+def count_rows(X):
+    """Return the number of rows of X.
+
+    Raises
+    ------
+    TypeError
+        If it is no collection of rows.
+    ValueError
+        If it has none.
+    """
+    if isinstance(X, str | bytes | dict | set) or not (
+        hasattr(X, "__len__") or hasattr(X, "shape")
+    ):
+        raise TypeError(f"X must be a sequence, array or table of rows, got a {type(X).__name__}.")
+    if not n_rows(X):
+        raise ValueError("X has no row: there is nothing to label.")
+    return n_rows(X)
 
 
 def place(key, salt):

@@ -10,7 +10,6 @@ import numpy as np
 
 from .._labels import as_labels, is_missing
 from ..query import UncertaintyHerding
-from ..query._rows import n_rows
 from ._answers import Answers
 from ._asking import Asking
 from ._audit import Reserve
@@ -19,7 +18,7 @@ from ._classes import check_label, plain, plain_classes
 from ._figures import Figures, View
 from ._journal import Event, Journal
 from ._report import Reports
-from ._rows import Pool
+from ._rows import Pool, count_rows
 from ._state import State
 from ._student import Student
 
@@ -164,8 +163,8 @@ class LabelingSession(Asking, Answers, Reports):
         self.strategy = check_strategy(UncertaintyHerding() if strategy is None else strategy)
         if classes is not None:
             classes = plain_classes(classes, missing_label)
-        if not n_rows(X):
-            raise ValueError("X has no row: there is nothing to label.")
+        count_rows(X)
+        self._student = Student(estimator, missing_label, self.random_state)
         self._journal = Journal(journal)
         self._lock, self._planning = self._journal.lock, threading.RLock()
         self._fitting, self._state = threading.RLock(), State()
@@ -258,8 +257,7 @@ class LabelingSession(Asking, Answers, Reports):
                 if key not in said
             ]
             append(events)
-        named = self._state.settings["classes"] if classes is None else classes
-        self._student = Student(self.estimator, self.missing_label, self.random_state, named)
+        self._student.named = self._state.settings["classes"] if classes is None else classes
         self._figures = Figures(self._student, self.X, self._pool, self._make_y, self.random_state)
 
     def _own_classes(self):

@@ -23,7 +23,7 @@ class Student:
     missing_label : int, float nan, str or None
     random_state : int
         For each ``random_state`` that is None in it.
-    named : list of str or int
+    named : list of str or int, default=()
         Classes of which a teacher without names of its own gives the columns, in order.
 
     Raises
@@ -34,7 +34,7 @@ class Student:
         If it has another `missing_label`.
     """
 
-    def __init__(self, estimator, missing_label, random_state, named):
+    def __init__(self, estimator, missing_label, random_state, named=()):
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"estimator={type(estimator).__name__} has no predict_proba; for SVC pass "
@@ -99,7 +99,9 @@ class Student:
         last = estimator[-1] if hasattr(estimator, "steps") else estimator
         if "classes" in last.get_params(deep=False):
             own = last.classes
-            last.set_params(classes=classes if own is None else [*own, *added])
+            if own is not None:
+                classes = [*own, *(label for label in added if label not in list(own))]
+            last.set_params(classes=classes)
         steps = [step for _, step in getattr(estimator, "steps", ())]
         for step in steps if added else ():
             if isinstance(step, TeacherProba) and not hasattr(step.teacher, "predict_proba"):
