@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import sys
 from types import SimpleNamespace
 
@@ -343,3 +344,59 @@ def test_a_folder_of_datasets(memory_path, monkeypatch):
     other = open_session(memory_path, X, name="other.sqlite")
     other.import_labels(memory_path / "folder")
     assert state(other) == state(session)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_files_that_were_edited_by_accident(memory_path, suffix):
+    """Whatever is in them: an error in words, and a journal that can be read, or an import."""
+    session = busy_session(memory_path)
+    session.export(memory_path / f"a.{suffix}")
+    content = (memory_path / f"a.{suffix}").read_text()
+    rng = random.Random(0)
+    n_refused = 0
+    other = open_session(memory_path, X, name="other.sqlite")
+    for _ in range(150):
+        at, length = rng.randrange(len(content)), rng.choice([1, 1, 5, 60])
+        new = "".join(
+            rng.choice("0aeé\"'{}[],:\\\n\0\ud800 ") for _ in range(rng.choice([0, 1, 4]))
+        )
+        edited = content[:at] + new + content[at + length :]
+        (memory_path / f"b.{suffix}").write_bytes(edited.encode(errors="surrogatepass"))
+        try:
+            other.import_labels(memory_path / f"b.{suffix}")
+        except ValueError:
+            n_refused += 1
+    assert n_refused > 10
+    other.close()
+    again = open_session(memory_path, X, name="other.sqlite")
+    assert again.classes[: len(CLASSES)] == CLASSES
+    again.export(memory_path / "c.jsonl")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": 5}, {"key": None}, {"annotator": 5}, {"annotator": "a\nb"}, {"label": None},
+        {"label": "dog"}, {"time": "now"}, {"time": None}, {"time": "9999-01-01T00:00:00+00:00"},
+        {"seconds": "long"}, {"suggestions": "many"}, {"suggestions": [1]}, {"action": 3},
+        {"source": []}, {"key": "\ud800"},
+    ],
+)  # fmt: skip
+def test_events_that_cannot_be(memory_path, changes):
+    session = open_session(memory_path, X)
+    session.tell(0, "ant")
+    session.export(memory_path / "a.jsonl")
+    *_, line = (memory_path / "a.jsonl").read_text().splitlines()
+    record = {**json.loads(line), "uid": "another", **changes}
+    (memory_path / "b.jsonl").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r".{20}"):
+        session.import_labels(memory_path / "b.jsonl")
+    assert state(open_session(memory_path, X)) == state(session)
+
+
+def test_classes_of_another_kind(memory_path):
+    session = open_session(memory_path, X)
+    session.export(memory_path / "a.csv")
+    other = open_session(memory_path, X, name="b", classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="all str or all int"):
+        other.import_labels(memory_path / "a.csv")

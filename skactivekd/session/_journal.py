@@ -174,6 +174,7 @@ class Journal:
         # An earlier answer must not look later because a clock was set back.
         last = db.execute("SELECT max(time) FROM event").fetchone()[0] or 0.0
         for event in events:
+            check_event(event)
             when = max(time.time(), last) if event.time is None else event.time
             when = round(float(when), 6)  # as exactly as exported files can say it
             values = event.uid, when, event.kind, event.annotator, event.item
@@ -212,6 +213,23 @@ class Journal:
                 yield self._db
             except sqlite3.DatabaseError as error:
                 raise _explain(self.path, error) from error
+
+
+def check_event(event):
+    """Refuse what SQLite would store as something else, so that it could not be read again."""
+    texts = [event.uid, event.kind, event.annotator, event.item]
+    if not (
+        event.uid and event.kind and all(text is None or isinstance(text, str) for text in texts)
+    ):
+        raise ValueError(
+            f"An event must have texts for id, kind, annotator and item: {event!r:.200}"
+        )
+    try:
+        "".join(text for text in texts if text).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"An event has a character that is none: {event!r:.200}") from None
+    if event.time is not None and not 0 <= event.time < 1e11:  # the year 5138
+        raise ValueError(f"An event was at the time {event.time!r}.")
 
 
 def _crc(values):

@@ -8,6 +8,7 @@ import mimetypes
 from datetime import UTC, datetime
 
 from ..query._rows import take_rows
+from ._records import to_record
 
 CONTROL = "label"  # name of <Choices> in the labeling interface
 _KEY, _META = "skactivekd_key", "skactivekd"
@@ -28,8 +29,6 @@ def write_tasks(state, pool, X, model, current):
     -------
     tasks : list of dict
     """
-    from ._exchange import _to_dict
-
     proba = None if model is None else model.proba(X)
     items = [*pool.rows, *(item for item in current if item not in pool)]
     tasks, n_annotations = [], 0
@@ -41,7 +40,7 @@ def write_tasks(state, pool, X, model, current):
             for place, event in enumerate((e for e in events if e.kind != "denied"), start=1)
         ]
         n_annotations += len(annotations)
-        own = {"events": [_to_dict(event) for event in events]}
+        own = {"events": [to_record(event) for event in events]}
         if number == 1:
             own["classes"] = list(state.classes)
         task = {"id": number, "data": {**data, _KEY: item}, "annotations": annotations}
