@@ -30,7 +30,8 @@ class Reports:
             - "minutes": time spent answering, "seconds_per_label": median;
             - "accuracy": {"accuracy", "low", "high", "n", "labels"} on the n audit
               rows, with Wilson's interval at 95 %; None before there is one;
-            - "curve": list of the same for models of the first labels;
+            - "curve": list of the same for models of the first labels alone, which
+              count neither audit rows nor confirmed ones;
             - "next_50": what 50 more labels are worth, in accuracy, or None;
             - "changed": shares of the pool whose predicted class changed with the
               last 50 labels, and with the 50 before them;
