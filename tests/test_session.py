@@ -479,7 +479,7 @@ def test_threads_get_different_questions_and_lose_nothing(memory_path):
         ({"classes": [0.5, 1.5]}, TypeError, "a str or an int"),
         ({"classes": [True, False]}, TypeError, "a str or an int"),
         ({"classes": [-1, 0]}, ValueError, "missing_label"),
-        ({"classes": ["a", ""]}, TypeError, "not a text"),
+        ({"classes": ["a", ""]}, ValueError, "empty"),
         ({"classes": None}, ValueError, "Name the classes"),
         ({"audit": 1}, ValueError, "audit"),
         ({"audit": -0.1}, ValueError, "audit"),

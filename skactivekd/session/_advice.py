@@ -6,6 +6,7 @@ STEP = 50  # labels of which people ask what they are worth
 _FIRST = (10, 20, 30)  # the curve is steep there
 _POINTS = 8  # of a curve; each is a fit, made once
 _CHANGED = 0.01  # a person would not label 50 more rows for a point of accuracy
+_OF_ERRORS = 0.1  # where classes overlap predictions never settle, and most changes bring nothing
 _WINDOWS = 2  # one window alone may be still by chance
 _AUDITED = 10  # fewer rows say nothing of a slope
 
@@ -83,13 +84,39 @@ def worth(curve, changed):
     return float(min([gain, *changed[:1]]))
 
 
-def advise(changed, gain, n_labels, n_left):
+def bound(accuracy):
+    """Return the share of predictions that may change over a window when it is time to stop.
+
+    Parameters
+    ----------
+    accuracy : dict or None
+        With "accuracy" and "n".
+
+    Returns
+    -------
+    bound : float
+        1 %, or a tenth of the errors where these are more.
+
+    Examples
+    --------
+    >>> from skactivekd.session._advice import bound
+    >>> bound(None), round(bound({"accuracy": 0.7, "n": 20}), 3)
+    (0.01, 0.03)
+    """
+    if accuracy is None or accuracy["n"] < _AUDITED:
+        return _CHANGED
+    return max(_CHANGED, _OF_ERRORS * (1 - accuracy["accuracy"]))
+
+
+def advise(changed, limit, gain, n_labels, n_left):
     """Say in a sentence whether to go on.
 
     Parameters
     ----------
     changed : list of float
         Of `changes`.
+    limit : float
+        Of `bound`.
     gain : float or None
         Of `worth`.
     n_labels : int
@@ -101,8 +128,8 @@ def advise(changed, gain, n_labels, n_left):
     -------
     stop : bool
         True if the last 50 labels, and the 50 before them, each changed the class
-        of 1 % of the pool at most, so that neither can have brought more than a
-        point of accuracy; or if nothing is left to ask.
+        of `limit` of the pool at most, so that neither can have brought more
+        accuracy than that; or if nothing is left to ask.
     text : str
     """
     if not n_left:
@@ -113,7 +140,7 @@ def advise(changed, gain, n_labels, n_left):
             f"the confirmed ones; there are {n_labels}."
         )
     shares = " and ".join(f"{share:.1%}" for share in changed)
-    if max(changed) <= _CHANGED:
+    if max(changed) <= limit:
         return True, (
             f"More labels bring little now: the last {STEP} labels and the {STEP} before changed "
             f"the predicted class of {shares} of the pool, and cannot have brought more."

@@ -5,11 +5,10 @@ from difflib import get_close_matches
 import numpy as np
 
 from .._labels import is_missing
-from ..teacher._prompts import check_classes
 
 
 def plain_classes(classes, missing_label):
-    """Return classes as a list of str, or of int.
+    """Return classes as a list of str, or of int, in their order.
 
     Raises
     ------
@@ -18,9 +17,15 @@ def plain_classes(classes, missing_label):
     ValueError
         If there is none, one repeats or is the `missing_label`, or cannot be written.
     """
-    labels = [plain(label) for label in check_classes(classes)[0].tolist()]
-    for label in labels:
+    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
+        raise TypeError(f"classes={classes!r} must be a sequence of str or int.")
+    labels = [plain(label) for label in classes]
+    if not labels:
+        raise ValueError("classes is empty: name at least one.")
+    for place, label in enumerate(labels):
         check_class(label, labels[0], missing_label)
+        if label in labels[:place]:
+            raise ValueError(f"classes has {label!r} more than once.")
     return labels
 
 

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from ._advice import STEP, advise, changes, turning_points, worth
+from ._advice import STEP, advise, bound, changes, turning_points, worth
 from ._audit import accuracy, cross_fitted
 from ._review import contradicted
 
@@ -111,7 +111,7 @@ class Figures:
 
 def _figures(now, curve, changed, view):
     gain = worth(curve, changed)
-    stop, advice = advise(changed, gain, view.n_counting, view.n_left)
+    stop, advice = advise(changed, bound(now), gain, view.n_counting, view.n_left)
     return {
         "accuracy": now,
         "curve": curve,

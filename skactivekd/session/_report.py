@@ -36,8 +36,8 @@ class Reports:
             - "changed": shares of the pool whose predicted class changed with the
               last 50 labels, and with the 50 before them;
             - "stop", "advice": whether to stop, and why. The rule: both shares are
-              1 % or less, so that neither can have brought more than a point of
-              accuracy.
+              at most 1 %, or a tenth of the errors (by "accuracy", from ten audit
+              rows on) if that is more, so that neither can have brought more.
         """
         view = self._view()
         figures = self._figures.measure(view, fresh)
