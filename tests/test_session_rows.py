@@ -39,6 +39,7 @@ def test_the_pool_may_grow_shrink_and_be_reordered(memory_path):
     assert order[again.ask()[0].index] == pending.index
     half = open_session(memory_path, X[:20])
     np.testing.assert_array_equal(half.y, y[:20])
+    assert half.progress(fresh=False)["elsewhere"] == (y[20:] != -1).sum() > 0
     answer(half, TRUTH, 20)
     assert (half.y != -1).all()
     full = open_session(memory_path, X)

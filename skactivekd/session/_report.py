@@ -24,7 +24,7 @@ class Reports:
         -------
         progress : dict
             - "labels", "rejected", "skipped", "left": items, of "items" in the pool
-              and "rows" of X;
+              and "rows" of X; "elsewhere": labels of items that are not in X;
             - "by_class": list of {"class", "labels"}, "by_source": dict;
             - "rounds": draws of questions so far;
             - "minutes": time spent answering, "seconds_per_label": median;
@@ -51,6 +51,7 @@ class Reports:
             skipped = sum(
                 key not in state.verdicts and bool(state.current_all(key)) for key in said
             )
+            elsewhere = sum(key not in self._pool for key in state.verdicts)
             sources = [state.verdicts[key].event.data.get("source") for key in view.labels]
         seconds = [event.data.get("seconds") for event in current]
         seconds = [value for value in seconds if value is not None]
@@ -60,6 +61,7 @@ class Reports:
             "rejected": rejected,
             "skipped": skipped,
             "left": view.n_left,
+            "elsewhere": elsewhere,
             "items": len(self._pool.rows),
             "rows": self._pool.n,
             "by_class": [{"class": name, "labels": labels.count(name)} for name in view.classes],
