@@ -54,6 +54,7 @@ _HOME = {
     "labels_to_reach": "value",
     "rank_table": "value",
     "value_report": "value",
+    "LabelingSession": "session",
     "load_glyph_digits": "datasets",
     "LabelEfficiencyDisplay": "plotting",
     "TeacherReportDisplay": "plotting",

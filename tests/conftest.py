@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -108,3 +110,11 @@ def save_random_sentence_model(folder, seed=0):
 def tiny_sentence(tmp_path_factory):
     """Directory of a tiny random sentence-transformers model of 16 dimensions."""
     return save_random_sentence_model(tmp_path_factory.mktemp("sentence"))
+
+
+@pytest.fixture
+def memory_path():
+    """A folder in memory, where there is one: to wait for a disk is not what is tested."""
+    folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=folder) as path:
+        yield pathlib.Path(path)

@@ -84,4 +84,4 @@ def _teacher(task, name):
     if name == "zero-shot":
         return task.proba[task.pool]
     few_shot = {"clap": CLAPTeacher, "tip-adapter": TipAdapterTeacher}[name]
-    return few_shot(**task.teacher, random_state=0)
+    return few_shot(**task.teacher, guard=False, random_state=0)

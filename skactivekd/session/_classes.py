@@ -1,0 +1,72 @@
+"""The names that a session takes for labels."""
+
+from difflib import get_close_matches
+
+import numpy as np
+
+from ..utils._labels import is_missing
+
+
+def plain_classes(classes, missing_label):
+    """Return classes as a list of str, or of int, in their order.
+
+    Raises
+    ------
+    TypeError
+        If they are neither, or both.
+    ValueError
+        If there is none, one repeats or is the `missing_label`, or cannot be written.
+    """
+    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
+        raise TypeError(f"classes={classes!r} must be a sequence of str or int.")
+    labels = [plain(label) for label in classes]
+    if not labels:
+        raise ValueError("classes is empty: name at least one.")
+    for place, label in enumerate(labels):
+        check_class(label, labels[0], missing_label)
+        if label in labels[:place]:
+            raise ValueError(f"classes has {label!r} more than once.")
+    return labels
+
+
+def check_class(label, like, missing_label):
+    """Refuse what cannot be a class beside another one."""
+    if isinstance(label, bool) or not isinstance(label, str | int):
+        raise TypeError(f"A class is a str or an int, got {label!r}.")
+    if isinstance(label, str) != isinstance(like, str):
+        raise TypeError(f"Classes must be all str or all int, got {like!r} and {label!r}.")
+    if is_missing([label], missing_label)[0]:
+        raise ValueError(f"{label!r} is the missing_label and cannot be a class.")
+    if isinstance(label, str):
+        if not label.strip():
+            raise ValueError("The name of a class is empty.")
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"The class {label!r} has a character that is none.") from None
+
+
+def check_label(label, classes):
+    """Return a label as the class it is.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the classes.
+    """
+    label = plain(label)
+    for known in classes:
+        if type(known) is type(label) and known == label:
+            return known
+    alike = [known for known in classes if str(known) == str(label)]
+    alike = alike or get_close_matches(str(label), map(str, classes), n=1)
+    hint = f" Did you mean {alike[0]!r}?" if alike else ""
+    shown = ", ".join(map(repr, classes[:10])) + (", ..." if len(classes) > 10 else "")
+    raise ValueError(
+        f"{label!r} is none of the classes ({shown}).{hint} add_class({label!r}) makes it one."
+    )
+
+
+def plain(label):
+    """Return numpy's scalars as Python's."""
+    return label.item() if isinstance(label, np.generic) else label
