@@ -5,11 +5,11 @@ import inspect
 import numpy as np
 from sklearn.base import clone
 
-from ..utils._labels import is_missing
 from .._rounds import _check_picks
+from .._rows import take_rows
 from ..modal import ActiveLearner
 from ..query import FromSkactiveml
-from .._rows import take_rows
+from ..utils._labels import is_missing
 
 
 def check_strategy(strategy):

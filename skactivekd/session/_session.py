@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..utils._labels import as_labels, is_missing
 from ..query import UncertaintyHerding
+from ..utils._labels import as_labels, is_missing
 from ._answers import Answers
 from ._asking import Asking
 from ._audit import Reserve

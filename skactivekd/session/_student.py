@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 from sklearn.base import clone
 
-from ..utils._labels import is_missing
 from .._rows import take_rows
 from ..student import TeacherProba
+from ..utils._labels import is_missing
 
 _SEEDS = 2**31 - 1
 
