@@ -21,7 +21,7 @@ KINDS = {
     "WEBP": {"lossless": True},
     "BMP": {},
     "PPM": {},
-    "ICO": {"sizes": [(16, 16)]},
+    "ICO": {"sizes": [(16, 16)]},  # is refused
 }
 quick = settings(
     deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
@@ -106,6 +106,14 @@ def test_every_truncation_works_or_is_named(encoder, good, tmp_path, kind):
     assert {0, 1, 2} <= set(bad)
 
 
+def test_formats_that_nobody_named_are_refused(encoder, good, tmp_path):
+    path = tmp_path / "16.png"
+    path.write_bytes(encoded("ICO"))
+    assert "ICO, which is not opened here" in check_each(
+        encoder.encode_image, [path, good], ["16.png", ""]
+    )[0]
+
+
 def make(mode):
     try:
         return Image.new(mode, (5, 4))
@@ -118,7 +126,7 @@ def test_every_mode_works_or_is_named(encoder, good):
     bad = check_each(encoder.encode_image, [*images.values(), good], ["mode="] * len(images) + [""])
     works = {mode for row, mode in enumerate(images) if row not in bad}
     assert {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"} <= works
-    assert not {"I", "F", "I;16"} & works
+    assert {"I", "F", "I;16", "I;16B", "LAB", "La", "RGBa"} <= works
 
 
 def test_images_of_every_kind_work(encoder, good, tmp_path):

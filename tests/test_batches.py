@@ -9,7 +9,6 @@ from skactivekd.student._batches import (
     PairedBatchSampler,
     RowDataset,
     as_input,
-    is_channels_last,
     steps_per_epoch,
 )
 
@@ -83,18 +82,43 @@ def test_sparse_rows_become_dense():
         ((2, 3, 5, 6), (2, 3, 5, 6)),
         ((2, 5, 6, 3), (2, 3, 5, 6)),
         ((2, 5, 6, 1), (2, 1, 5, 6)),
-        ((2, 1, 5, 3), (2, 1, 5, 3)),
+        ((2, 1, 5, 4), (2, 1, 5, 4)),
+        ((2, 5, 6, 4), (2, 4, 5, 6)),
+        ((2, 1, 1, 1), (2, 1, 1, 1)),
         ((2, 7, 5, 6), (2, 7, 5, 6)),
     ],
 )
 def test_images_become_channels_first(shape, expected):
     assert as_input(np.zeros(shape, dtype=np.float32)).shape == expected
-    assert is_channels_last(shape) == (expected == (shape[0], shape[-1], *shape[1:-1]))
 
 
 def test_integer_images_are_scaled_to_one():
     image = np.full((1, 2, 2, 3), 255, dtype=np.uint8)
     assert as_input(image).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.int64, 255), (bool, 1)]
+)
+def test_images_are_scaled_by_the_white_of_their_type(dtype, white):
+    image = np.array([[[0, white]], [[white, 0]]]).astype(dtype)
+    assert as_input(image).tolist() == [[[[0, 1]]], [[[1, 0]]]]
+
+
+@pytest.mark.parametrize("value", [-1, 256, 4095])
+def test_integers_that_no_image_holds_are_refused_with_their_row(value):
+    images = np.zeros((5, 2, 2), dtype=np.int32)
+    images[3, 1, 0] = value
+    match = rf"Row 3 of X holds int32 values from .* outside 0\.\.255: .*{abs(value)}?"
+    with pytest.raises(ValueError, match=match):
+        RowDataset(images).__getitems__([0, 3])
+    assert RowDataset(images).__getitems__([0, 4])[0]["X"].shape == (2, 1, 2, 2)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 3), (2, 1, 5, 3), (2, 4, 5, 4), (2, 6, 7, 5)])
+def test_channels_that_may_be_first_or_last_are_refused(shape):
+    with pytest.raises(ValueError, match="channels (may be first or last|seem to be last)"):
+        as_input(np.zeros(shape))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
@@ -109,7 +133,7 @@ def test_what_float32_cannot_hold_is_refused_with_its_row(dtype, value):
         with pytest.raises(ValueError, match=match):
             dataset.__getitems__([5, 4, 0])
     with pytest.raises(ValueError, match=match):
-        as_input(X.reshape(6, 1, 1, 3))
+        as_input(X.reshape(6, 1, 3))
 
 
 def test_infinity_itself_is_no_overflow():

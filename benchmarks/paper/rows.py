@@ -9,7 +9,7 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from skactivekd.student._batches import PairedBatchSampler, take_share
-from skactivekd.teacher._read_image import read_image
+from skactivekd.teacher._read_image import open_image
 
 
 def train_view(size, interpolation="bilinear"):
@@ -70,7 +70,7 @@ class ImageRows(Dataset):
 
     def _read(self, index):
         try:
-            return self.view(read_image(self.paths[index]))
+            return self.view(open_image(self.paths[index]))
         except Exception as error:
             raise ValueError(f"{self.paths[index]} cannot be read: {error}") from error
 

@@ -6,6 +6,8 @@ from scipy import sparse
 from skorch.dataset import Dataset
 from torch.utils.data import Sampler
 
+from ..teacher._pixels import channel_axis, integer_problem, white_level
+
 EPOCHS = ("labeled", "all")
 
 
@@ -18,8 +20,9 @@ class RowDataset(Dataset):
     Parameters
     ----------
     X : array or CSR matrix of shape (n, n_features), (n, H, W) or (n, C, H, W)
-        Sparse rows become dense, integers are divided by 255 and images of
-        shape (n, H, W, C) turn to (n, C, H, W) batch by batch.
+        Sparse rows become dense, and images of shape (n, H, W, C) turn to
+        (n, C, H, W), batch by batch. Integers of images are divided by 65535 if
+        they are uint16, by 255 otherwise, and may hold nothing above that.
     y : integer array of shape (n,), default=None
         Class indices; negative means unlabelled. None: all unlabelled.
     teacher_proba : float array of shape (n, n_teacher), default=None
@@ -37,7 +40,8 @@ class RowDataset(Dataset):
     ------
     ValueError
         If the arrays do not fit together, or a weight is negative or not
-        finite; from a batch, if a number of X has no place in float32.
+        finite; from a batch, if a number of X has no place in float32 or in an
+        image, or a shape may have its channels first or last.
 
     Examples
     --------
@@ -156,7 +160,9 @@ def as_input(rows, indices=None):
     Raises
     ------
     ValueError
-        If a finite number is too large for float32; the message names its row.
+        If a finite number is too large for float32, or an integer of an image
+        is out of range, the message names its row; or if a shape may have its
+        channels first or last.
 
     Examples
     --------
@@ -166,11 +172,12 @@ def as_input(rows, indices=None):
     torch.Size([2, 3, 8, 8])
     """
     rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
-    if rows.ndim == 3:
-        rows = rows[:, None]
-    elif is_channels_last(rows.shape):
-        rows = np.moveaxis(rows, -1, 1)
-    scale = 255 if rows.ndim == 4 and rows.dtype.kind in "ui" else 1
+    scale = 1
+    if rows.ndim in (3, 4):
+        scale = white_level(rows.dtype)
+        _check_integers(rows, indices)
+        axis = channel_axis(rows.shape)
+        rows = rows[:, None] if axis is None else np.moveaxis(rows, axis, 1)
     try:
         # The processor notes an overflow by itself, which saves a look at each number.
         with np.errstate(over="raise"):
@@ -193,9 +200,13 @@ def _overflow(rows, indices):
     )
 
 
-def is_channels_last(shape):
-    """Tell (n, H, W, C) from (n, C, H, W); C first wins where both would do."""
-    return len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3, 4)
+def _check_integers(rows, indices):
+    """Refuse integers that no picture holds, as they cannot be brought to [0, 1]."""
+    if integer_problem(rows) is None:
+        return
+    place, problem = next(found for found in enumerate(map(integer_problem, rows)) if found[1])
+    row = place if indices is None else int(indices[place])
+    raise ValueError(f"Row {row} of X holds {problem}.")
 
 
 class PairedBatchSampler(Sampler):

@@ -15,9 +15,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..teacher._pixels import channel_axis, white_level
 from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
 from . import _distilled
-from ._batches import RowDataset, is_channels_last
+from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
 from ._memory import identify, memory
@@ -118,7 +119,10 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     X is dense 2-D, CSR (made dense batch by batch), or images of shape
-    (n, H, W), (n, C, H, W) or (n, H, W, C); integers are divided by 255.
+    (n, H, W), (n, C, H, W) or (n, H, W, C), with any number C of channels,
+    which come first unless there are 1, 3 or 4 of them. Integers of images are
+    divided by 65535 if they are uint16, by 255 otherwise, and may hold nothing
+    above that; floats are taken as they are.
 
     Where the backbone is the package's perceptron, its input is scaled first,
     half of the teacher's head is a logistic regression of the teacher's choices,
@@ -408,6 +412,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
         X, teacher_proba, teacher_classes = _unpack(X, teacher_proba)
         X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=not keep)
+        _check_images(X)
         y, labeled = check_labels(y, self.missing_label)
         check_consistent_length(X, y)
         if sample_weight is not None:
@@ -708,6 +713,17 @@ def _unpack(X, teacher_proba):
     return X.X, X.proba, X.classes
 
 
+def _check_images(X):
+    """Refuse arrays of images that may mean two things, before anything is learned."""
+    if len(X.shape) not in (3, 4):
+        return
+    try:
+        channel_axis(X.shape)
+        white_level(X.dtype)
+    except ValueError as error:
+        raise ValueError(f"X has images of {error}.") from None
+
+
 def _input_shape(shape):
     """Shape of one row as the network sees it: (n_features,) or (C, H, W)."""
     if len(shape) > 4:
@@ -715,8 +731,7 @@ def _input_shape(shape):
             f"X must have rows of numbers, (n, n_features), or images, (n, H, W), (n, C, H, W) or "
             f"(n, H, W, C), got shape {tuple(shape)}."
         )
-    if len(shape) == 3:
+    axis = channel_axis(shape) if len(shape) in (3, 4) else 1
+    if axis is None:
         return (1, *shape[1:])
-    if is_channels_last(shape):
-        return (shape[3], *shape[1:3])
-    return tuple(shape[1:])
+    return (shape[3], *shape[1:3]) if axis == 3 else tuple(shape[1:])

@@ -9,7 +9,7 @@ from . import _open_clip, _sources
 from ._image_error import ImageError, TextError
 from ._images import check_images
 from ._loader import good_batches, load_batches
-from ._read_image import read_image, reason
+from ._read_image import is_path, open_image, reason
 from ._settings import check_batch_size, count_workers
 from ._skipping import settle
 from ._texts import check_texts
@@ -25,7 +25,7 @@ _RUNTIME = (
     "cache_dir",
     "verbose",
 )
-_REVISION = 1  # to be raised when the same weights come to embed the same row otherwise
+_REVISION = 2  # to be raised when the same weights come to embed the same row otherwise
 
 
 class OpenCLIPEncoder(BaseEstimator):
@@ -83,11 +83,15 @@ class OpenCLIPEncoder(BaseEstimator):
     Weights of a tag that were trained with QuickGELU, as OpenAI's, get it also
     where the architecture's own activation is another; open_clip only warns.
 
-    Images become RGB before they are resized. Like open_clip, the encoder
-    ignores alpha channels and the orientation noted in a photograph's EXIF,
-    and takes the first frame of an animation. Images of more than 8 bits a
-    channel are refused, as nothing says how to scale them; so are those with
-    one side more than 200 times the other.
+    Images become RGB before they are resized, as a person sees them, which
+    open_clip leaves to its caller: turned as the EXIF says (also of PIL
+    images), transparent parts white, greys of 16 bits scaled by their range.
+    Of an animation the first frame is taken. Files are opened if they are
+    JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF where PIL has it, or HEIC once
+    ``pillow_heif.register_heif_opener()`` was called, whatever their names;
+    all others are refused, as some are programs. So are images with one side
+    more than 200 times the other, and those with more than twice
+    ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, before they are decoded.
 
     References
     ----------
@@ -139,9 +143,11 @@ class OpenCLIPEncoder(BaseEstimator):
         Parameters
         ----------
         X : array, list or Series
-            Array of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), uint8 or
-            float in [0, 1] (rounded to uint8); or n file paths, PIL images or
-            arrays of one image each. Files are read batch by batch.
+            Array of shape (n, H, W), (n, H, W, C) or (n, C, H, W), C being 1
+            or 3; white is 1 in floats and bool, 255 in uint8, 65535 in uint16
+            and 255 in other integers, which may hold nothing above it. Or n
+            file paths, bytes of files, PIL images or arrays of one image
+            each. Files are read batch by batch.
 
         Returns
         -------
@@ -174,7 +180,7 @@ class OpenCLIPEncoder(BaseEstimator):
             return model.encode_image(torch.stack(images).to(device=device, dtype=dtype))
 
         def prepare(row):
-            return transform(read_image(X[row]))
+            return transform(open_image(X[row]))
 
         rows = [row for row in range(len(X)) if row not in bad]
         with closing(load_batches(prepare, rows, self.batch_size, n_workers)) as batches:
@@ -279,4 +285,4 @@ def _fspath(path):
 
 
 def _holds_files(X):
-    return isinstance(X, list) and any(isinstance(item, str | os.PathLike) for item in X)
+    return isinstance(X, list) and any(is_path(item) or isinstance(item, bytes) for item in X)

@@ -7,6 +7,8 @@ from hashlib import blake2b
 
 import numpy as np
 
+from ._read_image import picture_marks
+
 RowKeys = namedtuple("RowKeys", "keys files order")
 RowKeys.__doc__ = """Keys of rows.
 
@@ -24,7 +26,8 @@ def row_keys(X):
     X : array-like of n rows
         Array rows count by their bytes, shape and dtype; files by path, size
         and time of change at first, and by what they hold before they are
-        encoded; PIL images by mode, size and pixels; strings that are no
+        encoded; PIL images by mode, size, pixels, transparency and EXIF's
+        orientation; strings that are no
         files by themselves.
 
     Returns
@@ -109,10 +112,11 @@ def _row_key(row, files):
 
 def _pil_key(image):
     try:
+        marks = picture_marks(image)
         pixels = image.tobytes()
     except Exception:  # a broken image is never kept: encoding will tell
         return os.urandom(16)
-    return digester("pil", image.mode, image.size, image.getpalette())(pixels)
+    return digester("pil", image.mode, image.size, image.getpalette(), marks)(pixels)
 
 
 def digester(*parts):
