@@ -7,6 +7,7 @@ import numpy as np
 from ._cache import DEFAULT_CACHE, EmbeddingCache
 from ._identity import identify
 from ._image_error import RowError
+from ._lazy_rows import LazyRows, is_lazy
 from ._row_keys import row_keys, text_keys
 from ._skipping import collecting, report
 
@@ -64,6 +65,8 @@ def encode_rows(encoder, X):
     (3, 2)
     """
     method = row_method(encoder)
+    if method == "encode_image" and is_lazy(X):
+        X = LazyRows(X)
     return _encode(encoder, method, X, text_keys if method == "encode_text" else row_keys)
 
 

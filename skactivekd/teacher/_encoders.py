@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from . import _open_clip, _sources
 from ._image_error import ImageError, TextError
 from ._images import check_images
+from ._lazy_rows import LazyRows
 from ._loader import good_batches, load_batches
 from ._read_image import is_path, open_image, reason
 from ._settings import check_batch_size, count_workers
@@ -142,12 +143,14 @@ class OpenCLIPEncoder(BaseEstimator):
 
         Parameters
         ----------
-        X : array, list or Series
+        X : array, list, Series or data set
             Array of shape (n, H, W), (n, H, W, C) or (n, C, H, W), C being 1
             or 3; white is 1 in floats and bool, 255 in uint8, 65535 in uint16
             and 255 in other integers, which may hold nothing above it. Or n
-            file paths, bytes of files, PIL images or arrays of one image
-            each. Files are read batch by batch.
+            file paths, URLs (fsspec's, say ``s3://``), bytes of files, PIL
+            images or arrays of one image each. Or a column of Hugging Face's
+            datasets, or a map-style data set of torch. Files are read batch by
+            batch.
 
         Returns
         -------
@@ -285,4 +288,4 @@ def _fspath(path):
 
 
 def _holds_files(X):
-    return isinstance(X, list) and any(is_path(item) or isinstance(item, bytes) for item in X)
+    return isinstance(X, LazyRows) or isinstance(X, list) and any(is_path(item) or isinstance(item, bytes) for item in X)

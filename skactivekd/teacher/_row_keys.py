@@ -8,6 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from ._read_image import picture_marks
+from ._urls import is_url, url_state
 
 RowKeys = namedtuple("RowKeys", "keys files order")
 RowKeys.__doc__ = """Keys of rows.
@@ -95,6 +96,9 @@ def stamp_file(path):
 
 
 def _row_key(row, files):
+    if is_url(row):
+        state = url_state(row)
+        return os.urandom(16) if state is None else digester("url", row)(state.encode())
     if isinstance(row, str | os.PathLike):
         stamp = stamp_file(row)
         if stamp is None:  # a text, or a missing file: encoding will tell
