@@ -109,9 +109,10 @@ def test_every_truncation_works_or_is_named(encoder, good, tmp_path, kind):
 def test_formats_that_nobody_named_are_refused(encoder, good, tmp_path):
     path = tmp_path / "16.png"
     path.write_bytes(encoded("ICO"))
-    assert "ICO, which is not opened here" in check_each(
-        encoder.encode_image, [path, good], ["16.png", ""]
-    )[0]
+    assert (
+        "ICO, which is not opened here"
+        in check_each(encoder.encode_image, [path, good], ["16.png", ""])[0]
+    )
 
 
 def make(mode):

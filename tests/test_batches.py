@@ -117,7 +117,7 @@ def test_integers_that_no_image_holds_are_refused_with_their_row(value):
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 3), (2, 1, 5, 3), (2, 4, 5, 4), (2, 6, 7, 5)])
 def test_channels_that_may_be_first_or_last_are_refused(shape):
-    with pytest.raises(ValueError, match="channels (may be first or last|seem to be last)"):
+    with pytest.raises(ValueError, match=r"channels (may be first or last|seem to be last)"):
         as_input(np.zeros(shape))
 
 

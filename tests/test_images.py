@@ -182,7 +182,13 @@ def test_what_is_no_image_is_named_before_anything_is_read(pixels, tmp_path):
     folder.mkdir()
     link.symlink_to(tmp_path / "gone.png")
     rows = [Image.fromarray(pixels[0]), None, np.nan, b"", empty, folder, link, "cat.png"]
-    rows += [pixels[0].astype(int) * 9, pixels[0] * 2.0, pixels[0, :, :, :2], np.zeros((0, 2)), "a\0b"]
+    rows += [
+        pixels[0].astype(int) * 9,
+        pixels[0] * 2.0,
+        pixels[0, :, :, :2],
+        np.zeros((0, 2)),
+        "a\0b",
+    ]
     _, bad = check_images(np.array([*rows, None], dtype=object)[:-1])
     kinds = "neither a file path, nor bytes of one, nor a PIL image, nor an array"
     assert {row: reason.removeprefix(f"{tmp_path}/") for row, reason in bad.items()} == {

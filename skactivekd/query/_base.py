@@ -8,8 +8,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._labels import as_labels, is_missing
+from ..teacher._skipping import numbered
 from ._checks import check_n_instances
 from ._rows import n_rows, take_rows
+from ._skipped import choose_known
 
 
 class QueryStrategy(BaseEstimator):
@@ -76,6 +78,9 @@ class QueryStrategy(BaseEstimator):
         -----
         UserWarning
             If fewer than `n_instances` rows are unlabelled: all are returned.
+        SkippedRowsWarning
+            If an encoder skips rows (``on_error="skip"``): they are named by
+            their place in X and not chosen, since nobody could see them.
 
         Raises
         ------
@@ -92,8 +97,8 @@ class QueryStrategy(BaseEstimator):
                 + _marker_hint(y, self.missing_label)
             )
         pool = np.flatnonzero(missing)
-        picks = self._choose(estimator, take_rows(X, pool), X, y, ~missing, n_instances)
-        return pool[picks]
+        X_pool = take_rows(X, pool)
+        return pool[self._choose_known(pool, estimator, X_pool, X, y, ~missing, n_instances)]
 
     def __call__(self, learner, X_pool, n_instances=1):
         """Choose from a pool on behalf of a modAL learner.
@@ -122,15 +127,21 @@ class QueryStrategy(BaseEstimator):
             )
         X, y = learner.X_training, learner.y_training
         labeled = np.zeros(0, bool) if y is None else ~unlabeled_mask(y, self.missing_label)
-        picks = self._choose(self._model(learner), X_pool, X, y, labeled, n_instances)
+        rows = np.arange(n_rows(X_pool))
+        picks = self._choose_known(rows, self._model(learner), X_pool, X, y, labeled, n_instances)
         return (picks, None) if _modal_wants_pair() else picks
+
+    def _choose_known(self, rows, model, X_pool, *args):
+        """Choose among rows that can be encoded; `rows` says where the pool is in the user's X."""
+        return choose_known(lambda pool: self._choose(model, pool, *args), X_pool, rows)
 
     def _choose(self, model, X_pool, X, y, labeled, n_instances):
         n_instances = check_n_instances(n_instances, n_rows(X_pool))
         view = None
         if self._uses_labeled and labeled.any():
             rows = np.flatnonzero(labeled)
-            view = self._view_labeled(model, take_rows(X, rows), as_labels(y)[rows])
+            with numbered(rows):
+                view = self._view_labeled(model, take_rows(X, rows), as_labels(y)[rows])
         return self.select(self._view(model, X_pool), view, n_instances)
 
     def _view_labeled(self, model, X, y):

@@ -2,12 +2,14 @@
 
 import inspect
 import numbers
+from contextlib import nullcontext
 
 import numpy as np
 from sklearn.base import clone
 
 from .._labels import as_labels
 from .._torch import draw_seed
+from ..teacher._skipping import numbered
 from ._base import QueryStrategy
 from ._checks import blocks, check_finite, check_n_instances, check_same_width
 from ._class_balanced import label_columns
@@ -155,11 +157,12 @@ class FromSkactiveml(QueryStrategy):
             rows = np.flatnonzero(labeled)
             parts["labeled"], known["y_labeled"] = take_rows(X, rows), as_labels(y)[rows]
         for name, part in parts.items():
-            if self._asked():
-                proba, known[f"features_{name}"] = ask_proba_embed(self, model, part)
-                known[f"proba_{name}"] = proba
-            else:
-                known[f"features_{name}"] = embed(model, part)
+            with numbered(rows) if name == "labeled" else nullcontext():
+                if self._asked():
+                    proba, known[f"features_{name}"] = ask_proba_embed(self, model, part)
+                    known[f"proba_{name}"] = proba
+                else:
+                    known[f"features_{name}"] = embed(model, part)
         return self.select(n_instances=n_instances, **known)
 
     def _asked(self):

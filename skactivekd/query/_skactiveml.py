@@ -92,9 +92,9 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
             )
         model = None if clf is None else self._fitted(clf, fit_clf, X, y, sample_weight)
         labeled = is_labeled(y, self.missing_label_)
-        picks = self._seeded()._choose(model, X_pool, X, y, labeled, batch_size)
         n_columns = len(X_pool) if mapping is None else len(X)
         mapping = np.arange(len(X_pool)) if mapping is None else mapping
+        picks = self._seeded()._choose_known(mapping, model, X_pool, X, y, labeled, batch_size)
         if not return_utilities:
             return mapping[picks]
         return mapping[picks], self._utilities(model, X_pool, picks, mapping, n_columns)

@@ -15,8 +15,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ..teacher._pixels import channel_axis, white_level
 from .._torch import alone, draw_seed, fewer_threads, resolve_device, seeded
+from ..teacher._pixels import channel_axis, white_level
 from . import _distilled
 from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads

@@ -7,6 +7,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._embedding_teacher import EncodesRows, check_encoder
 from ._encode_once import ROW_METHODS, encode_rows
+from ._image_error import RowError
+from ._skipping import collecting
 
 
 class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, BaseEstimator):
@@ -15,6 +17,12 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
     It makes a step of a pipeline out of an encoder: for a classifier on
     embeddings as a teacher, or as ``TeacherProba(features=...)`` for a student
     on embeddings. Rows come from the encoder's cache where they are known.
+
+    A row that the encoder skips (``on_error="skip"``) is named in its
+    `SkippedRowsWarning` and becomes zeros, the point from which all directions
+    are equally far: compared with the names of classes it gives the uniform
+    probabilities that teachers give such rows. So a pipeline goes on, and
+    strategies, which notice the warning, never choose it.
 
     Parameters
     ----------
@@ -64,12 +72,18 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
         TypeError
             If `encoder` embeds no rows.
         ValueError
-            If X is empty, or its first row cannot be encoded.
+            If X is empty, or its first row cannot be encoded; the error names
+            every row that cannot.
         """
         encoder = check_encoder(self.encoder, ROW_METHODS)
         if _num_samples(X) == 0:
             raise ValueError("X has no row to encode")
-        self._n_features_out = encode_rows(encoder, _safe_indexing(X, [0])).shape[1]
+        try:
+            with collecting():  # `transform` warns of all
+                first = encode_rows(encoder, _safe_indexing(X, [0]))
+        except RowError:
+            first = encode_rows(encoder, X)  # whose error names every bad row
+        self._n_features_out = first.shape[1]
         self.encoder_ = encoder
         return self
 
@@ -83,7 +97,11 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
         Returns
         -------
         embeddings : ndarray of float32 of shape (n, d)
-            Rows of norm 1; nan where the encoder skipped one.
+            Rows of norm 1; zeros where the encoder skipped one.
         """
         check_is_fitted(self)
-        return np.asarray(encode_rows(self.encoder_, X))
+        embeddings = np.asarray(encode_rows(self.encoder_, X))
+        skipped = np.isnan(embeddings).any(axis=1)
+        if skipped.any():
+            embeddings = np.where(skipped[:, None], np.float32(0), embeddings)
+        return embeddings

@@ -7,8 +7,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._labels import as_labels, is_missing
 from ._embedding_teacher import EmbeddingTeacher
 from ._encode_once import encode_rows
-from ._image_error import RowError, move
-from ._skipping import collecting, report
+from ._skipping import numbered
 
 
 class FewShotTeacher(EmbeddingTeacher):
@@ -74,7 +73,8 @@ class FewShotTeacher(EmbeddingTeacher):
         rows = np.flatnonzero(codes >= 0)
         if len(rows) == 0:
             raise ValueError("score needs labelled rows, but y has none")
-        right = self.predict_proba(_safe_indexing(X, rows)).argmax(axis=1) == codes[rows]
+        with numbered(rows):
+            right = self.predict_proba(_safe_indexing(X, rows)).argmax(axis=1) == codes[rows]
         weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
         return float(np.average(right, weights=weights))
 
@@ -96,7 +96,8 @@ def labeled_embeddings(teacher, X, y):
     rows = np.flatnonzero(codes >= 0)
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
-    embeddings = encode_labeled(teacher.encoder_, X, rows)
+    with numbered(rows):
+        embeddings = encode_rows(teacher.encoder_, _safe_indexing(X, rows))
     known = ~np.isnan(embeddings).any(axis=1)
     return embeddings[known], codes[rows[known]]
 
@@ -158,19 +159,6 @@ def label_codes(X, y, classes, missing_label=-1):
             )
         codes[row] = position[label]
     return codes
-
-
-def encode_labeled(encoder, X, rows):
-    """Embed some rows of X; errors and warnings number them as in X."""
-    places = [[int(row)] for row in rows]
-    try:
-        with collecting() as warned:
-            embeddings = encode_rows(encoder, _safe_indexing(X, rows))
-    except RowError as error:
-        raise error.at(places) from None
-    for warning in warned:
-        report(move(warning.bad, places), warning.noun)
-    return embeddings
 
 
 def check_at_least(estimator, **bounds):

@@ -27,6 +27,7 @@ class RowError(ValueError):
     """
 
     noun = "row"
+    final = False  # whether the rows are numbered as in the user's X
 
     def __init__(self, bad, problem, limit=None):
         super().__init__(bad, problem, limit)

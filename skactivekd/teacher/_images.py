@@ -124,7 +124,7 @@ def _single_problem(shape):
     """Say why an array looks like one picture with its channels, and not like n grey ones."""
     if len(shape) == 3 and shape[2] in (3, 4) and shape[1] > shape[2]:
         return (
-            f"shape {shape}: if it is one picture, pass X[None]; if these are {shape[0]} grey ones, "
-            f"{shape[2]} pixels wide, pass X[..., None]"
+            f"shape {shape}: if it is one picture, pass X[None]; if these are {shape[0]} grey "
+            f"ones, {shape[2]} pixels wide, pass X[..., None]"
         )
     return None

@@ -8,6 +8,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._labels import as_labels, is_missing
 from ._few_shot import label_codes
 from ._prompts import check_classes
+from ._skipping import numbered
 
 
 class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -86,7 +87,8 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         rows = np.flatnonzero(codes >= 0)
         self.classes_, self.estimator_ = classes, None
         if len(np.unique(codes[rows])) > 1:
-            self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), codes[rows])
+            with numbered(rows):
+                self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), codes[rows])
         return self
 
     def predict_proba(self, X):

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from ._image_error import list_rows
+from ._image_error import RowError, list_rows, move
 
 _COLLECTED = ContextVar("rows skipped so far", default=None)
 
@@ -33,6 +33,8 @@ class SkippedRowsWarning(UserWarning):
     1 image skipped, to be taken for unknown:
       row 2: cat.png: no such file
     """
+
+    final = False  # whether the rows are numbered as in the user's X
 
     def __init__(self, bad, noun="row"):
         super().__init__(bad, noun)
@@ -68,14 +70,55 @@ def collecting():
         _COLLECTED.reset(token)
 
 
+@contextmanager
+def numbered(rows, *, final=True):
+    """Name bad rows as in the X of the caller, of which only some rows are worked on inside.
+
+    Parameters
+    ----------
+    rows : array-like of int
+        Where the rows that are worked on stand in that X.
+    final : bool, default=True
+        Whether that X is the user's, so that nobody numbers its rows again.
+
+    Raises
+    ------
+    RowError
+        The one raised inside, its rows numbered so.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher._skipping import collecting, numbered, report
+    >>> with collecting() as warned:
+    ...     with numbered([7, 9]):
+    ...         report({1: "cat.png: no such file"}, "image")
+    >>> warned[0].bad
+    {9: 'cat.png: no such file'}
+    """
+    places = [[int(row)] for row in rows]
+    try:
+        with collecting() as warned:
+            yield
+    except RowError as error:
+        if error.final:
+            raise
+        moved = error.at(places)
+        moved.final = final
+        raise moved from None
+    for warning in warned:
+        bad = warning.bad if warning.final else move(warning.bad, places)
+        report(bad, warning.noun, final or warning.final)
+
+
 def show_progress(verbose):
     """Whether an encoder shows a bar: not inside `collecting`, where the cache shows its own."""
     return bool(verbose) and _COLLECTED.get() is None
 
 
-def report(bad, noun):
+def report(bad, noun, final=False):
     """Warn of skipped rows, or hand them to who is `collecting`."""
     warning, warned = SkippedRowsWarning(bad, noun), _COLLECTED.get()
+    warning.final = final
     if warned is None:
         warnings.warn(warning, stacklevel=4)
     else:
