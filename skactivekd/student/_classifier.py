@@ -23,6 +23,7 @@ from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
 from ._memory import identify, memory
 from ._net import DHONet
+from ._pictures import ROW_SHAPE, Pictures, holds_pictures, holds_texts, naming_all, spread
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
 from ._targets import (
@@ -32,6 +33,8 @@ from ._targets import (
     encode_labels,
     resolve_classes,
 )
+
+_ROUNDING = 0.1  # by which bicubic resizing may leave [0, 1]; normalized pixels leave it by far
 
 
 class DHOClassifier(ClassifierMixin, BaseEstimator):
@@ -290,7 +293,12 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 f"The {head!r} head was not trained: fit had no "
                 f"{'labels' if head == 'ce' else 'teacher'}. Use head='mixed'."
             )
-        return self._mix(*self.net_.forward(self._rows(X)), head)
+        X = self._rows(X)
+        rows, good = _readable(X)
+        with naming_all(rows):
+            logits = self.net_.forward(rows)
+        proba = self._mix(*logits, head)
+        return spread(X, proba, good, 1 / len(self.classes_))
 
     def predict(self, X):
         """Return the likeliest class of each row.
@@ -320,7 +328,10 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         features : ndarray of float32 of shape (n_samples, d)
         """
         check_is_fitted(self)
-        return self.net_.embed(self._rows(X))
+        X = self._rows(X)
+        rows, good = _readable(X)
+        with naming_all(rows):
+            return spread(X, self.net_.embed(rows), good, 0)
 
     def predict_proba_embed(self, X):
         """Return class probabilities and the backbone's features, from one pass over X.
@@ -353,8 +364,12 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._check_params()
-        ce_logits, kd_logits, features = self.net_.forward_embed(self._rows(X))
-        return self._mix(ce_logits, kd_logits), features.numpy()
+        X = self._rows(X)
+        rows, good = _readable(X)
+        with naming_all(rows):
+            ce_logits, kd_logits, features = self.net_.forward_embed(rows)
+        proba = spread(X, self._mix(ce_logits, kd_logits), good, 1 / len(self.classes_))
+        return proba, spread(X, features.numpy(), good, 0)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on the labeled rows.
@@ -411,8 +426,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
 
     def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
         X, teacher_proba, teacher_classes = _unpack(X, teacher_proba)
-        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=not keep)
-        _check_images(X)
+        X = self._take_in(X) if keep else self._take_in_new(X)
         y, labeled = check_labels(y, self.missing_label)
         check_consistent_length(X, y)
         if sample_weight is not None:
@@ -420,6 +434,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         if teacher_proba is not None:
             teacher_proba = check_teacher_proba(teacher_proba, len(y))
             check_teacher_classes(teacher_classes, self.missing_label)
+        if isinstance(X, Pictures) and X.on_error == "skip":
+            good = X.without_bad()
+            X, y, labeled = X[good], y[good], labeled[good]
+            sample_weight = None if sample_weight is None else sample_weight[good]
+            teacher_proba = None if teacher_proba is None else teacher_proba[good]
         classes = self.classes if classes is None else classes
         if keep:
             self._check_same_classes(classes)
@@ -477,7 +496,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 net.criterion_.distill_weight = weight
                 net.criterion_.temperature = self.temperature
             rows = RowDataset(
-                X, codes, teacher_proba, columns=columns, sample_weight=label_weight, **teacher
+                net.show(X), codes, teacher_proba, columns=columns, sample_weight=label_weight, **teacher
             )
             self._fit_net(net, rows, keep)
             self.net_ = net
@@ -489,7 +508,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     def _fit_residual(self, rows, codes, label_weight, keep, further):
         """Distill, or find what was distilled; then let the labels correct it."""
         seed = draw_seed(self._seeds)
-        distilled = self._distill(rows, seed, keep, further)
+        with naming_all(rows.X):
+            distilled = self._distill(rows, seed, keep, further)
         with fewer_threads():
             residual = self._find_correction(distilled, rows.X, codes, label_weight, seed, further)
         if residual is not None:
@@ -510,6 +530,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             if known is not None:
                 return known
             self._scale_inputs(net, rows.X, rows.teacher_weight)
+        rows.X = net.show(rows.X)
         if rows.teacher_proba is not None:
             with seeded(seed, _device(net)):
                 (net.partial_fit if keep else net.fit)(rows, None)
@@ -542,7 +563,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             # Without a seed, processes that train one student together still deal alike.
             np.random.RandomState(0 if self.random_state is None else seed),
         )
-        logits, features = _distilled.correction_features(distilled, X[picked], further)
+        logits, features = _distilled.correction_features(distilled, X, picked, further)
         if self.distill_weight == "auto":
             residual, shares = choose_residual(features, logits, targets, fit_weight, test_weight)
             follow = np.array([1.0, *(penalty / (1 + penalty) for penalty in PENALTIES)])
@@ -553,7 +574,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return fit_residual(features, logits, targets, penalty, fit_weight[:, 0])
 
     def _fit_net(self, net, rows, keep=False):
-        with seeded(draw_seed(self._seeds), _device(net)):
+        with naming_all(rows.X), seeded(draw_seed(self._seeds), _device(net)):
             (net.partial_fit if keep else net.fit)(rows, None)
 
     def _mixture(self):
@@ -606,7 +627,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             heads, weight = ("residual", 1.0) if has_teacher else ("dual", 0.5)
         net.set_params(
             n_classes=len(self.classes_),
-            input_shape=_input_shape(X.shape),
+            input_shape=_input_shape(net, X),
             heads=heads,
             criterion__distill_weight=weight,
             criterion__temperature=self.temperature,
@@ -645,13 +666,43 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _rows(self, X):
-        X = X.X if isinstance(X, SoftLabeled) else X
-        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=False)
+        X = self._take_in(X.X if isinstance(X, SoftLabeled) else X)
+        if isinstance(X, Pictures):
+            return self.net_.show(X)
         if X.shape[1:] != self._row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but DHOClassifier was fitted on rows of shape "
                 f"{self._row_shape}."
             )
+        return X
+
+    def _take_in_new(self, X):
+        """Return a first X, checked."""
+        if holds_pictures(X):
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+            return Pictures(X, getattr(self.net, "on_error", "raise"))
+        if holds_texts(X):
+            raise ValueError(
+                "X holds texts, which the student cannot take as numbers: make numbers of them, by "
+                "TfidfVectorizer() in a pipeline say. (If they are to be paths: the first of them "
+                "name no files.)"
+            )
+        X = validate_data(self, X, accept_sparse="csr", allow_nd=True)
+        _check_images(X)
+        return X
+
+    def _take_in(self, X):
+        """Return a further X, checked."""
+        if self._row_shape == ROW_SHAPE:
+            return Pictures(X, self.net_.on_error)
+        if holds_pictures(X):
+            raise ValueError(
+                "X holds pictures one by one, but DHOClassifier was fitted on an array with rows "
+                f"of shape {self._row_shape}. Pass such an array, or fit on pictures."
+            )
+        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=False)
+        _check_images(X)
         return X
 
     def _check_same_classes(self, classes):
@@ -713,6 +764,14 @@ def _unpack(X, teacher_proba):
     return X.X, X.proba, X.classes
 
 
+def _readable(X):
+    """Return the rows that can be read, and which they are; None stands for all."""
+    if not isinstance(X, Pictures) or X.on_error == "raise":
+        return X, None
+    good = X.without_bad()
+    return X[good], good
+
+
 def _check_images(X):
     """Refuse arrays of images that may mean two things, before anything is learned."""
     if len(X.shape) not in (3, 4):
@@ -724,8 +783,25 @@ def _check_images(X):
         raise ValueError(f"X has images of {error}.") from None
 
 
-def _input_shape(shape):
+def _input_shape(net, X):
     """Shape of one row as the network sees it: (n_features,) or (C, H, W)."""
+    if isinstance(X, Pictures):
+        return net.find_input_shape(X)
+    shape = _row_shape(X.shape)
+    if len(shape) != 3:
+        return shape
+    if X.dtype.kind == "f" and len(X) and net.pixel_config() is not None:
+        low, high = X.min(), X.max()
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+            raise ValueError(
+                f"X has images with values from {low:.3g} to {high:.3g}, but a backbone of timm's "
+                "normalizes pixels itself, which are in [0, 1]. Pass them as they were before."
+            )
+    return net.find_input_shape(shape)
+
+
+def _row_shape(shape):
+    """Shape of one row with channels first."""
     if len(shape) > 4:
         raise ValueError(
             f"X must have rows of numbers, (n, n_features), or images, (n, H, W), (n, C, H, W) or "

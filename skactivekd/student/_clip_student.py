@@ -115,6 +115,11 @@ class ImageTower(nn.Module):
         self.visual = copy.deepcopy(visual).cpu().float().requires_grad_(True)
         self.transform = transform
 
+    @property
+    def image_size(self):
+        """Height and width that the tower takes."""
+        return self.visual.image_size
+
     def forward(self, X):
         """Return the embeddings, of shape (n, d), of images of shape (n, 1 or 3, H, W)."""
         features = self.visual(self.transform(X.expand(-1, 3, -1, -1)))

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from ._pictures import Pictures
+
 _MAX_ENTRIES, _MAX_BYTES = 16, 2**30
 
 
@@ -43,7 +45,7 @@ class Memory:
         """Keep a copy of an entry, if it can be copied."""
         if key is None:
             return
-        size = _size(distilled.net)
+        size = _size(distilled)
         if size > _MAX_BYTES:
             return
         try:
@@ -61,9 +63,11 @@ class Memory:
         self._entries.clear()
 
 
-def _size(net):
-    """Return the bytes of a trained network with what its optimizer keeps."""
-    tensors = list(net.module_.state_dict().values())
+def _size(distilled):
+    """Return the bytes of a trained network with what its optimizer keeps, and of features."""
+    net = distilled.net
+    tensors = [] if distilled.features is None else [distilled.features.rows]
+    tensors += list(net.module_.state_dict().values())
     for state in net.optimizer_.state.values():
         tensors += [value for value in state.values() if torch.is_tensor(value)]
     return sum(value.numel() * value.element_size() for value in tensors)
@@ -207,6 +211,9 @@ _ADDED = {
 
 
 def _add_array(digest, array):
+    if isinstance(array, Pictures):
+        digest.update(b"pictures" + array.identity())
+        return
     if array is None:
         digest.update(b"none")
         return

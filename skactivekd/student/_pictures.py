@@ -4,6 +4,7 @@ import os
 import re
 import time
 import warnings
+from contextlib import contextmanager
 from hashlib import blake2b
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..teacher._image_error import ImageError
 from ..teacher._images import check_images
 from ..teacher._lazy_rows import LazyRows, is_lazy
 from ..teacher._read_image import is_path, is_picture, open_image, reason, upright_size
-from ..teacher._row_keys import picture_key
+from ..teacher._row_keys import content_key
 from ..teacher._skipping import report
 from ..teacher._urls import is_url
 from ._views import drawing, row_seed
@@ -144,9 +145,12 @@ class Pictures:
         part.view = view
         return part
 
-    def open(self, row):
-        """Return one picture as an RGB image of PIL."""
-        return open_image(self.items[row])
+    def try_open(self, row):
+        """Return one picture as an RGB image of PIL, None if it cannot be read."""
+        try:
+            return open_image(self.items[row])
+        except Exception:  # training will tell
+            return None
 
     def size(self, row):
         """Return width and height of a picture, None if it cannot be told."""
@@ -186,16 +190,7 @@ class Pictures:
             else:
                 with drawing(row_seed(*seed, place)):
                     made.append(view(image))
-        return Unreadable(bad) if bad else _stack(made)
-
-    def raise_all(self, known):
-        """Name all pictures that cannot be read, after one could not.
-
-        Raises
-        ------
-        ImageError
-        """
-        raise ImageError({**known, **self.find_bad()}, "cannot be read") from None
+        return Unreadable(bad) if bad else stack_pixels(made)
 
     def find_bad(self):
         """Decode all pictures once; return those that cannot be read, and why."""
@@ -272,14 +267,10 @@ class Pictures:
             )
 
     def identity(self):
-        """Return bytes that no other pictures have, None where there are none for sure."""
-        digest = blake2b(digest_size=16)
-        digest.update(f"{len(self)}".encode())
+        """Return bytes that no other pictures have: files by place and state, others by content."""
+        digest = blake2b(f"{len(self)}".encode(), digest_size=16)
         for item in self.items:
-            key = _identify(item)
-            if key is None:
-                return None
-            digest.update(key)
+            digest.update(_identify(item))
         return digest.digest()
 
 
@@ -300,7 +291,8 @@ def _is_open(item):
     return is_picture(item) and getattr(item, "fp", None) is not None
 
 
-def _stack(pixels):
+def stack_pixels(pixels):
+    """Put pictures of one size into a batch."""
     if len({item.dtype for item in pixels}) > 1:
         pixels = [as_floats(item) for item in pixels]
     try:
@@ -320,11 +312,8 @@ def as_floats(pixels):
 
 def _identify(item):
     if not is_path(item) or is_url(item):
-        return picture_key(item)
-    try:
-        status = os.stat(item)
-    except (OSError, ValueError):
-        return None
+        return content_key(item)
+    status = os.stat(item)
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
     parts = (os.path.abspath(item), status.st_size, changed, status.st_mtime_ns, status.st_ino)
     key = blake2b(repr((parts, status.st_dev)).encode(), digest_size=16)
@@ -433,6 +422,17 @@ class PictureLoader(DataLoader):
         for batch in batches:
             check_batch(batch)
             yield batch
+
+
+@contextmanager
+def naming_all(X):
+    """Where a picture cannot be read inside, raise an error that names all that cannot."""
+    try:
+        yield
+    except ImageError as error:
+        if not isinstance(X, Pictures):
+            raise
+        raise ImageError({**error.bad, **X.find_bad()}, error.problem) from None
 
 
 def check_batch(batch):

@@ -1,7 +1,5 @@
 """The pipeline step that shows the teacher each training row."""
 
-import os
-
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
@@ -13,6 +11,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..teacher._embedding_teacher import EncodesRows
+from ._pictures import holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
 
 
@@ -41,11 +41,16 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ``sklearn.frozen.FrozenEstimator``. None: no teacher.
     features : "passthrough" or transformer, default="passthrough"
         What makes the student's input out of X; the teacher sees the raw X.
-        Raw texts for the teacher and TF-IDF for the student, say.
+        Raw texts for the teacher and TF-IDF for the student, say. Image files
+        pass through: the student reads them itself.
     memory : None, str or joblib.Memory, default=None
         Where to keep fitted features and teacher probabilities on disk, as in
         ``sklearn.pipeline.Pipeline``. Teachers that encode keep their
         embeddings in a cache of their own, row by row, without it.
+    encoder_at_predict : bool, default=False
+        Let `features` be an encoder, an `Embedder` say. The student then learns
+        from its embeddings and is small, but each prediction needs the large
+        encoder too; without this name it is refused.
 
     Attributes
     ----------
@@ -74,10 +79,13 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     array([0, 1])
     """
 
-    def __init__(self, teacher=None, features="passthrough", memory=None):
+    def __init__(
+        self, teacher=None, features="passthrough", memory=None, encoder_at_predict=False
+    ):
         self.teacher = teacher
         self.features = features
         self.memory = memory
+        self.encoder_at_predict = encoder_at_predict
 
     def __sklearn_tags__(self):
         """Declare what input is taken."""
@@ -121,8 +129,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            If X is raw text, paths or images and `features` is "passthrough",
-            or probabilities do not have a row for each of X.
+            If X is raw text and `features` is "passthrough", or `features`
+            runs an encoder that is not asked for, or probabilities do not have
+            a row for each of X.
         TypeError
             If `teacher` is neither a classifier, nor a function, nor a matrix.
         """
@@ -151,7 +160,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
         Returns
         -------
-        X_out : array or sparse matrix of shape (n_samples, ...)
+        X_out : array or sparse matrix of shape (n_samples, ...), or X itself
+            Image files stay what they are.
         """
         check_is_fitted(self)
         if self.features_ == "passthrough":
@@ -180,19 +190,38 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if self.features == "passthrough":
             self.features_ = "passthrough"
             return self._validate(X, reset=True)
+        if not self.encoder_at_predict and _runs_encoder(self.features):
+            raise ValueError(
+                f"features={self.features!r} would run the large encoder at every prediction. If "
+                "that is what you want, set encoder_at_predict=True; if the student is to be "
+                "small, let it read X itself: leave features out for images, and take "
+                "TfidfVectorizer() for texts."
+            )
         self.features_, X_out = memory.cache(_fit_transform)(clone(self.features), X, y)
         if hasattr(self.features_, "n_features_in_"):
             self.n_features_in_ = self.features_.n_features_in_
         return X_out
 
     def _validate(self, X, reset):
-        if _is_raw(X):
+        if holds_texts(X):
             raise ValueError(
-                "X holds texts, paths or images, which the student cannot take as numbers. Give "
+                "X holds texts, which the student cannot take as numbers. Give "
                 "TeacherProba(features=...) a transformer that makes its input, such as "
-                "TfidfVectorizer()."
+                "TfidfVectorizer(). (If they are to be paths: the first of them name no files.)"
             )
+        if holds_pictures(X):
+            if reset and hasattr(self, "n_features_in_"):
+                del self.n_features_in_
+            return X
         return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
+
+
+def _runs_encoder(features):
+    """Tell whether a transformer, or a part of it, embeds rows by an encoder."""
+    if isinstance(features, EncodesRows):
+        return True
+    parts = features.get_params().values() if hasattr(features, "get_params") else ()
+    return any(isinstance(part, EncodesRows) for part in parts)
 
 
 def _teach(teacher, X, y):
@@ -230,11 +259,3 @@ def _check_matrix(proba, X):
             f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
         )
     return proba
-
-
-def _is_raw(X):
-    """Tell sequences of texts, paths or pictures from numbers."""
-    if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or len(X) == 0:
-        return False
-    first = X.iloc[0] if hasattr(X, "iloc") else X[0]
-    return isinstance(first, str | bytes | os.PathLike) or type(first).__module__.startswith("PIL")

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 
 class SoftLabeled:
@@ -12,7 +13,7 @@ class SoftLabeled:
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, ...)
+    X : array-like or sparse matrix of shape (n_samples, ...), or pictures
         The student's input.
     proba : ndarray of shape (n_samples, n_classes)
         The teacher's probabilities.
@@ -34,11 +35,11 @@ class SoftLabeled:
 
     @property
     def shape(self):
-        """Shape of X."""
-        return self.X.shape
+        """Shape of X; of a sequence, its length."""
+        return getattr(self.X, "shape", None) or (_num_samples(self.X),)
 
     def __len__(self):
-        return self.X.shape[0]
+        return self.shape[0]
 
     def __getitem__(self, key):
         # scikit-learn slices rows as array[rows, ...].
@@ -52,4 +53,4 @@ class SoftLabeled:
         )
 
     def __repr__(self):
-        return f"SoftLabeled(X={self.X.shape}, proba={np.shape(self.proba)})"
+        return f"SoftLabeled(X={self.shape}, proba={np.shape(self.proba)})"

@@ -101,17 +101,19 @@ class OwnView:
     augment : callable
         From a uint8 tensor of shape (3, H, W), the whole picture, to one of any
         size, or to a float tensor of pixels in [0, 1].
-    plain : PlainView
+    plain : PlainView, default=None
         What brings the result to the size of the network, if it has another.
+        None: nothing does.
     """
 
-    def __init__(self, augment, plain):
+    def __init__(self, augment, plain=None):
         self.augment, self.plain = augment, plain
 
     def __call__(self, image):
-        """Turn an RGB image of PIL into a tensor of shape (3, H, W)."""
-        pixels = check_augmented(self.augment, image_tensor(image))
-        if pixels.shape[-2:] == self.plain.size:
+        """Turn an RGB image of PIL, or a tensor (C, H, W), into a tensor of shape (C, H, W)."""
+        pixels = image if isinstance(image, torch.Tensor) else image_tensor(image)
+        pixels = _check_augmented(self.augment, pixels)
+        if self.plain is None or pixels.shape[-2:] == self.plain.size:
             return pixels
         from torchvision.transforms.v2 import functional as F
 
@@ -128,7 +130,7 @@ def image_tensor(image):
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def check_augmented(augment, pixels):
+def _check_augmented(augment, pixels):
     """Return what the user's augmentation makes of a picture, if that is a picture.
 
     Parameters

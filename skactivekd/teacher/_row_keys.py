@@ -96,15 +96,20 @@ def stamp_file(path):
 
 
 def _row_key(row, files):
-    if is_url(row):
-        state = url_state(row)
-        return os.urandom(16) if state is None else digester("url", row)(state.encode())
-    if isinstance(row, str | os.PathLike):
+    if isinstance(row, str | os.PathLike) and not is_url(row):
         stamp = stamp_file(row)
         if stamp is None:  # a text, or a missing file: encoding will tell
             return _text(repr(os.fspath(row)).encode())
         files[stamp] = row
         return stamp
+    return content_key(row)
+
+
+def content_key(row):
+    """Identify a row that is no file here: by its content, or what its host says of it."""
+    if is_url(row):
+        state = url_state(row)
+        return os.urandom(16) if state is None else digester("url", row)(state.encode())
     if isinstance(row, np.ndarray | np.generic) and row.dtype.kind not in "OT":
         return digester("array", row.dtype.str, row.shape)(row.tobytes())
     if hasattr(row, "getbands"):
