@@ -538,10 +538,15 @@ def test_models_of_timm_that_are_given_built_are_normalized_too(tmp_path):
     assert found.net_.module_.scaler.mean.flatten().tolist() == [0.5, 0.5, 0.5]
 
 
-def test_normalized_arrays_are_refused():
+def test_arrays_that_are_normalized_are_not_normalized_again():
     X = np.random.RandomState(0).normal(size=(4, 3, 32, 32)).astype(np.float32)
-    with pytest.raises(ValueError, match="normalizes pixels itself"):
-        DHOClassifier(DHONet("resnet10t", max_epochs=1)).fit(X, [0, 1, 0, 1])
+    found = DHOClassifier(DHONet("resnet10t", max_epochs=1)).fit(X, [0, 1, 0, 1])
+    assert found.net_.module_.scaler is None
+    pixels = X - X.min()
+    found.fit(pixels / pixels.max(), [0, 1, 0, 1])
+    assert found.net_.module_.scaler is not None
+    with pytest.raises(ValueError, match="needs a backbone of timm's"):
+        DHOClassifier(DHONet(normalize=True)).fit(X, [0, 1, 0, 1])
 
 
 def test_small_pictures_are_not_blown_up(tmp_path, digits, fitted):

@@ -790,13 +790,9 @@ def _input_shape(net, X):
     shape = _row_shape(X.shape)
     if len(shape) != 3:
         return shape
-    if X.dtype.kind == "f" and len(X) and net.pixel_config() is not None:
-        low, high = X.min(), X.max()
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-            raise ValueError(
-                f"X has images with values from {low:.3g} to {high:.3g}, but a backbone of timm's "
-                "normalizes pixels itself, which are in [0, 1]. Pass them as they were before."
-            )
+    if net.normalize == "auto" and X.dtype.kind == "f" and net.pixel_config() is not None:
+        pixels = X.min(initial=0) >= -_ROUNDING and X.max(initial=0) <= 1 + _ROUNDING
+        net.set_params(normalize=bool(pixels))
     return net.find_input_shape(shape)
 
 

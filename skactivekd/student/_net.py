@@ -100,6 +100,11 @@ class DHONet(NeuralNet):
         they are smaller; of arrays their own, unless the backbone takes one
         size only, as Vision Transformers do. None: that of the arrays. Other
         images are resized batch by batch.
+    normalize : {"auto"} or bool, default="auto"
+        Whether the network begins by bringing pixels in [0, 1] to the mean and
+        standard deviation that timm names for its model. "auto": where the
+        backbone is timm's, unless X holds floats far outside [0, 1], which
+        somebody normalized before.
     augment : "auto", None or callable, default="auto"
         What training does to images: a transform of torchvision's (v2) or any
         callable, from a uint8 tensor (C, H, W) to such a tensor, or to floats in
@@ -183,6 +188,7 @@ class DHONet(NeuralNet):
         epoch="auto",
         batch_size=64,
         image_size="auto",
+        normalize="auto",
         augment="auto",
         on_error="raise",
         train_split=None,
@@ -197,6 +203,7 @@ class DHONet(NeuralNet):
         self.kd_scale = kd_scale
         self.epoch = epoch
         self.image_size = image_size
+        self.normalize = normalize
         self.augment = augment
         self.on_error = on_error
         super().__init__(
@@ -284,7 +291,7 @@ class DHONet(NeuralNet):
         config = self.pixel_config()
         fixed = (config is not None and config.fixed) or self.image_size not in ("auto", None)
         size = tuple(self.input_shape[1:]) if fixed else None
-        if config is not None:
+        if config is not None and self.normalize:
             return PixelScaler(*config.for_channels(self.input_shape[0]), size)
         return None if size is None else PixelScaler(size=size)
 
@@ -480,8 +487,7 @@ class DHONet(NeuralNet):
         X = getattr(_source(dataset), "X", None)  # a data set of the user's has none
         pictures = X if isinstance(X, Pictures) else None
         if pictures is not None:
-            kwargs = {**self._reading(pictures, len(dataset), training), **kwargs}
-            pictures.check_workers(kwargs.get("num_workers", 0))
+            kwargs = {**self._reading(pictures, len(dataset), training, kwargs), **kwargs}
         if training:
             # The one random source of a fit is torch's generator, which the caller seeds.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
@@ -509,8 +515,11 @@ class DHONet(NeuralNet):
         kwargs = {"collate_fn": _as_is, "generator": generator, **kwargs}
         return make_loader(dataset, getattr(self, prefix), batch_sampler=sampler, **kwargs)
 
-    def _reading(self, pictures, n_rows, training):
+    def _reading(self, pictures, n_rows, training, settings):
         """Return how many processes read pictures, where the user does not say."""
+        if "num_workers" in settings:
+            pictures.check_workers(settings["num_workers"])
+            return {"persistent_workers": training and settings["num_workers"] > 0}
         passes = 1
         if training:
             passes = _PASSES if self.max_epochs == "auto" else self.max_epochs

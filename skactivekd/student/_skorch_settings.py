@@ -98,6 +98,13 @@ def check_pictures(net):
             f"image_size must be 'auto', None, an int of at least 1 or a pair (height, width) of "
             f"these, got {size!r}."
         )
+    if not (isinstance(net.normalize, bool) or str(net.normalize) == "auto"):
+        raise ValueError(f"normalize must be 'auto', True or False, got {net.normalize!r}.")
+    if net.normalize is True and net.pixel_config() is None:
+        raise ValueError(
+            "normalize=True needs a backbone of timm's, whose mean and standard deviation are "
+            "known. Normalize in the backbone itself, by torch.nn.Sequential say."
+        )
     if not is_augmentation(net.augment):
         raise ValueError(
             f"augment must be 'auto', None or a callable, such as a transform of "
