@@ -95,7 +95,10 @@ def _feed(hasher, value, name):
     elif type(value).__name__ == "NAType":  # the one of pandas, which need not be there
         _feed_mark(hasher, "missing")
     elif hasattr(value, "getbands"):  # an image of PIL
-        _feed_mark(hasher, "image", value.mode, value.size, value.getpalette())
+        from .teacher._read_image import picture_marks
+
+        marks = picture_marks(value)
+        _feed_mark(hasher, "image", value.mode, value.size, value.getpalette(), marks)
         hasher.update(value.tobytes())
     elif hasattr(value, "tocsr"):
         _feed_sparse(hasher, value)

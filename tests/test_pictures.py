@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import struct
 import threading
 import zlib
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from skactivekd import OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
+from skactivekd import DHOClassifier, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
+from skactivekd._digest import digest_rows
 from skactivekd.student._batches import as_input
 from skactivekd.teacher import ImageError
 from skactivekd.teacher._picture_formats import name_format
@@ -164,6 +166,7 @@ def test_the_cache_tells_images_apart_that_differ_in_how_they_look(scene):
     )
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert len(np.unique(np.round(alone, 5), axis=0)) == 3
+    assert len({digest_rows([image]) for image in (scene, turned, clear)}) == 3
 
 
 # ---- on white
@@ -365,6 +368,10 @@ def test_programs_that_pil_has_opened_are_refused_before_they_run(no_interpreter
         teacher = ZeroShotTeacher(OpenCLIPEncoder(cache=cache)).fit()
         with pytest.raises(ImageError, match="EPS, a format that is not read here"):
             teacher.predict_proba([image])
+    with pytest.raises(ImageError, match="EPS, a format that is not read here"):
+        DHOClassifier().fit([Image.open(io.BytesIO(PROGRAM))] * 2, [0, 1])
+    with pytest.raises(ValueError, match="EPS, a format that is not read here"):
+        digest_rows([Image.open(io.BytesIO(PROGRAM))])
     read = Image.open(io.BytesIO(stored(Image.new("RGB", (4, 4)), "TGA")))
     assert "TGA, a format" in why_not(read)
     read.load()
@@ -496,6 +503,21 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
     Image.new("L", (300, 300)).save(path)
     OpenCLIPEncoder(n_workers=4).encode_image([path] * 12)
     assert max(most) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_does_not_wait_for_a_thread_of_its_parent(monkeypatch):
+    from skactivekd.teacher import _read_image
+
+    monkeypatch.setattr(_read_image, "_LARGE", 100)
+    data = stored(Image.new("L", (30, 30)))
+    with _read_image._LOCKS.large:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if open_image(data).size == (30, 30) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_bytes_are_pictures_in_every_container(digits, teacher, tmp_path):

@@ -32,7 +32,7 @@ def timm_backbone(name, pretrained=True, checkpoint=None):
 
     model = timm.create_model(name, pretrained=pretrained and checkpoint is None, num_classes=0)
     if checkpoint is not None:
-        state = timm.models.load_state_dict(checkpoint, use_ema=False)
+        state = timm.models.load_state_dict(checkpoint, use_ema=False, weights_only=True)
         missing = model.load_state_dict(state, strict=False).missing_keys
         if missing:
             raise ValueError(f"{checkpoint} lacks {len(missing)} weights of {name}: {missing[0]}")

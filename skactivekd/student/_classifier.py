@@ -803,7 +803,7 @@ def _row_shape(shape):
             f"X must have rows of numbers, (n, n_features), or images, (n, H, W), (n, C, H, W) or "
             f"(n, H, W, C), got shape {tuple(shape)}."
         )
-    axis = channel_axis(shape) if len(shape) in (3, 4) else 1
+    axis = channel_axis(shape) if len(shape) > 2 else 1
     if axis is None:
         return (1, *shape[1:])
     return (shape[3], *shape[1:3]) if axis == 3 else tuple(shape[1:])

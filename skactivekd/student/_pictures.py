@@ -56,7 +56,8 @@ def holds_pictures(X):
     if not items:
         return False
     first = items[0]
-    if isinstance(first, bytes) or is_picture(first):
+    # A single image of PIL would be read by numpy, whatever its format.
+    if isinstance(first, bytes) or any(map(is_picture, items)):
         return True
     if is_path(first):
         return _are_paths(items)

@@ -116,7 +116,11 @@ def load_tokenizer(name, files, cache_dir):
 
     try:
         with _leaving_no_trace():
-            return open_clip.get_tokenizer(name, cache_dir=cache_dir)
+            try:
+                # Else a model's settings could say that its own code is to be trusted.
+                return open_clip.get_tokenizer(name, cache_dir=cache_dir, trust_remote_code=False)
+            except TypeError:  # one of open_clip's own tokenizers, which runs nothing
+                return open_clip.get_tokenizer(name, cache_dir=cache_dir)
     except Exception as error:
         raise RuntimeError(
             f"the tokenizer of model {name!r} cannot be loaded: {error}\n{_WHAT_TO_DO}"

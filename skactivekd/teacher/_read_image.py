@@ -19,13 +19,26 @@ _ORIENTATION = 0x0112  # the tag of EXIF
 _PHOTOMETRIC = 262  # the tag of TIFF; 0 says that 0 is white
 _BITS = 258  # the tag of TIFF: bits of a value
 
-_ALONE = threading.Lock()
-_LOCKS = [threading.Lock() for _ in range(64)]
+
+class _Locks:
+    """Locks of this process, new in each fork, where whoever held one is not."""
+
+    def __init__(self):
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self):
+        """Make them anew."""
+        self.large = threading.Lock()
+        self._own = [threading.Lock() for _ in range(64)]  # so many that two seldom share one
+
+    def own(self, image):
+        """Return a lock of this image: what is opened reads its file when it is first used."""
+        return self._own[(id(image) >> 4) % len(self._own)]  # an address is a multiple of 16
 
 
-def _own_lock(image):
-    """Return a lock of this image: what is opened reads its file when it is first used."""
-    return _LOCKS[(id(image) >> 4) % len(_LOCKS)]  # an address is a multiple of 16
+_LOCKS = _Locks()
 
 
 def open_image(item):
@@ -64,7 +77,7 @@ def open_image(item):
     with _open_stream(item) as stream:
         image = identify(stream)
         _check_size(image.size)
-        with _ALONE if _count(image.size) > _LARGE else nullcontext():
+        with _LOCKS.large if _count(image.size) > _LARGE else nullcontext():
             return _to_rgb(image)
 
 
@@ -124,7 +137,7 @@ def _from_array(pixels):
 def _from_given(image):
     check_given(image)
     _check_size(image.size)
-    with _own_lock(image):
+    with _LOCKS.own(image):
         return _to_rgb(image)
 
 
@@ -303,7 +316,7 @@ def picture_marks(image):
         If looking at it would run what we do not open.
     """
     check_given(image)
-    with _own_lock(image):
+    with _LOCKS.own(image):
         image.load()
         deep = image.mode.startswith("I") and _depth(image)
         return _orientation(image), repr(image.info.get("transparency")), deep

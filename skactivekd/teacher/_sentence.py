@@ -45,7 +45,10 @@ class SentenceEncoder(BaseEstimator):
     cache_dir : str, path or None, default=None
         Where downloads are kept; None is the hub's choice.
     trust_remote_code : bool, default=False
-        Let a model from the hub run code of its own on this machine.
+        Let a model run code of its own on this machine, from the hub or from
+        its directory. Without it, a model whose settings name such code is
+        refused before anything is loaded, whatever the release of
+        sentence-transformers would do.
     verbose : int, default=0
         1 or more shows a progress bar.
 
@@ -115,7 +118,8 @@ class SentenceEncoder(BaseEstimator):
             If rows are no texts, or the model finds nothing in them; all are
             named. It is a TypeError and a ValueError.
         ValueError
-            If there are none, or a setting is wrong.
+            If there are none, a setting is wrong, or the model would run code
+            of its own.
         ImportError
             If sentence-transformers is not installed.
         FileNotFoundError

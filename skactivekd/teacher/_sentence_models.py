@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from hashlib import blake2b
 
+from ._model_code import ModelCodeError, check_model_code
 from ._texts import shorten
 
 LOCK = threading.RLock()
@@ -108,13 +109,40 @@ def find_commit(name, revision, cache_dir):
     """
     from huggingface_hub import try_to_load_from_cache
 
-    folder = cache_dir or os.getenv("SENTENCE_TRANSFORMERS_HOME")
-    repos = (name,) if "/" in name else (f"{_ORGANIZATION}/{name}", name)
-    for repo, file in itertools.product(repos, ("modules.json", "config.json")):
+    folder = _cache_folder(cache_dir)
+    for repo, file in itertools.product(_repos(name), ("modules.json", "config.json")):
         path = try_to_load_from_cache(repo, file, folder, revision)
         if isinstance(path, str):
             return os.path.basename(os.path.dirname(path))
     return None
+
+
+def _cache_folder(cache_dir):
+    return cache_dir or os.getenv("SENTENCE_TRANSFORMERS_HOME")
+
+
+def _repos(name):
+    return (name,) if "/" in name else (f"{_ORGANIZATION}/{name}", name)
+
+
+def _download_settings(name, revision, cache_dir):
+    """Download all of a model of the hub that says what would be run, and return where it is."""
+    from huggingface_hub import snapshot_download
+
+    folder, failed = _cache_folder(cache_dir), None
+    known = find_commit(name, revision, cache_dir) is not None
+    for repo in _repos(name):
+        try:
+            return snapshot_download(
+                repo,
+                revision=revision,
+                cache_dir=folder,
+                allow_patterns=["*.json"],
+                local_files_only=known,
+            )
+        except Exception as error:
+            failed = failed or error
+    raise failed
 
 
 @functools.lru_cache(maxsize=2)
@@ -144,7 +172,8 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     ImportError
         If sentence-transformers is not installed.
     ValueError
-        If the directory holds no such model, or the precision is unknown.
+        If the directory holds no such model, the precision is unknown, or the
+        model would run code of its own.
     RuntimeError
         If the model is not on this machine and cannot be downloaded.
     """
@@ -155,6 +184,8 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     local = os.path.isdir(place)
     transformer = _import_sentence_transformer()
     try:
+        if not trust_remote_code:
+            check_model_code(place if local else _download_settings(place, revision, cache_dir))
         with torch.random.fork_rng(devices=[]), _quiet(local):
             model = transformer(
                 place,
@@ -164,6 +195,8 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
                 local_files_only=local,
                 trust_remote_code=trust_remote_code,
             )
+    except ModelCodeError:
+        raise
     except Exception as error:
         raise _explain(place, local, error) from error
     return model.to(getattr(torch, _DTYPES[precision])).eval().requires_grad_(False)
