@@ -19,7 +19,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-KINDS = ("jpg", "png", "webp", "tiff", "grey.jpg", "rgba.png", "palette.png", "cmyk.jpg", "exif.jpg")
+KINDS = (
+    "jpg",
+    "png",
+    "webp",
+    "tiff",
+    "grey.jpg",
+    "rgba.png",
+    "palette.png",
+    "cmyk.jpg",
+    "exif.jpg",
+)
 _ORIENTATION = 0x0112
 
 
@@ -94,7 +104,10 @@ def _measure():
     model = fit(paths, y, **task["params"])
     seconds = time.perf_counter() - start
     score = model.score(paths[:100], y[:100])
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    peaks = [
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     print(json.dumps({"MB": sum(peaks) / 1024, "seconds": seconds, "score": score}))
 
 

@@ -22,7 +22,13 @@ from skactivekd.teacher._encode_once import encode_rows
 
 CONFIG = {
     "embed_dim": 64,
-    "vision_cfg": {"image_size": 224, "patch_size": 32, "width": 128, "head_width": 32, "layers": 4},
+    "vision_cfg": {
+        "image_size": 224,
+        "patch_size": 32,
+        "width": 128,
+        "head_width": 32,
+        "layers": 4,
+    },
     "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
 
@@ -111,7 +117,9 @@ def main():
                 times.append(seconds)
                 moved[resizer] = abs(found - expected).max()
             ratios.append(old / np.array(times[1:]))
-            print("files/s before, with PIL, with torch:", *(f"{args.files / t:.0f}" for t in times))
+            print(
+                "files/s before, with PIL, with torch:", *(f"{args.files / t:.0f}" for t in times)
+            )
         for resizer, ratio in zip(moved, np.median(ratios, axis=0), strict=True):
             print(f"{resizer}: ratio {ratio:.2f}, embeddings moved by {moved[resizer]:.1e}")
 

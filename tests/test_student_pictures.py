@@ -265,7 +265,9 @@ def test_strategies_choose_among_files(digits, fitted, strategy, kind):
 @pytest.mark.parametrize("kind", [list, np.array])
 def test_modal_learns_from_files(digits, kind):
     paths, _, _, truth = digits
-    learner = ActiveLearner(student(), PCoreSet(), X_training=kind(paths[:20]), y_training=truth[:20])
+    learner = ActiveLearner(
+        student(), PCoreSet(), X_training=kind(paths[:20]), y_training=truth[:20]
+    )
     indices, rows = learner.query(kind(paths[20:]), n_instances=2)
     learner.teach(kind(list(rows)), truth[20:][indices])
     assert len(learner.y_training) == 22
@@ -372,8 +374,8 @@ def test_settings_are_checked(digits, proba, params, message):
 
 def test_open_images_are_not_shared_by_processes(digits, proba):
     images = [Image.open(path) for path in digits[0]]
+    found = DHOClassifier(tiny(iterator_train__num_workers=1), reuse=False)
     with pytest.raises(ValueError, match="several processes cannot share"):
-        found = DHOClassifier(tiny(iterator_train__num_workers=1), reuse=False)
         found.fit(images, digits[2], proba)
     for image in images:
         image.close()
@@ -648,8 +650,9 @@ def test_unreadable_batches_carry_their_rows(tmp_path):
 
 
 def test_the_encoder_runs_at_prediction_by_name_only(digits):
-    from skactivekd import Embedder
     from sklearn.preprocessing import StandardScaler
+
+    from skactivekd import Embedder
 
     paths, _, y, _ = digits
     for features in (Embedder(), ZeroShotTeacher(), make_pipeline(Embedder(), StandardScaler())):

@@ -496,7 +496,12 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 net.criterion_.distill_weight = weight
                 net.criterion_.temperature = self.temperature
             rows = RowDataset(
-                net.show(X), codes, teacher_proba, columns=columns, sample_weight=label_weight, **teacher
+                net.show(X),
+                codes,
+                teacher_proba,
+                columns=columns,
+                sample_weight=label_weight,
+                **teacher,
             )
             self._fit_net(net, rows, keep)
             self.net_ = net

@@ -32,7 +32,13 @@ from ._pictures import (
     worker_settings,
 )
 from ._schedule import WarmupDecay
-from ._skorch_settings import check_pictures, check_settings, loader_settings, replaces_schedule, split_labeled
+from ._skorch_settings import (
+    check_pictures,
+    check_settings,
+    loader_settings,
+    replaces_schedule,
+    split_labeled,
+)
 from ._views import CropAndFlip, OwnView, PlainView, are_photos, sample_rows
 
 # A small network has learned what it can of its teacher after as many steps, at the default

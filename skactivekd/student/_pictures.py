@@ -283,8 +283,10 @@ def _named(items, row):
 def _forks():
     import multiprocessing
 
-    return os.name == "posix" and os.uname().sysname == "Linux" and (
-        "fork" in multiprocessing.get_all_start_methods()
+    return (
+        os.name == "posix"
+        and os.uname().sysname == "Linux"
+        and ("fork" in multiprocessing.get_all_start_methods())
     )
 
 

@@ -79,9 +79,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     array([0, 1])
     """
 
-    def __init__(
-        self, teacher=None, features="passthrough", memory=None, encoder_at_predict=False
-    ):
+    def __init__(self, teacher=None, features="passthrough", memory=None, encoder_at_predict=False):
         self.teacher = teacher
         self.features = features
         self.memory = memory

@@ -109,6 +109,9 @@ class OwnView:
     def __init__(self, augment, plain=None):
         self.augment, self.plain = augment, plain
 
+    def __repr__(self):
+        return repr(self.augment)
+
     def __call__(self, image):
         """Turn an RGB image of PIL, or a tensor (C, H, W), into a tensor of shape (C, H, W)."""
         pixels = image if isinstance(image, torch.Tensor) else image_tensor(image)
@@ -160,7 +163,9 @@ def _check_augmented(augment, pixels):
     if pixels.dtype == torch.uint8:
         return pixels
     if not pixels.is_floating_point():
-        raise ValueError(f"augment={name} must return uint8 or floats, but returned {pixels.dtype}.")
+        raise ValueError(
+            f"augment={name} must return uint8 or floats, but returned {pixels.dtype}."
+        )
     pixels = pixels.float()
     if not (pixels.min() >= -_ROUNDING and pixels.max() <= 1 + _ROUNDING):
         raise ValueError(

@@ -322,4 +322,6 @@ def _fspath(path):
 
 
 def _holds_files(X):
-    return isinstance(X, LazyRows) or isinstance(X, list) and any(is_path(item) or isinstance(item, bytes) for item in X)
+    return isinstance(X, LazyRows) or (
+        isinstance(X, list) and any(is_path(item) or isinstance(item, bytes) for item in X)
+    )

@@ -65,7 +65,9 @@ class Preparation:
 
         batch = torch.stack(images)
         if self.known:
-            mean, std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (self.mean, self.std))
+            mean, std = (
+                torch.tensor(v, device=device).view(-1, 1, 1) for v in (self.mean, self.std)
+            )
             # The steps of ToTensor and Normalize, which round alike.
             batch = batch.to(device).float().div_(255).sub_(mean).div_(std)
         return batch.to(device=device, dtype=dtype)
