@@ -207,7 +207,7 @@ def test_texts_are_told_from_paths(digits, proba):
 
 def test_urls_need_their_packages(digits, proba, monkeypatch):
     urls = [f"gopher://host/{row}.png" for row in range(N)]
-    with pytest.raises(ValueError, match="Row 0 of X is 'gopher://host/0.png', but fsspec knows"):
+    with pytest.raises(ValueError, match=r"Row 0 of X is .*, but fsspec knows"):
         student().fit(urls, digits[2], proba)
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     with pytest.raises(ImportError, match=r"skactivekd\[url\]"):
@@ -223,7 +223,7 @@ def pipe():
 
 
 def test_a_pipeline_hands_files_to_teacher_and_student(digits, pipe):
-    paths, X, y, truth = digits
+    paths, _, y, truth = digits
     found = pipe.fit(paths, y)
     assert found.score(paths, truth) > 0.1
     np.testing.assert_array_equal(found.predict_proba(paths), found.predict_proba(list(paths)))
@@ -276,7 +276,7 @@ def test_modal_learns_from_files(digits, kind):
 
 def test_simulate_plays_on_files(digits, pipe, tmp_path):
     paths, _, _, truth = digits
-    arguments = dict(X_test=paths[40:], y_test=truth[40:], n_rounds=2, n_instances=3, seeds=1)
+    arguments = {"n_rounds": 2, "n_instances": 3, "seeds": 1}
     results = simulate(
         pipe,
         paths[:40],
@@ -284,6 +284,8 @@ def test_simulate_plays_on_files(digits, pipe, tmp_path):
         strategies=[PCoreSet(), Entropy()],
         progress=False,
         store=tmp_path / "store.csv",
+        X_test=paths[40:],
+        y_test=truth[40:],
         **arguments,
     )
     assert len(results) == 6
@@ -322,7 +324,7 @@ def test_all_bad_rows_are_named(digits, proba, fitted, tmp_path, n_workers):
 
 
 def test_bad_rows_are_skipped_on_request(digits, proba, tmp_path):
-    _, y, truth = digits[1:]
+    y = digits[2]
     for paths in broken(digits, tmp_path):
         bad = [row for row in range(N) if paths[row] != digits[0][row]]
         with pytest.warns(SkippedRowsWarning) as caught:

@@ -518,6 +518,10 @@ class DHONet(NeuralNet):
             # A loader without its own generator would move torch's global one.
             generator = torch.Generator()
             sampler = BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)
+        if pictures is not None:
+            # A loader draws a seed for its processes each time it starts some: not from what
+            # decides the order of the rows.
+            generator = torch.Generator()
         kwargs = {"collate_fn": _as_is, "generator": generator, **kwargs}
         return make_loader(dataset, getattr(self, prefix), batch_sampler=sampler, **kwargs)
 
