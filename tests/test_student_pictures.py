@@ -666,10 +666,20 @@ def test_the_encoder_runs_at_prediction_by_name_only(digits):
     assert found.fit(paths, y).predict(paths).shape == (N,)
 
 
-def test_time_of_change_is_awaited(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
+def test_a_new_file_waits_until_its_time_tells_changes(tmp_path, monkeypatch):
+    path, waits = tmp_path / "a.png", []
     path.write_bytes(b"1")
+    now = [os.stat(path).st_ctime_ns + 10**9]
+
+    def sleep(seconds):
+        waits.append(seconds)
+        now[0] += int(seconds * 1e9) + 1
+
+    monkeypatch.setattr(_pictures.time, "time_ns", lambda: now[0])
+    monkeypatch.setattr(_pictures.time, "sleep", sleep)
     fresh = Pictures([str(path)]).identity()
-    later = time.time_ns() + 10**10
-    monkeypatch.setattr(_pictures.time, "time_ns", lambda: later)
-    assert Pictures([str(path)]).identity() != fresh  # by time alone, once a clock would tell
+    assert waits == [1]
+    assert Pictures([str(path)]).identity() == fresh
+    assert waits == [1]
+    now[0] = 0  # a file from the future counts by its content too
+    assert Pictures([str(path)]).identity() != fresh
