@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -683,3 +682,73 @@ def test_a_new_file_waits_until_its_time_tells_changes(tmp_path, monkeypatch):
     assert waits == [1]
     now[0] = 0  # a file from the future counts by its content too
     assert Pictures([str(path)]).identity() != fresh
+
+
+# ---- the teacher on the student's views
+
+
+@pytest.mark.parametrize("heads", ["residual", "dual"])
+@pytest.mark.parametrize("files", [True, False])
+def test_the_teacher_sees_the_views_of_training(digits, heads, files):
+    paths, X, y, _ = digits
+    seen = []
+
+    def teacher(images):
+        if isinstance(images, np.ndarray) and images.ndim == 4:  # not X itself
+            assert images.dtype == np.uint8
+            assert images.shape[1:] == (16, 16, 3 if files else 1)
+            seen.append(images)
+        return np.full((len(images), 10), 0.1)
+
+    def fit(views, augment):
+        step = TeacherProba(teacher, teacher_views=views)
+        net = DHOClassifier(tiny(augment=augment), heads=heads, classes=range(10), random_state=0)
+        return make_pipeline(step, net).fit(paths if files else X, y)
+
+    def darken(pixels):
+        return pixels // 2 if pixels.dtype == torch.uint8 else pixels / 2
+
+    fit("once", darken)
+    assert not seen
+    fit("augmented", None)  # whose views are the images themselves
+    assert not seen
+    model = fit("augmented", darken)
+    assert sum(map(len, seen)) >= 2 * 30
+    assert max(images.max() for images in seen) <= 128
+    assert model[-1].net_._asked is None
+    seen.clear()
+    model.predict(paths if files else X)
+    assert not seen
+
+
+def test_teachers_of_views_are_checked(digits, proba):
+    paths, X, y, _ = digits
+    with pytest.raises(ValueError, match="'once' or 'augmented'"):
+        TeacherProba(ZeroShotTeacher(), teacher_views="twice").fit(paths, y)
+    with pytest.raises(ValueError, match="teacher that can be asked"):
+        TeacherProba(proba, teacher_views="augmented").fit(paths, y)
+    with pytest.raises(ValueError, match="is for images"):
+        TeacherProba(ZeroShotTeacher(), teacher_views="augmented").fit(X.reshape(N, -1), y)
+    step = TeacherProba(ZeroShotTeacher(), teacher_views="augmented")
+    model = make_pipeline(step, student(augment=v2.RandomRotation(5))).fit(paths, y)
+    assert model.predict(paths).shape == (N,)
+
+
+# ---- files of all kinds
+
+
+def test_a_folder_of_all_kinds_of_files(tmp_path):
+    from benchmarks.bench_files import make_folder
+
+    paths, truth, cut = make_folder(tmp_path, 45, sizes=(32, 200))
+    y = np.where(np.arange(45) % 3 == 0, truth, -1)
+    proba = np.eye(2)[truth] * 0.8 + 0.1
+    with pytest.raises(ImageError) as caught:
+        student().fit(paths, y, proba)
+    assert sorted(caught.value.bad) == cut.tolist()
+    found = student(on_error="skip", max_epochs=15, module__hidden=32)
+    with pytest.warns(SkippedRowsWarning) as warned:
+        found.fit(paths, y, proba)
+    assert sorted(warned[0].message.bad) == cut.tolist()
+    good = np.setdiff1d(np.arange(45), cut)
+    assert found.score([paths[row] for row in good], truth[good]) > 0.7

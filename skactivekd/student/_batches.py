@@ -71,6 +71,7 @@ class RowDataset(Dataset):
         self.y = np.full(n_rows, -1) if y is None else _check_y(y, n_rows)
         self.teacher_proba = teacher_proba
         self.columns = _check_columns(columns, teacher_proba)
+        self.teacher = None  # who is asked of each view, in place of `teacher_proba`
         self.sample_weight = _check_weight(sample_weight, n_rows, "sample_weight")
         self.teacher_weight = _check_weight(teacher_weight, n_rows, "teacher_weight")
         if teacher_proba is not None and teacher_proba.shape[0] != n_rows:
@@ -116,7 +117,11 @@ class RowDataset(Dataset):
         return stack_pixels(made)
 
     def teacher_rows(self, indices):
-        proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
+        return self.by_class(self.teacher_proba[indices])
+
+    def by_class(self, proba):
+        """Put the teacher's columns in the order of the classes."""
+        proba = np.asarray(proba, dtype=np.float32)
         if self.columns is not None:
             proba = np.where(self.columns >= 0, proba[:, self.columns], np.float32(0))
         return np.ascontiguousarray(proba)

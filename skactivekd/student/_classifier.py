@@ -425,6 +425,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
+        asked = X.teacher if isinstance(X, SoftLabeled) else None
         X, teacher_proba, teacher_classes = _unpack(X, teacher_proba)
         X = self._take_in(X) if keep else self._take_in_new(X)
         y, labeled = check_labels(y, self.missing_label)
@@ -485,6 +486,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             residual = self.heads == "residual" and teacher_proba is not None
         if residual:
             rows = RowDataset(X, None, teacher_proba, columns=columns, **teacher)
+            rows.teacher = asked
             self._fit_residual(rows, codes, label_weight, keep, on and keep)
         else:
             if keep:
@@ -503,6 +505,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 sample_weight=label_weight,
                 **teacher,
             )
+            rows.teacher = asked
             self._fit_net(net, rows, keep)
             self.net_ = net
             self.distill_weight_ = 0.0 if teacher_proba is None else float(weight)
@@ -529,7 +532,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             net.criterion_.temperature = self.temperature
         else:
             net = self._new_net(rows.X)
-            repeatable = self.reuse and isinstance(self.random_state, numbers.Integral)
+            repeatable = (
+                self.reuse
+                and rows.teacher is None
+                and isinstance(self.random_state, numbers.Integral)
+            )
             key = identify(net, rows, seed) if repeatable else None
             known = memory.get(key)
             if known is not None:

@@ -224,6 +224,8 @@ class DHONet(NeuralNet):
             **kwargs,
         )
 
+    _asked = None  # the rows whose teacher sees the views of training
+
     # Which process this is, and of how many.
     _share = (0, 1)
 
@@ -243,6 +245,38 @@ class DHONet(NeuralNet):
         twin = memo[id(self)] = type(self).__new__(type(self))
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
+
+    def get_params(self, deep=True, **kwargs):
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Those of estimators among them as well.
+        **kwargs
+            As in skorch.
+
+        Returns
+        -------
+        params : dict
+        """
+        if not hasattr(self.augment, "get_params"):
+            return super().get_params(deep, **kwargs)
+        params = super(DHONet, self._without_augment()).get_params(deep, **kwargs)
+        return {**params, "augment": self.augment}
+
+    def __sklearn_clone__(self):
+        """Clone the net; transforms of torchvision with a get_params are no estimators."""
+        if not hasattr(self.augment, "get_params"):
+            return super().__sklearn_clone__()
+        twin = super(DHONet, self._without_augment()).__sklearn_clone__()
+        vars(twin)["augment"] = copy.deepcopy(self.augment)
+        return twin
+
+    def _without_augment(self):
+        plain = copy.copy(self)
+        vars(plain)["augment"] = None
+        return plain
 
     def __sklearn_tags__(self):
         """Say that this is a classifier, so that scorings may ask for probabilities."""
@@ -430,6 +464,8 @@ class DHONet(NeuralNet):
             took_part = np.concatenate(_halves(rows)).astype(int)
             cause = explain_weights(self, Subset(rows, took_part))
             raise ValueError(f"{error}: {cause}") from None
+        finally:
+            self._asked = None
         return self
 
     def _loop(self, X, y, epochs, **kwargs):
@@ -506,6 +542,8 @@ class DHONet(NeuralNet):
                 even=pictures is not None,
             )
             self.augment_ = self._choose_augmentation(X)
+            asked = getattr(_source(dataset), "teacher", None)
+            self._asked = None if asked is None or self.augment_ is None else _source(dataset)
             if self.augment_ is not None:
                 sampler = Seeded(sampler, generator.initial_seed())
                 dataset = Augmented(dataset, self.augment_)
@@ -577,12 +615,25 @@ class DHONet(NeuralNet):
         teacher = (
             to_tensor(X.get("teacher_proba"), device=self.device) if "teacher_proba" in X else None
         )
+        if training and self._asked is not None:
+            teacher = to_tensor(self._ask_teacher(X["X"]), device=self.device)
         weights = {
             name: to_tensor(X[name], device=self.device)
             for name in ("sample_weight", "teacher_weight")
             if name in X
         }
         return self.criterion_(y_pred, y_true, teacher, **weights)
+
+    def _ask_teacher(self, pixels):
+        """Return what the teacher says of the views in a batch."""
+        images = (as_floats(pixels) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        proba = np.asarray(self._asked.teacher(images.cpu().numpy()))
+        if proba.shape != (len(images), self._asked.teacher_proba.shape[1]):
+            raise ValueError(
+                f"The teacher returned probabilities of shape {proba.shape} for {len(images)} "
+                f"views of images, but {self._asked.teacher_proba.shape[1]} columns before."
+            )
+        return torch.from_numpy(self._asked.by_class(proba))
 
     def predict_proba(self, X):
         """Return the even mixture of the heads that were trained, an array (n, n_classes)."""

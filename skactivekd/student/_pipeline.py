@@ -1,5 +1,7 @@
 """The pipeline step that shows the teacher each training row."""
 
+import copy
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
@@ -51,6 +53,11 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Let `features` be an encoder, an `Embedder` say. The student then learns
         from its embeddings and is small, but each prediction needs the large
         encoder too; without this name it is refused.
+    teacher_views : {"once", "augmented"}, default="once"
+        "once": the teacher sees each row as it is, once. "augmented": in
+        training it also sees every random view that the student gets of an
+        image (`augment` of `DHONet`), as published [1]_; this takes its time at
+        each step, nothing of it is kept, and each ``fit`` trains anew.
 
     Attributes
     ----------
@@ -79,11 +86,19 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     array([0, 1])
     """
 
-    def __init__(self, teacher=None, features="passthrough", memory=None, encoder_at_predict=False):
+    def __init__(
+        self,
+        teacher=None,
+        features="passthrough",
+        memory=None,
+        encoder_at_predict=False,
+        teacher_views="once",
+    ):
         self.teacher = teacher
         self.features = features
         self.memory = memory
         self.encoder_at_predict = encoder_at_predict
+        self.teacher_views = teacher_views
 
     def __sklearn_tags__(self):
         """Declare what input is taken."""
@@ -134,6 +149,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             If `teacher` is neither a classifier, nor a function, nor a matrix.
         """
         memory = check_memory(self.memory)
+        self._check_views(X)
         X_out = self._fit_features(X, y, memory)
         self.teacher_ = None
         if self.teacher is None:
@@ -146,7 +162,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             self.teacher_, proba = self.teacher, _check_answer(self.teacher(X), X)
         else:
             self.teacher_ = proba = _check_matrix(self.teacher, X)
-        return SoftLabeled(X_out, proba, getattr(self.teacher_, "classes_", None))
+        views = _without_cache(self.teacher_) if self.teacher_views == "augmented" else None
+        return SoftLabeled(X_out, proba, getattr(self.teacher_, "classes_", None), views)
 
     def transform(self, X):
         """Return the student's input; the teacher is not run.
@@ -184,6 +201,25 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             return _check_feature_names_in(self, input_features)
         return self.features_.get_feature_names_out(input_features)
 
+    def _check_views(self, X):
+        if self.teacher_views not in ("once", "augmented"):
+            raise ValueError(
+                f"teacher_views must be 'once' or 'augmented', got {self.teacher_views!r}."
+            )
+        if self.teacher_views == "once":
+            return
+        images = holds_pictures(X) or getattr(X, "ndim", 0) in (3, 4)
+        if not images or self.features != "passthrough":
+            raise ValueError(
+                "teacher_views='augmented' is for images that the student reads itself: X must "
+                "hold images, and features must be 'passthrough'."
+            )
+        if not (hasattr(self.teacher, "predict_proba") or callable(self.teacher)):
+            raise ValueError(
+                "teacher_views='augmented' needs a teacher that can be asked, with predict_proba "
+                f"or a function, got {type(self.teacher).__name__}."
+            )
+
     def _fit_features(self, X, y, memory):
         if self.features == "passthrough":
             self.features_ = "passthrough"
@@ -220,6 +256,16 @@ def _runs_encoder(features):
         return True
     parts = features.get_params().values() if hasattr(features, "get_params") else ()
     return any(isinstance(part, EncodesRows) for part in parts)
+
+
+def _without_cache(teacher):
+    """Return a function that asks the teacher of views that never come again."""
+    encoder = getattr(teacher, "encoder_", None)
+    if hasattr(encoder, "cache"):
+        teacher, encoder = copy.copy(teacher), copy.copy(encoder)
+        encoder.cache = False
+        teacher.encoder_ = encoder
+    return getattr(teacher, "predict_proba", teacher)
 
 
 def _teach(teacher, X, y):

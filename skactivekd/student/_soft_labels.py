@@ -19,6 +19,9 @@ class SoftLabeled:
         The teacher's probabilities.
     classes : ndarray of shape (n_classes,) or None
         The labels of the columns; None where the teacher does not name them.
+    teacher : callable, default=None
+        From images (n, H, W, 3) of bytes to their probabilities, where the
+        teacher is to see the student's views of them.
 
     Examples
     --------
@@ -28,10 +31,11 @@ class SoftLabeled:
     (2, 2)
     """
 
-    def __init__(self, X, proba, classes=None):
+    def __init__(self, X, proba, classes=None, teacher=None):
         self.X = X
         self.proba = proba
         self.classes = classes
+        self.teacher = teacher
 
     @property
     def shape(self):
@@ -44,7 +48,9 @@ class SoftLabeled:
     def __getitem__(self, key):
         # scikit-learn slices rows as array[rows, ...].
         rows = key[0] if isinstance(key, tuple) else key
-        return SoftLabeled(_safe_indexing(self.X, rows), self.proba[rows], self.classes)
+        return SoftLabeled(
+            _safe_indexing(self.X, rows), self.proba[rows], self.classes, self.teacher
+        )
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
