@@ -154,7 +154,9 @@ def test_an_embedder_of_texts_makes_the_students_features():
             return np.column_stack([np.cos(angles), np.sin(angles)])
 
     texts = ["a" * (n % 10) + str(n) for n in range(20)]
-    step = TeacherProba(lambda X: np.full((len(X), 2), 0.5), features=Embedder(Lengths()))
+    step = TeacherProba(
+        lambda X: np.full((len(X), 2), 0.5), features=Embedder(Lengths()), encoder_at_predict=True
+    )
     pipe = make_pipeline(step, student(classes=[0, 1]))
     assert pipe.fit(texts, [0, 1] + [-1] * 18).predict_proba(texts).shape == (20, 2)
     frame = Embedder(Lengths()).set_output(transform="pandas").fit_transform(texts)

@@ -60,7 +60,9 @@ def lenient(request):
 def pipeline(encoder, teacher=None):
     teacher = ZeroShotTeacher(encoder) if teacher is None else teacher
     student = DHOClassifier(DHONet(max_epochs=3, module__hidden=16), random_state=0)
-    return make_pipeline(TeacherProba(teacher, features=Embedder(encoder)), student)
+    return make_pipeline(
+        TeacherProba(teacher, features=Embedder(encoder), encoder_at_predict=True), student
+    )
 
 
 def warned_rows(call):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._torch import resolve_device
 from ..student import AcceleratedDHONet, DHOClassifier
 from ..student._left_out import LeftOut
+from ..utils._labels import Classes
 from . import _net
 from ._card import write_card
 from ._folder import CARD, WEIGHTS, read_folder, write_folder
@@ -20,7 +21,7 @@ from ._values import Reader, Unsaveable, Writer, describe, is_plain_number
 # What a fitted DHOClassifier consists of, beside its nets and parameters.
 _FITTED = (
     *("classes_", "trained_heads_", "distill_weight_", "n_features_in_", "feature_names_in_"),
-    *("_declared_classes", "_row_shape", "_seeds", "_fitted_heads", "_taught_by"),
+    *("_declared", "_row_shape", "_seeds", "_fitted_heads", "_taught_by"),
 )
 _PACKAGES = ("skactivekd", "torch", "scikit-learn", "skorch", "numpy", "timm", "open_clip_torch")
 
@@ -255,7 +256,9 @@ def _write_classifier(classifier, writer, modules, left_out):
             written["params"][name] = {"$left_out": describe(value)}
     for name in _FITTED:
         if hasattr(classifier, name):
-            written["fitted"][name] = writer.write(getattr(classifier, name), name)
+            value = getattr(classifier, name)
+            value = tuple(value) if isinstance(value, Classes) else value
+            written["fitted"][name] = writer.write(value, name)
     backbone = _net.plain_module(classifier.net_).backbone
     if isinstance(net, AcceleratedDHONet | LeftOut):
         left_out["net"] = describe(type(net))
@@ -291,6 +294,7 @@ def _read_classifier(written, reader, weights, device, modules):
     fitted = {name: reader.read(value) for name, value in written["fitted"].items()}
     if not set(fitted) <= set(_FITTED):
         raise ValueError(f"a classifier has no {min(set(fitted) - set(_FITTED))}")
+    fitted["_declared"] = Classes(*fitted["_declared"])
     vars(classifier).update(fitted)
     net_params, architecture = _net.read_params(written["net_"]["params"], reader, modules)
     where = _find_device(classifier.device)

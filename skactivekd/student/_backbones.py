@@ -2,6 +2,7 @@
 
 import copy
 import numbers
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -106,12 +107,117 @@ def build_backbone(module, input_shape, **kwargs):
             raise ValueError(
                 f"The backbone {module!r} is no model of timm; timm.list_models() names them."
             )
+        if len(input_shape) == 3 and _takes_size(module, kwargs):
+            # A Vision Transformer is built for one size.
+            kwargs = {"img_size": input_shape[1:], **kwargs}
         return timm.create_model(module, num_classes=0, in_chans=input_shape[0], **kwargs)
     if module is not None:
         return module(**kwargs)
     if len(input_shape) == 1:
         return MLP(*input_shape, **kwargs)
     return SmallCNN(input_shape[0], max(input_shape[1:]), **kwargs)
+
+
+@dataclass(frozen=True)
+class PixelConfig:
+    """How a backbone wants its images.
+
+    Attributes
+    ----------
+    size : pair of int
+        Height and width at which it was trained.
+    fixed : bool
+        Whether it takes no other.
+    mean, std : tuple of float
+        Of the channels, for pixels in [0, 1].
+    interpolation, crop_pct, crop_mode
+        As for `PlainView`.
+    """
+
+    size: tuple
+    fixed: bool
+    mean: tuple
+    std: tuple
+    interpolation: str
+    crop_pct: float
+    crop_mode: str
+
+    def for_channels(self, n_channels):
+        """Return mean and std; images that are not RGB have the average of the three."""
+        if n_channels == len(self.mean):
+            return self.mean, self.std
+        return tuple([sum(v) / len(v)] * n_channels for v in (self.mean, self.std))
+
+
+def find_pixel_config(module, **kwargs):
+    """Look up how a backbone of timm wants its images.
+
+    Parameters
+    ----------
+    module : None, str, callable or torch.nn.Module
+        As for `build_backbone`.
+    **kwargs
+        Arguments of the backbone.
+
+    Returns
+    -------
+    config : PixelConfig or None
+        None of backbones that are not timm's.
+
+    Examples
+    --------
+    >>> from skactivekd.student._backbones import find_pixel_config
+    >>> config = find_pixel_config("vit_tiny_patch16_224")
+    >>> config.size, config.fixed, config.mean
+    ((224, 224), True, (0.5, 0.5, 0.5))
+    """
+    known = _timm_config(module, kwargs)
+    if known is None:
+        return None
+    from timm.data import resolve_data_config
+
+    found = resolve_data_config({}, pretrained_cfg=known)
+    size = kwargs.get("img_size", _built_for(module)) or found["input_size"][1:]
+    return PixelConfig(
+        size=(size, size) if isinstance(size, numbers.Integral) else tuple(size),
+        fixed=_is_fixed(known, kwargs),
+        mean=tuple(found["mean"]),
+        std=tuple(found["std"]),
+        interpolation=found["interpolation"],
+        crop_pct=found["crop_pct"],
+        crop_mode=found["crop_mode"],
+    )
+
+
+def _timm_config(module, kwargs):
+    """Return timm's settings of a model as a dict, None of what is not timm's."""
+    if isinstance(module, nn.Module):
+        return getattr(module, "pretrained_cfg", None)
+    if not isinstance(module, str):
+        return None
+    import timm
+
+    if ":" in module or any(name.startswith("pretrained_cfg") for name in kwargs):
+        # Settings stand in files, or are changed by the arguments.
+        without = {**kwargs, "pretrained": False}
+        return timm.create_model(module, num_classes=0, **without).pretrained_cfg
+    known = timm.get_pretrained_cfg(module) if timm.is_model(module) else None
+    return known and known.to_dict()
+
+
+def _is_fixed(known, kwargs):
+    free = kwargs.get("dynamic_img_size") or kwargs.get("strict_img_size") is False
+    return bool(known.get("fixed_input_size")) and not free
+
+
+def _takes_size(module, kwargs):
+    known = _timm_config(module, kwargs)
+    return known is not None and _is_fixed(known, kwargs)
+
+
+def _built_for(module):
+    """Return the size that a Vision Transformer was built for, None of other modules."""
+    return getattr(getattr(module, "patch_embed", None), "img_size", None)
 
 
 def count_features(backbone, input_shape):

@@ -7,6 +7,8 @@ from skorch.dataset import Dataset
 from torch.utils.data import Sampler
 
 from ..teacher._pixels import channel_axis, integer_problem, white_level
+from ._pictures import Pictures, Unreadable, as_floats, check_batch, stack_pixels
+from ._views import drawing, row_seed
 
 EPOCHS = ("labeled", "all")
 
@@ -19,7 +21,7 @@ class RowDataset(Dataset):
 
     Parameters
     ----------
-    X : array or CSR matrix of shape (n, n_features), (n, H, W) or (n, C, H, W)
+    X : array or CSR matrix of shape (n, n_features), (n, H, W) or (n, C, H, W), or Pictures
         Sparse rows become dense, and images of shape (n, H, W, C) turn to
         (n, C, H, W), batch by batch. Integers of images are divided by 65535 if
         they are uint16, by 255 otherwise, and may hold nothing above that.
@@ -69,6 +71,7 @@ class RowDataset(Dataset):
         self.y = np.full(n_rows, -1) if y is None else _check_y(y, n_rows)
         self.teacher_proba = teacher_proba
         self.columns = _check_columns(columns, teacher_proba)
+        self.teacher = None  # who is asked of each view, in place of `teacher_proba`
         self.sample_weight = _check_weight(sample_weight, n_rows, "sample_weight")
         self.teacher_weight = _check_weight(teacher_weight, n_rows, "teacher_weight")
         if teacher_proba is not None and teacher_proba.shape[0] != n_rows:
@@ -83,8 +86,19 @@ class RowDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices):
+        return self.take(indices)
+
+    def take(self, indices, view=None, seed=None):
+        """Return a batch, its pictures as a random view shows them if there is one."""
         indices = np.asarray(indices)
-        rows = {"X": as_input(self.X[indices], indices), "row": torch.as_tensor(indices)}
+        if isinstance(self.X, Pictures):
+            X, row = self.X.read(indices, view, seed), self.X.places[indices]
+            if isinstance(X, Unreadable):
+                return X
+        else:
+            X, row = as_input(self.X[indices], indices), indices
+            X = X if view is None else self._augment(X, indices, view, seed)
+        rows = {"X": X, "row": torch.as_tensor(row)}
         if self.teacher_proba is not None:
             rows["teacher_proba"] = torch.from_numpy(self.teacher_rows(indices))
         for name in ("sample_weight", "teacher_weight"):
@@ -92,8 +106,22 @@ class RowDataset(Dataset):
                 rows[name] = torch.from_numpy(getattr(self, name)[indices])
         return rows, torch.as_tensor(self.y[indices], dtype=torch.int64)
 
+    def _augment(self, X, indices, view, seed):
+        """Apply the user's augmentation to each image of an array, as bytes if it holds bytes."""
+        if self.X.dtype == np.uint8:
+            X = (X * 255).round().to(torch.uint8)
+        made = []
+        for image, row in zip(X, indices.tolist(), strict=True):
+            with drawing(row_seed(*seed, row)):
+                made.append(as_floats(view(image)))
+        return stack_pixels(made)
+
     def teacher_rows(self, indices):
-        proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
+        return self.by_class(self.teacher_proba[indices])
+
+    def by_class(self, proba):
+        """Put the teacher's columns in the order of the classes."""
+        proba = np.asarray(proba, dtype=np.float32)
         if self.columns is not None:
             proba = np.where(self.columns >= 0, proba[:, self.columns], np.float32(0))
         return np.ascontiguousarray(proba)
@@ -171,6 +199,10 @@ def as_input(rows, indices=None):
     >>> as_input(np.zeros((2, 8, 8, 3), dtype=np.uint8)).shape
     torch.Size([2, 3, 8, 8])
     """
+    if isinstance(rows, Pictures):
+        pixels = rows.read(np.arange(len(rows)))
+        check_batch(pixels)
+        return as_floats(pixels)
     rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
     scale = 1
     if rows.ndim in (3, 4):
@@ -228,25 +260,43 @@ class PairedBatchSampler(Sampler):
         Which of how many shares of each half to take; see `take_share`.
     epoch : {"labeled", "all"}, default="labeled"
         Length of an epoch, as for `steps_per_epoch`.
+    even : bool, default=False
+        Let an epoch take each row of the half it passes over once, in batches
+        of one size but for a row, where else batches are full and the last one
+        begins the next round: for rows that take long to read.
 
     References
     ----------
     .. [1] Kang et al., arXiv:2505.07675, batches of 64 + 64 rows.
     """
 
-    def __init__(self, labeled, unlabeled, batch_size, generator, share=(0, 1), epoch="labeled"):
+    def __init__(
+        self,
+        labeled,
+        unlabeled,
+        batch_size,
+        generator,
+        share=(0, 1),
+        epoch="labeled",
+        even=False,
+    ):
         self.batch_size = batch_size
         self.share = share
         self.drop_last = False
         self._steps = steps_per_epoch(len(labeled), len(unlabeled), batch_size, epoch)
         self._halves = [_Cycle(rows, generator) for rows in (labeled, unlabeled)]
+        self._sizes = [[batch_size] * self._steps for _ in self._halves]
+        for sizes, rows in zip(self._sizes, (labeled, unlabeled), strict=True):
+            # Processes share full batches only.
+            if even and share[1] == 1 and -(-len(rows) // batch_size) == self._steps:
+                sizes[:] = np.diff(np.arange(self._steps + 1) * len(rows) // self._steps).tolist()
 
     def __len__(self):
         return self._steps
 
     def __iter__(self):
-        for _ in range(self._steps):
-            halves = [half.take(self.batch_size) for half in self._halves]
+        for sizes in zip(*self._sizes, strict=True):
+            halves = [half.take(size) for half, size in zip(self._halves, sizes, strict=True)]
             yield np.concatenate([take_share(half, self.share) for half in halves])
 
 

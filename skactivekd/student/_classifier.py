@@ -16,7 +16,6 @@ from sklearn.utils.validation import (
 
 from .._torch import alone, draw_seed, fewer_threads, own_settings, resolve_device, seeded
 from ..teacher._pixels import channel_axis, white_level
-from ..teacher._read_image import is_picture
 from ..utils._labels import (
     check_classes,
     check_labels,
@@ -34,11 +33,14 @@ from ._inputs import measure_scaling
 from ._left_out import refuse_left_out
 from ._memory import identify, memory
 from ._net import DHONet, fill
+from ._pictures import ROW_SHAPE, Pictures, holds_pictures, holds_texts, naming_all, spread
 from ._residual import PENALTIES, choose_residual, fit_residual, plan_folds
 from ._soft_labels import SoftLabeled
 from ._targets import resolve_classes
 
 _BLOCK = 1024  # rows whose heads are mixed at once: the parts of a mixture are as large as it
+
+_ROUNDING = 0.1  # by which bicubic resizing may leave [0, 1]; normalized pixels leave it by far
 
 
 class DHOClassifier(ClassifierMixin, BaseEstimator):
@@ -301,9 +303,12 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 f"The {head!r} head was not trained: fit had no "
                 f"{'labels' if head == 'ce' else 'teacher'}. Use head='mixed'."
             )
-        rows = self._rows(X)
-        parts = (self._mix(*logits, head) for logits in self.net_.forward_iter(rows))
-        return fill(parts, rows.shape[0]).numpy()
+        X = self._rows(X)
+        rows, good = _readable(X)
+        with naming_all(rows):
+            parts = (self._mix(*logits, head) for logits in self.net_.forward_iter(rows))
+            proba = fill(parts, rows.shape[0]).numpy()
+        return spread(X, proba, good, 1 / len(self.classes_))
 
     def predict(self, X):
         """Return the likeliest class of each row.
@@ -334,7 +339,10 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         features : ndarray of float32 of shape (n_samples, d)
         """
         check_is_fitted(self)
-        return self.net_.embed(self._rows(X))
+        X = self._rows(X)
+        rows, good = _readable(X)
+        with naming_all(rows):
+            return spread(X, self.net_.embed(rows), good, 0)
 
     @own_settings()
     def predict_proba_embed(self, X):
@@ -368,10 +376,14 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._check_params()
-        ce_logits, kd_logits, features = self.net_.forward_embed(self._rows(X))
+        X = self._rows(X)
+        rows, good = _readable(X)
+        with naming_all(rows):
+            ce_logits, kd_logits, features = self.net_.forward_embed(rows)
         blocks = zip(ce_logits.split(_BLOCK), kd_logits.split(_BLOCK), strict=True)
-        proba = fill((self._mix(*logits) for logits in blocks), len(features))
-        return proba.numpy(), features.numpy()
+        proba = fill((self._mix(*logits) for logits in blocks), len(features)).numpy()
+        proba = spread(X, proba, good, 1 / len(self.classes_))
+        return proba, spread(X, features.numpy(), good, 0)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy on the labeled rows.
@@ -478,10 +490,9 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _learn(self, X, y, teacher_proba, sample_weight, keep, classes, on):
+        asked = X.teacher if isinstance(X, SoftLabeled) else None
         X, teacher_proba, teacher_classes, exact = _unpack(X, teacher_proba)
-        _refuse_pictures(X)
-        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=not keep)
-        _check_images(X)
+        X = self._take_in(X) if keep else self._take_in_new(X)
         declared, known = self._declare(classes, keep), teacher_classes
         if declared is not None:
             known = declared.labels
@@ -492,6 +503,11 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if teacher_proba is not None:
             teacher_proba = as_ndarray(check_proba(teacher_proba, "teacher_proba", n_rows=len(y)))
+        if isinstance(X, Pictures) and X.on_error == "skip":
+            good = X.without_bad()
+            X, y, labeled = X[good], y[good], labeled[good]
+            sample_weight = None if sample_weight is None else sample_weight[good]
+            teacher_proba = None if teacher_proba is None else teacher_proba[good]
         if keep and self.heads != self._fitted_heads:
             raise ValueError(
                 f"heads={self.heads!r}, but this student was fitted with "
@@ -534,6 +550,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             residual = self.heads == "residual" and teacher_proba is not None
         if residual:
             rows = RowDataset(X, None, teacher_proba, columns=columns, **teacher)
+            rows.teacher = asked
             self._fit_residual(rows, codes, label_weight, keep, on and keep)
         else:
             if keep:
@@ -545,8 +562,14 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 net.criterion_.distill_weight = weight
                 net.criterion_.temperature = self.temperature
             rows = RowDataset(
-                X, codes, teacher_proba, columns=columns, sample_weight=label_weight, **teacher
+                net.show(X),
+                codes,
+                teacher_proba,
+                columns=columns,
+                sample_weight=label_weight,
+                **teacher,
             )
+            rows.teacher = asked
             self._fit_net(net, rows, keep)
             self.net_ = net
             self.distill_weight_ = 0.0 if teacher_proba is None else float(weight)
@@ -569,7 +592,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     def _fit_residual(self, rows, codes, label_weight, keep, further):
         """Distill, or find what was distilled; then let the labels correct it."""
         seed = draw_seed(self._seeds)
-        distilled = self._distill(rows, seed, keep, further)
+        with naming_all(rows.X):
+            distilled = self._distill(rows, seed, keep, further)
         with fewer_threads():
             residual = self._find_correction(distilled, rows.X, codes, label_weight, seed, further)
         if residual is not None:
@@ -584,12 +608,17 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             net.criterion_.temperature = self.temperature
         else:
             net = self._new_net(rows.X)
-            repeatable = self.reuse and isinstance(self.random_state, numbers.Integral)
+            repeatable = (
+                self.reuse
+                and rows.teacher is None
+                and isinstance(self.random_state, numbers.Integral)
+            )
             key = identify(net, rows, seed) if repeatable else None
             known = memory.get(key)
             if known is not None:
                 return known
             self._scale_inputs(net, rows.X, rows.teacher_weight)
+        rows.X = net.show(rows.X)
         if rows.teacher_proba is not None:
             with seeded(seed, _device(net)):
                 (net.partial_fit if keep else net.fit)(rows, None)
@@ -622,7 +651,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             # Without a seed, processes that train one student together still deal alike.
             np.random.RandomState(0 if self.random_state is None else seed),
         )
-        logits, features = _distilled.correction_features(distilled, X[picked], further)
+        logits, features = _distilled.correction_features(distilled, X, picked, further)
         if self.distill_weight == "auto":
             residual, shares = choose_residual(features, logits, targets, fit_weight, test_weight)
             follow = np.array([1.0, *(penalty / (1 + penalty) for penalty in PENALTIES)])
@@ -633,7 +662,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return fit_residual(features, logits, targets, penalty, fit_weight[:, 0])
 
     def _fit_net(self, net, rows, keep=False):
-        with seeded(draw_seed(self._seeds), _device(net)):
+        with naming_all(rows.X), seeded(draw_seed(self._seeds), _device(net)):
             (net.partial_fit if keep else net.fit)(rows, None)
 
     def _mixture(self):
@@ -686,7 +715,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             heads, weight = ("residual", 1.0) if has_teacher else ("dual", 0.5)
         net.set_params(
             n_classes=len(self.classes_),
-            input_shape=_input_shape(X.shape),
+            input_shape=_input_shape(net, X),
             heads=heads,
             criterion__distill_weight=weight,
             criterion__temperature=self.temperature,
@@ -725,14 +754,43 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _rows(self, X):
-        X = X.X if isinstance(X, SoftLabeled) else X
-        _refuse_pictures(X)
-        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=False)
+        X = self._take_in(X.X if isinstance(X, SoftLabeled) else X)
+        if isinstance(X, Pictures):
+            return self.net_.show(X)
         if X.shape[1:] != self._row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but DHOClassifier was fitted on rows of shape "
                 f"{self._row_shape}."
             )
+        return X
+
+    def _take_in_new(self, X):
+        """Return a first X, checked."""
+        if holds_pictures(X):
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+            return Pictures(X, getattr(self.net, "on_error", "raise"))
+        if holds_texts(X):
+            raise ValueError(
+                "X holds texts, which the student cannot take as numbers: make numbers of them, by "
+                "TfidfVectorizer() in a pipeline say. (If they are to be paths: the first of them "
+                "name no files.)"
+            )
+        X = validate_data(self, X, accept_sparse="csr", allow_nd=True)
+        _check_images(X)
+        return X
+
+    def _take_in(self, X):
+        """Return a further X, checked."""
+        if self._row_shape == ROW_SHAPE:
+            return Pictures(X, self.net_.on_error)
+        if holds_pictures(X):
+            raise ValueError(
+                "X holds pictures one by one, but DHOClassifier was fitted on an array with rows "
+                f"of shape {self._row_shape}. Pass such an array, or fit on pictures."
+            )
+        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=False)
+        _check_images(X)
         return X
 
     def _declare(self, classes, keep):
@@ -801,13 +859,12 @@ def _unpack(X, teacher_proba):
     return X.X, X.proba, X.classes, X.exact
 
 
-def _refuse_pictures(X):
-    """Refuse images of PIL, which numpy would read by itself, without looking at their format."""
-    if isinstance(X, list | tuple) and any(map(is_picture, X)):
-        raise TypeError(
-            "X is a list of PIL images, which the student does not take. Pass an array of pixels, "
-            "or TeacherProba(features=Embedder(encoder)) before the student."
-        )
+def _readable(X):
+    """Return the rows that can be read, and which they are; None stands for all."""
+    if not isinstance(X, Pictures) or X.on_error == "raise":
+        return X, None
+    good = X.without_bad()
+    return X[good], good
 
 
 def _check_images(X):
@@ -821,8 +878,21 @@ def _check_images(X):
         raise ValueError(f"X has images of {error}.") from None
 
 
-def _input_shape(shape):
+def _input_shape(net, X):
     """Shape of one row as the network sees it: (n_features,) or (C, H, W)."""
+    if isinstance(X, Pictures):
+        return net.find_input_shape(X)
+    shape = _row_shape(X.shape)
+    if len(shape) != 3:
+        return shape
+    if net.normalize == "auto" and X.dtype.kind == "f" and net.pixel_config() is not None:
+        pixels = X.min(initial=0) >= -_ROUNDING and X.max(initial=0) <= 1 + _ROUNDING
+        net.set_params(normalize=bool(pixels))
+    return net.find_input_shape(shape)
+
+
+def _row_shape(shape):
+    """Shape of one row with channels first."""
     if len(shape) > 4:
         raise ValueError(
             f"X must have rows of numbers, (n, n_features), or images, (n, H, W), (n, C, H, W) or "

@@ -122,6 +122,11 @@ class ImageTower(nn.Module):
         self.prepare = nn.Sequential(*(_with_buffers(step) for step in steps))
         self.recipe = recipe
 
+    @property
+    def image_size(self):
+        """Height and width that the tower takes."""
+        return self.visual.image_size
+
     def forward(self, X):
         """Return the embeddings, of shape (n, d), of images of shape (n, 1 or 3, H, W)."""
         features = self.visual(self.prepare(X.expand(-1, 3, -1, -1)))

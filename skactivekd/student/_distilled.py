@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from skorch.dataset import unpack_data
-from skorch.utils import to_tensor
+
+from ._pictures import Pictures
 
 _N_ANCHORS = 16  # surest rows kept of each class; some of them may be labeled later
 _N_STAND_INS = 3  # of which stand for a class without a label, together as one label
 _LENGTH = 4.0  # of a typical row of features in the correction: what its penalties are scaled for
+_MAX_KEPT = 2**28  # bytes of features, a quarter of what the memory of distilled students holds
 _LINEAR_ROWS = 20_000  # enough for a linear imitation of the teacher, and seconds at most
 
 
@@ -33,6 +34,8 @@ class Distilled:
         there are fewer that count.
     class_mass : ndarray of shape (n_classes,)
         Mean probability of each class over the pool.
+    features : Kept or None
+        The features of the pool, where it took decoding files to get them.
     """
 
     net: object
@@ -41,6 +44,17 @@ class Distilled:
     input_scale: float
     anchors: np.ndarray
     class_mass: np.ndarray
+    features: object = None
+
+
+class Kept:
+    """Features that nobody changes, so that copies share them."""
+
+    def __init__(self, parts):
+        self.rows = torch.cat(parts)
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 def survey(net, rows, linear=True):
@@ -65,9 +79,13 @@ def survey(net, rows, linear=True):
         if imitation is not None:
             heads.set_linear(*imitation)
     total = square = mass = 0
-    best = None
+    best, kept = None, [] if isinstance(rows.X, Pictures) and not heads.n_inputs else None
     start = n_counted = 0
     for _, kd_logits, features, _ in look(net, rows):
+        if kept is not None:
+            kept.append(features.cpu())
+            if len(rows) * features.shape[1] * features.element_size() > _MAX_KEPT:
+                kept = None
         features, proba = features.double(), torch.softmax(kd_logits.double(), dim=1)
         weight = _weights(rows, start, proba)
         total = total + (weight * features).sum(dim=0)
@@ -89,6 +107,7 @@ def survey(net, rows, linear=True):
         input_scale=length / max(heads.n_inputs, 1) ** 0.5,
         anchors=torch.where(best[0] < 0, -1, best[1]).T.cpu().numpy(),
         class_mass=(mass / n_counted).cpu().numpy(),
+        features=None if kept is None else Kept(kept),
     )
 
 
@@ -116,18 +135,20 @@ def look(net, X):
     student = net.module_
     with torch.no_grad():
         for batch in net.get_iterator(net.get_dataset(X)):
-            rows, _ = unpack_data(batch)
-            inputs, features = student.features(to_tensor(rows["X"], device=net.device))
+            inputs, features = student.features(net.inputs_of(batch))
             yield *student.heads(features, inputs), features, inputs.flatten(1)
 
 
-def correction_features(distilled, X, corrected=False):
+def correction_features(distilled, X, picked, corrected=False):
     """Return what a correction of some rows sees.
 
     Parameters
     ----------
     distilled : Distilled
-    X : array or CSR matrix of n rows
+    X : array, CSR matrix or Pictures
+        The pool.
+    picked : ndarray of int of shape (n,)
+        Rows of it.
     corrected : bool, default=False
         Correct the student as it is, in place of the teacher's head.
 
@@ -138,12 +159,23 @@ def correction_features(distilled, X, corrected=False):
         Scaled; of the backbone, and the inputs where the heads see these.
     """
     parts = []
-    for ce_logits, kd_logits, features, inputs in look(distilled.net, X):
+    for ce_logits, kd_logits, features, inputs in _look_again(distilled, X, picked):
         scaled = (features - distilled.shift) * distilled.scale
         if distilled.net.module_.heads.n_inputs:
             scaled = torch.cat([scaled, inputs * distilled.input_scale], dim=1)
         parts.append((ce_logits if corrected else kd_logits, scaled))
     return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+
+def _look_again(distilled, X, picked):
+    """Yield what `look` does of some rows, from the features that are known if they are."""
+    if distilled.features is None:
+        yield from look(distilled.net, X[picked])
+        return
+    heads = distilled.net.module_.heads.eval()
+    features = distilled.features.rows[picked].to(heads.kd.weight.device)
+    with torch.no_grad():
+        yield *heads(features, features[:, :0]), features, features[:, :0]
 
 
 def set_correction(distilled, residual, further=False):

@@ -1,4 +1,4 @@
-"""Scaling of 2-D inputs, so that one learning rate fits them all."""
+"""Scaling of inputs: of columns, so that one learning rate fits them all, and of pixels."""
 
 import warnings
 
@@ -7,6 +7,7 @@ import torch
 from scipy import sparse
 from sklearn.utils import gen_batches
 from torch import nn
+from torch.nn import functional as F
 
 # Columns that hardly vary but for single rows, such as pixels at the border, are not blown up
 # beyond ten times what the usual column gets, nor so that the farthest of their values lies beyond
@@ -34,6 +35,30 @@ class InputScaler(nn.Module):
     def forward(self, X):
         """Return the scaled rows."""
         return (X - self.shift) / self.scale
+
+
+class PixelScaler(nn.Module):
+    """Bring pixels in [0, 1] to the size and the range of a backbone.
+
+    Parameters
+    ----------
+    mean, std : float or sequence of float of length n_channels
+        What to subtract of each channel, and what to divide it by.
+    size : pair of int, default=None
+        Height and width that the backbone takes. None: those of the images.
+    """
+
+    def __init__(self, mean=0.0, std=1.0, size=None):
+        super().__init__()
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(-1, 1, 1))
+        self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(-1, 1, 1))
+        self.size = size
+
+    def forward(self, X):
+        """Return the scaled images."""
+        if self.size is not None and tuple(X.shape[-2:]) != self.size:
+            X = F.interpolate(X, self.size, mode="bicubic", antialias=True).clamp(0, 1)
+        return (X - self.mean) / self.std
 
 
 def measure_scaling(X, sample_weight=None):

@@ -7,6 +7,7 @@ import torch
 from scipy import sparse
 
 from ..utils._identity import Unsure, hash_array, state_key
+from ._pictures import Pictures
 
 _MAX_ENTRIES, _MAX_BYTES = 16, 2**30
 
@@ -34,7 +35,7 @@ class Memory:
         """Keep a copy of an entry, if it can be copied."""
         if key is None:
             return
-        size = _size(distilled.net)
+        size = _size(distilled)
         if size > _MAX_BYTES:
             return
         try:
@@ -52,9 +53,11 @@ class Memory:
         self._entries.clear()
 
 
-def _size(net):
-    """Return the bytes of a trained network with what its optimizer keeps."""
-    tensors = list(net.module_.state_dict().values())
+def _size(distilled):
+    """Return the bytes of a trained network with what its optimizer keeps, and of features."""
+    net = distilled.net
+    tensors = [] if distilled.features is None else [distilled.features.rows]
+    tensors += list(net.module_.state_dict().values())
     for state in net.optimizer_.state.values():
         tensors += [value for value in state.values() if torch.is_tensor(value)]
     return sum(value.numel() * value.element_size() for value in tensors)
@@ -84,6 +87,8 @@ def identify(net, rows, *settings):
 
 
 def _hash(array):
+    if isinstance(array, Pictures):
+        return "pictures", array.identity()
     if array is None:
         return None
     if sparse.issparse(array):

@@ -1,6 +1,7 @@
 """The skorch net of the student: two heads, one loss, paired batches."""
 
 import copy
+import numbers
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,19 +15,37 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, SequentialSampler, Subset
 
 from .._torch import fewer_threads, is_small, own_settings
-from ._backbones import build_backbone, count_features
+from ._backbones import build_backbone, count_features, find_pixel_config
 from ._batches import PairedBatchSampler, RowDataset, steps_per_epoch
 from ._finite import SpoiledWeights, check_outputs, check_step, check_weights, explain_weights
 from ._heads import DualHead, ResidualHeads, mix_heads
-from ._inputs import InputScaler
+from ._inputs import InputScaler, PixelScaler
 from ._loss import DHOLoss
+from ._pictures import (
+    Augmented,
+    Pictures,
+    Seeded,
+    as_floats,
+    check_batch,
+    holds_pictures,
+    make_loader,
+    worker_settings,
+)
 from ._schedule import WarmupDecay
-from ._skorch_settings import check_settings, loader_settings, replaces_schedule, split_labeled
+from ._skorch_settings import (
+    check_pictures,
+    check_settings,
+    loader_settings,
+    replaces_schedule,
+    split_labeled,
+)
+from ._views import CropAndFlip, OwnView, PlainView, are_photos, sample_rows
 
 # A small network has learned what it can of its teacher after as many steps, at the default
 # learning rate; a large pool is passed over as often as the published protocol does ImageNet.
 _STEPS, _PASSES = 1000, 20
 _EPOCHS = 200
+_SIZE = 64  # pixels of a side, which the package's network learns on a laptop
 
 
 class DHONet(NeuralNet):
@@ -81,6 +100,29 @@ class DHONet(NeuralNet):
         prediction batches have 256 rows at least, or what
         ``iterator_valid__batch_size`` says. Batch normalization takes its
         running statistics where a batch of training has one row.
+    image_size : "auto", None, int or pair of int (height, width), default="auto"
+        Size of images as the backbone takes them. "auto": of files what timm
+        says of its model, 64 for the package's own network, or theirs where
+        they are smaller; of arrays their own, unless the backbone takes one
+        size only, as Vision Transformers do. None: that of the arrays. Other
+        images are resized batch by batch.
+    normalize : {"auto"} or bool, default="auto"
+        Whether the network begins by bringing pixels in [0, 1] to the mean and
+        standard deviation that timm names for its model. "auto": where the
+        backbone is timm's, unless X holds floats far outside [0, 1], which
+        somebody normalized before.
+    augment : "auto", None or callable, default="auto"
+        What training does to images: a transform of torchvision's (v2) or any
+        callable, from a uint8 tensor (C, H, W) to such a tensor, or to floats in
+        [0, 1] where it says so. "auto" takes a random crop of half the image or
+        more and mirrors every other one, but only photos in files: not arrays,
+        nor pictures up to 64 pixels, drawings, scans and grey ones. What was
+        chosen stands in ``augment_``.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do with files that are no pictures: name them all in one
+        `ImageError`, or leave them out of training, give them uniform
+        probabilities and zeros as features, and name them in one
+        `SkippedRowsWarning`.
     train_split : None or callable, default=None
         skorch's internal validation split, ``ValidSplit(5)`` say. It splits the
         labeled rows only; all unlabeled ones stay in training. A validation
@@ -90,6 +132,15 @@ class DHONet(NeuralNet):
     **kwargs
         Further parameters of `skorch.NeuralNet`. Those that could have no
         effect here, say ``dataset`` or ``iterator_train__shuffle``, are refused.
+        Files are read by other processes, as many as
+        ``iterator_train__num_workers`` and ``iterator_valid__num_workers`` say;
+        where these are not set, by one less than there are cores, at most 8, on
+        Linux and for 256 files or more, else by none.
+
+    Attributes
+    ----------
+    augment_ : object or None
+        How training sees images, after ``fit``; None is as they are.
 
     Raises
     ------
@@ -124,6 +175,8 @@ class DHONet(NeuralNet):
     array([0, 0, 1, 1])
     """
 
+    augment_ = None
+
     def __init__(
         self,
         module=None,
@@ -140,6 +193,10 @@ class DHONet(NeuralNet):
         max_epochs="auto",
         epoch="auto",
         batch_size=64,
+        image_size="auto",
+        normalize="auto",
+        augment="auto",
+        on_error="raise",
         train_split=None,
         verbose=0,
         **kwargs,
@@ -151,6 +208,10 @@ class DHONet(NeuralNet):
         self.head_weights = head_weights
         self.kd_scale = kd_scale
         self.epoch = epoch
+        self.image_size = image_size
+        self.normalize = normalize
+        self.augment = augment
+        self.on_error = on_error
         super().__init__(
             module,
             criterion=criterion,
@@ -162,6 +223,8 @@ class DHONet(NeuralNet):
             verbose=verbose,
             **kwargs,
         )
+
+    _asked = None  # the rows whose teacher sees the views of training
 
     # Which process this is, and of how many.
     _share = (0, 1)
@@ -182,6 +245,38 @@ class DHONet(NeuralNet):
         twin = memo[id(self)] = type(self).__new__(type(self))
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
+
+    def get_params(self, deep=True, **kwargs):
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Those of estimators among them as well.
+        **kwargs
+            As in skorch.
+
+        Returns
+        -------
+        params : dict
+        """
+        if not hasattr(self.augment, "get_params"):
+            return super().get_params(deep, **kwargs)
+        params = super(DHONet, self._without_augment()).get_params(deep, **kwargs)
+        return {**params, "augment": self.augment}
+
+    def __sklearn_clone__(self):
+        """Clone the net; transforms of torchvision with a get_params are no estimators."""
+        if not hasattr(self.augment, "get_params"):
+            return super().__sklearn_clone__()
+        twin = super(DHONet, self._without_augment()).__sklearn_clone__()
+        vars(twin)["augment"] = copy.deepcopy(self.augment)
+        return twin
+
+    def _without_augment(self):
+        plain = copy.copy(self)
+        vars(plain)["augment"] = None
+        return plain
 
     def __sklearn_tags__(self):
         """Say that this is a classifier, so that scorings may ask for probabilities."""
@@ -224,9 +319,101 @@ class DHONet(NeuralNet):
         else:
             shared = self.heads == "single"
             heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
-        scaler = None if self.input_scaling is None else InputScaler(*self.input_scaling)
-        self.module_ = Student(backbone, heads, scaler)
+        self.module_ = Student(backbone, heads, self._make_scaler())
         return self
+
+    def _make_scaler(self):
+        """Return what stands before the backbone, None if nothing does."""
+        if self.input_scaling is not None:
+            return InputScaler(*self.input_scaling)
+        if len(self.input_shape) != 3:
+            return None
+        config = self.pixel_config()
+        fixed = (config is not None and config.fixed) or self.image_size not in ("auto", None)
+        size = tuple(self.input_shape[1:]) if fixed else None
+        if config is not None and self.normalize:
+            return PixelScaler(*config.for_channels(self.input_shape[0]), size)
+        return None if size is None else PixelScaler(size=size)
+
+    def pixel_config(self):
+        """Return how the backbone wants its images, None if that is not known."""
+        return find_pixel_config(self.module, **self.get_params_for("module"))
+
+    def find_input_shape(self, X):
+        """Return the shape of images as the backbone is to take them.
+
+        Parameters
+        ----------
+        X : Pictures, or tuple of int
+            Files and the like, or the shape (C, H, W) of images in an array.
+
+        Returns
+        -------
+        input_shape : tuple of int
+            (C, H, W).
+
+        Raises
+        ------
+        ValueError
+            If there is no way to tell.
+        """
+        check_pictures(self)
+        files = isinstance(X, Pictures)
+        if self.image_size not in ("auto", None):
+            size = self.image_size
+            size = (size, size) if isinstance(size, numbers.Integral) else tuple(size)
+            return (3 if files else X[0], *size)
+        config = None if self.image_size is None and not files else self.pixel_config()
+        if not files:
+            return (X[0], *config.size) if config is not None and config.fixed else X
+        if config is not None:
+            return (3, *config.size)
+        if self.module is None:
+            sizes = [X.size(row) for row in sample_rows(len(X))]
+            shorter = [min(size) for size in sizes if size is not None]
+            return (3, *[min(_SIZE, max(shorter, default=_SIZE))] * 2)
+        size = getattr(self.module, "image_size", None)
+        if size is None:
+            raise ValueError(
+                "Pictures in files have many sizes, and this backbone does not say which it takes. "
+                "Set image_size of DHONet, to 224 say."
+            )
+        return (3, size, size) if isinstance(size, numbers.Integral) else (3, *size)
+
+    def show(self, X):
+        """Return rows that the net can read: pictures get the size that the backbone takes."""
+        if not isinstance(X, Pictures):
+            if isinstance(X, np.ndarray) or not holds_pictures(X):
+                return X
+            X = Pictures(X, self.on_error)
+        return X.shown(self._plain_view())
+
+    def _plain_view(self):
+        size, config = tuple(self.input_shape[1:]), self.pixel_config()
+        if config is None:
+            return PlainView(size)
+        return PlainView(
+            size, config.interpolation, config.crop_pct, config.crop_mode, tuple(config.mean)
+        )
+
+    def _choose_augmentation(self, X):
+        """Return how training sees images, None if as they are."""
+        if isinstance(X, Pictures):
+            plain = X.view or self._plain_view()
+            if callable(self.augment):
+                return OwnView(self.augment, plain)
+            if self.augment is None or max(plain.size) <= _SIZE:
+                return None
+            rows = sample_rows(len(X))
+            seen = [image for image in map(X.try_open, rows) if image is not None]
+            return CropAndFlip(plain.size, plain.interpolation) if are_photos(seen) else None
+        if not callable(self.augment):
+            return None
+        if len(X.shape) not in (3, 4):
+            raise ValueError(
+                f"augment={self.augment!r} is for images, but X has rows of shape {X.shape[1:]}."
+            )
+        return OwnView(self.augment)
 
     def initialize_history(self):
         """Forget an earlier fit."""
@@ -283,6 +470,8 @@ class DHONet(NeuralNet):
             took_part = np.concatenate(_halves(rows)).astype(int)
             cause = explain_weights(self, Subset(rows, took_part))
             raise ValueError(f"{error}: {cause}") from None
+        finally:
+            self._asked = None
         return self
 
     def _loop(self, X, y, epochs, **kwargs):
@@ -296,6 +485,7 @@ class DHONet(NeuralNet):
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Note the learning rate of the step, which callbacks change after it."""
+        check_batch(batch)  # where another loader than ours did not
         super().on_batch_begin(net, batch=batch, training=training, **kwargs)
         if training:
             self.rate_ = max(group["lr"] for group in self.optimizer_.param_groups)
@@ -314,13 +504,14 @@ class DHONet(NeuralNet):
 
     def evaluation_step(self, batch, training=False):
         """Compute the outputs, and stop where one is not finite."""
+        check_batch(batch)
         outputs = super().evaluation_step(batch, training)
         check_outputs(outputs, batch)
         return outputs
 
     def get_dataset(self, X, y=None):
         """Wrap arrays for look-ups by batch; a dataset stays as it is."""
-        return X if is_dataset(X) else RowDataset(X, y)
+        return X if is_dataset(X) else RowDataset(self.show(X), y)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Return training and validation rows; only labeled ones are for validation."""
@@ -341,6 +532,10 @@ class DHONet(NeuralNet):
         prefix = "iterator_train" if training else "iterator_valid"
         kwargs = loader_settings(self, prefix)
         own_size = kwargs.pop("batch_size", None)
+        X = getattr(_source(dataset), "X", None)  # a data set of the user's has none
+        pictures = X if isinstance(X, Pictures) else None
+        if pictures is not None:
+            kwargs = {**self._reading(pictures, len(dataset), training, kwargs), **kwargs}
         if training:
             # The one random source of a fit is torch's generator, which the caller seeds.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, (1,))))
@@ -350,16 +545,42 @@ class DHONet(NeuralNet):
                 generator,
                 self._share,
                 self._epoch_rule(),
+                even=pictures is not None,
             )
+            self.augment_ = self._choose_augmentation(X)
+            asked = getattr(_source(dataset), "teacher", None)
+            self._asked = None if asked is None or self.augment_ is None else _source(dataset)
+            if self.augment_ is not None:
+                sampler = Seeded(sampler, generator.initial_seed())
+                dataset = Augmented(dataset, self.augment_)
         else:
-            batch_size = self.batch_size if self.batch_size == -1 else max(self.batch_size, 256)
+            # Pictures are as large in prediction as in training, where their batch has room.
+            least = 1 if pictures is not None else 256
+            batch_size = self.batch_size if self.batch_size == -1 else max(self.batch_size, least)
             batch_size = batch_size if own_size is None else own_size
             batch_size = len(dataset) if batch_size == -1 else batch_size
             # A loader without its own generator would move torch's global one.
             generator = torch.Generator()
             sampler = BatchSampler(SequentialSampler(dataset), batch_size, drop_last=False)
+        if pictures is not None:
+            # A loader draws a seed for its processes each time it starts some: not from what
+            # decides the order of the rows.
+            generator = torch.Generator()
         kwargs = {"collate_fn": _as_is, "generator": generator, **kwargs}
-        return getattr(self, prefix)(dataset, batch_sampler=sampler, **kwargs)
+        return make_loader(dataset, getattr(self, prefix), batch_sampler=sampler, **kwargs)
+
+    def _reading(self, pictures, n_rows, training, settings):
+        """Return how many processes read pictures, where the user does not say."""
+        if "num_workers" in settings:
+            pictures.check_workers(settings["num_workers"])
+            return {"persistent_workers": training and settings["num_workers"] > 0}
+        passes = 1
+        if training:
+            passes = _PASSES if self.max_epochs == "auto" else self.max_epochs
+        n_workers = pictures.count_workers(passes * n_rows)
+        if not n_workers:
+            return {}
+        return {"num_workers": n_workers, **worker_settings(n_workers, training)}
 
     def _half_batch(self, dataset):
         """Return the rows of each half in a training batch."""
@@ -388,7 +609,7 @@ class DHONet(NeuralNet):
 
     def infer(self, x, **fit_params):
         """Return (ce_logits, kd_logits) of a batch."""
-        x = x["X"]
+        x = as_floats(x["X"])
         if len(x) > 1 or not self.module_.training:
             return super().infer(x, **fit_params)
         with _running_statistics(self.module_):
@@ -400,12 +621,25 @@ class DHONet(NeuralNet):
         teacher = (
             to_tensor(X.get("teacher_proba"), device=self.device) if "teacher_proba" in X else None
         )
+        if training and self._asked is not None:
+            teacher = to_tensor(self._ask_teacher(X["X"]), device=self.device)
         weights = {
             name: to_tensor(X[name], device=self.device)
             for name in ("sample_weight", "teacher_weight")
             if name in X
         }
         return self.criterion_(y_pred, y_true, teacher, **weights)
+
+    def _ask_teacher(self, pixels):
+        """Return what the teacher says of the views in a batch."""
+        images = (as_floats(pixels) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        proba = np.asarray(self._asked.teacher(images.cpu().numpy()))
+        if proba.shape != (len(images), self._asked.teacher_proba.shape[1]):
+            raise ValueError(
+                f"The teacher returned probabilities of shape {proba.shape} for {len(images)} "
+                f"views of images, but {self._asked.teacher_proba.shape[1]} columns before."
+            )
+        return torch.from_numpy(self._asked.by_class(proba))
 
     @own_settings()
     def forward(self, X, training=False, device="cpu"):
@@ -468,8 +702,7 @@ class DHONet(NeuralNet):
         dataset, outputs, start = self.get_dataset(X), None, 0
         with torch.no_grad():
             for batch in self.get_iterator(dataset):
-                rows, _ = unpack_data(batch)
-                output = function(to_tensor(rows["X"], device=self.device))
+                output = function(self.inputs_of(batch))
                 check_outputs(output, batch)
                 if outputs is None:
                     outputs = tuple(room(part, len(dataset)) for part in output)
@@ -477,6 +710,12 @@ class DHONet(NeuralNet):
                     whole[start : start + len(part)] = part
                 start += len(output[0])
         return outputs
+
+    def inputs_of(self, batch):
+        """Return what the network takes of a batch, on its device."""
+        check_batch(batch)
+        rows, _ = unpack_data(batch)
+        return as_floats(to_tensor(rows["X"], device=self.device))
 
 
 class Student(nn.Module):

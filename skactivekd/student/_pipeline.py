@@ -1,6 +1,6 @@
 """The pipeline step that shows the teacher each training row."""
 
-import os
+import copy
 
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
@@ -12,9 +12,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._rows import check_row_count, one_column
+from .._rows import check_row_count
+from ..teacher._embedding_teacher import EncodesRows
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
+from ._pictures import holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
 
 
@@ -44,11 +46,21 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         ``sklearn.frozen.FrozenEstimator``. None: no teacher.
     features : "passthrough" or transformer, default="passthrough"
         What makes the student's input out of X; the teacher sees the raw X.
-        Raw texts for the teacher and TF-IDF for the student, say.
+        Raw texts for the teacher and TF-IDF for the student, say. Image files
+        pass through: the student reads them itself.
     memory : None, str or joblib.Memory, default=None
         Where to keep fitted features and teacher probabilities on disk, as in
         ``sklearn.pipeline.Pipeline``. Teachers that encode keep their
         embeddings in a cache of their own, row by row, without it.
+    encoder_at_predict : bool, default=False
+        Let `features` be an encoder, an `Embedder` say. The student then learns
+        from its embeddings and is small, but each prediction needs the large
+        encoder too; without this name it is refused.
+    teacher_views : {"once", "augmented"}, default="once"
+        "once": the teacher sees each row as it is, once. "augmented": in
+        training it also sees every random view that the student gets of an
+        image (`augment` of `DHONet`), as published [1]_; this takes its time at
+        each step, nothing of it is kept, and each ``fit`` trains anew.
 
     Attributes
     ----------
@@ -77,10 +89,19 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     array([0, 1])
     """
 
-    def __init__(self, teacher=None, features="passthrough", memory=None):
+    def __init__(
+        self,
+        teacher=None,
+        features="passthrough",
+        memory=None,
+        encoder_at_predict=False,
+        teacher_views="once",
+    ):
         self.teacher = teacher
         self.features = features
         self.memory = memory
+        self.encoder_at_predict = encoder_at_predict
+        self.teacher_views = teacher_views
 
     def __sklearn_tags__(self):
         """Declare what input is taken."""
@@ -124,12 +145,14 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            If X is raw text, paths or images and `features` is "passthrough",
-            or probabilities do not have a row for each of X.
+            If X is raw text and `features` is "passthrough", or `features`
+            runs an encoder that is not asked for, or probabilities do not have
+            a row for each of X.
         TypeError
             If `teacher` is neither a classifier, nor a function, nor a matrix.
         """
         memory = check_memory(self.memory)
+        self._check_views(X)
         X_out = self._fit_features(X, y, memory)
         self.teacher_ = None
         if self.teacher is None:
@@ -152,7 +175,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             raise ValueError(
                 f"{name} has {proba.shape[1]} columns, but teacher.classes_ names {len(classes)}."
             )
-        return SoftLabeled(X_out, proba, classes if names is None else names, names is not None)
+        views = _without_cache(self.teacher_) if self.teacher_views == "augmented" else None
+        classes = classes if names is None else names
+        return SoftLabeled(X_out, proba, classes, names is not None, views)
 
     def transform(self, X):
         """Return the student's input; the teacher is not run.
@@ -164,7 +189,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
         Returns
         -------
-        X_out : array or sparse matrix of shape (n_samples, ...)
+        X_out : array or sparse matrix of shape (n_samples, ...), or X itself
+            Image files stay what they are.
         """
         check_is_fitted(self)
         if self.features_ == "passthrough":
@@ -191,10 +217,36 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             return _check_feature_names_in(self, input_features)
         return self.features_.get_feature_names_out(input_features)
 
+    def _check_views(self, X):
+        if self.teacher_views not in ("once", "augmented"):
+            raise ValueError(
+                f"teacher_views must be 'once' or 'augmented', got {self.teacher_views!r}."
+            )
+        if self.teacher_views == "once":
+            return
+        images = holds_pictures(X) or getattr(X, "ndim", 0) in (3, 4)
+        if not images or self.features != "passthrough":
+            raise ValueError(
+                "teacher_views='augmented' is for images that the student reads itself: X must "
+                "hold images, and features must be 'passthrough'."
+            )
+        if not (hasattr(self.teacher, "predict_proba") or callable(self.teacher)):
+            raise ValueError(
+                "teacher_views='augmented' needs a teacher that can be asked, with predict_proba "
+                f"or a function, got {type(self.teacher).__name__}."
+            )
+
     def _fit_features(self, X, y, memory):
         if self.features == "passthrough":
             self.features_ = "passthrough"
             return self._validate(X, reset=True)
+        if not self.encoder_at_predict and _runs_encoder(self.features):
+            raise ValueError(
+                f"features={self.features!r} would run the large encoder at every prediction. If "
+                "that is what you want, set encoder_at_predict=True; if the student is to be "
+                "small, let it read X itself: leave features out for images, and take "
+                "TfidfVectorizer() for texts."
+            )
         self.features_, X_out = memory.cache(_fit_transform)(clone(self.features), X, y)
         check_row_count(X_out, X, f"features={type(self.features).__name__}")
         if hasattr(self.features_, "n_features_in_"):
@@ -202,13 +254,35 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return X_out
 
     def _validate(self, X, reset):
-        if _is_raw(X):
+        if holds_texts(X):
             raise ValueError(
-                "X holds texts, paths or images, which the student cannot take as numbers. Give "
+                "X holds texts, which the student cannot take as numbers. Give "
                 "TeacherProba(features=...) a transformer that makes its input, such as "
-                "TfidfVectorizer()."
+                "TfidfVectorizer(). (If they are to be paths: the first of them name no files.)"
             )
+        if holds_pictures(X):
+            if reset and hasattr(self, "n_features_in_"):
+                del self.n_features_in_
+            return X
         return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
+
+
+def _runs_encoder(features):
+    """Tell whether a transformer, or a part of it, embeds rows by an encoder."""
+    if isinstance(features, EncodesRows):
+        return True
+    parts = features.get_params().values() if hasattr(features, "get_params") else ()
+    return any(isinstance(part, EncodesRows) for part in parts)
+
+
+def _without_cache(teacher):
+    """Return a function that asks the teacher of views that never come again."""
+    encoder = getattr(teacher, "encoder_", None)
+    if hasattr(encoder, "cache"):
+        teacher, encoder = copy.copy(teacher), copy.copy(encoder)
+        encoder.cache = False
+        teacher.encoder_ = encoder
+    return getattr(teacher, "predict_proba", teacher)
 
 
 def _teach(teacher, X, y):
@@ -233,12 +307,3 @@ def _check_matrix(proba, X):
             f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
         )
     return proba
-
-
-def _is_raw(X):
-    """Tell sequences of texts, paths or pictures from numbers."""
-    X = one_column(X)
-    if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or len(X) == 0:
-        return False
-    first = X.iloc[0] if hasattr(X, "iloc") else X[0]
-    return isinstance(first, str | bytes | os.PathLike) or type(first).__module__.startswith("PIL")

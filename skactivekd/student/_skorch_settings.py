@@ -8,8 +8,10 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from ..teacher._settings import check_on_error
 from ._batches import EPOCHS
 from ._schedule import WarmupDecay
+from ._views import is_augmentation
 
 _LOADER = {
     "shuffle": "training draws its rows in random order, and prediction needs them in order",
@@ -43,6 +45,7 @@ def check_settings(net):
     if net.epoch not in ("auto", *EPOCHS):
         raise ValueError(f"epoch must be 'auto', 'labeled' or 'all', got {net.epoch!r}.")
     _check_numbers(net)
+    check_pictures(net)
     _check_dataset(net)
     for prefix in ("iterator_train", "iterator_valid"):
         for name, value in net.get_params_for(prefix).items():
@@ -78,6 +81,36 @@ def _check_numbers(net):
         raise TypeError(
             f"optimizer must be a class such as torch.optim.AdamW, got {net.optimizer!r}."
         )
+
+
+def check_pictures(net):
+    """Refuse settings of images that mean nothing.
+
+    Raises
+    ------
+    ValueError
+    """
+    size = net.image_size
+    sides = size if isinstance(size, tuple | list) else (size, size)
+    automatic = size is None or (isinstance(size, str) and size == "auto")
+    if not automatic and not (len(sides) == 2 and all(_is_int(s) and s >= 1 for s in sides)):
+        raise ValueError(
+            f"image_size must be 'auto', None, an int of at least 1 or a pair (height, width) of "
+            f"these, got {size!r}."
+        )
+    if not (isinstance(net.normalize, bool) or str(net.normalize) == "auto"):
+        raise ValueError(f"normalize must be 'auto', True or False, got {net.normalize!r}.")
+    if net.normalize is True and net.pixel_config() is None:
+        raise ValueError(
+            "normalize=True needs a backbone of timm's, whose mean and standard deviation are "
+            "known. Normalize in the backbone itself, by torch.nn.Sequential say."
+        )
+    if not is_augmentation(net.augment):
+        raise ValueError(
+            f"augment must be 'auto', None or a callable, such as a transform of "
+            f"torchvision.transforms.v2, got {net.augment!r}."
+        )
+    check_on_error(net.on_error)
 
 
 def _is_int(value):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 
 class SoftLabeled:
@@ -12,7 +13,7 @@ class SoftLabeled:
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, ...)
+    X : array-like or sparse matrix of shape (n_samples, ...), or pictures
         The student's input.
     proba : ndarray of shape (n_samples, n_classes)
         The teacher's probabilities.
@@ -20,6 +21,9 @@ class SoftLabeled:
         The labels of the columns; None where the teacher does not name them.
     exact : bool, default=False
         Whether they come from a data frame, whose columns are all classes.
+    teacher : callable, default=None
+        From images (n, H, W, 3) of bytes to their probabilities, where the
+        teacher is to see the student's views of them.
 
     Examples
     --------
@@ -29,24 +33,27 @@ class SoftLabeled:
     (2, 2)
     """
 
-    def __init__(self, X, proba, classes=None, exact=False):
+    def __init__(self, X, proba, classes=None, exact=False, teacher=None):
         self.X = X
         self.proba = proba
         self.classes = classes
         self.exact = exact
+        self.teacher = teacher
 
     @property
     def shape(self):
-        """Shape of X."""
-        return self.X.shape
+        """Shape of X; of a sequence, its length."""
+        return getattr(self.X, "shape", None) or (_num_samples(self.X),)
 
     def __len__(self):
-        return self.X.shape[0]
+        return self.shape[0]
 
     def __getitem__(self, key):
         # scikit-learn slices rows as array[rows, ...].
         rows = key[0] if isinstance(key, tuple) else key
-        return SoftLabeled(_safe_indexing(self.X, rows), self.proba[rows], self.classes, self.exact)
+        return SoftLabeled(
+            _safe_indexing(self.X, rows), self.proba[rows], self.classes, self.exact, self.teacher
+        )
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
@@ -55,4 +62,4 @@ class SoftLabeled:
         )
 
     def __repr__(self):
-        return f"SoftLabeled(X={self.X.shape}, proba={np.shape(self.proba)})"
+        return f"SoftLabeled(X={self.shape}, proba={np.shape(self.proba)})"

@@ -1,6 +1,7 @@
 """Embeddings through a cache: an encoder sees only rows it has not seen before."""
 
 import numbers
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -8,7 +9,9 @@ from .._rows import one_column
 from ._cache import DEFAULT_CACHE, EmbeddingCache
 from ._identity import identify, keep_identity
 from ._image_error import RowError
+from ._lazy_rows import LazyRows, is_lazy
 from ._row_keys import row_keys, text_keys
+from ._settings import count_workers
 from ._skipping import collecting, report
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
@@ -65,6 +68,8 @@ def encode_rows(encoder, X):
     (3, 2)
     """
     method = row_method(encoder)
+    if method == "encode_image" and is_lazy(X):
+        X = LazyRows(X)
     return _encode(encoder, method, X, text_keys if method == "encode_text" else row_keys)
 
 
@@ -122,6 +127,7 @@ def _encode(encoder, method, X, keys_of):
     except RowError as error:
         raise type(error)(_at_all(keys, error.bad), error.problem, error.limit) from None
     finally:
+        call.close()
         if call.n_encoded:
             keep_identity(encoder, owner)
     call.report(lambda bad: _at_all(keys, bad))
@@ -133,8 +139,27 @@ class _Call:
 
     def __init__(self, encoder, method, X, n):
         self.encode, self.X, self.all = getattr(encoder, method), X, list(range(n))
+        self.encoder, self.pool, self.begun = encoder, None, {}
         self.name, self.skipped, self.noun = f"{type(encoder).__name__}.{method}", {}, "row"
         self.n_encoded = 0
+
+    def begin(self, indices):
+        """Let threads read the rows that come next, while the encoder is at work."""
+        from sklearn.utils import _safe_indexing
+
+        prepare = getattr(self.encoder, "_prepare_ahead", None)
+        if prepare is None or self.name.endswith("text"):
+            return
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(count_workers(self.encoder.n_workers, wanted=True) or 1)
+        X = prepare(list(_safe_indexing(self.X, indices)), self.pool)
+        if X is not None:
+            self.begun[tuple(indices)] = X
+
+    def close(self):
+        """Let go of the threads."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
 
     def rows(self, indices):
         """Encode rows; nan where they were skipped."""
@@ -142,6 +167,7 @@ class _Call:
 
         self.n_encoded += len(indices)
         X = self.X if indices == self.all else _safe_indexing(self.X, indices)
+        X = self.begun.pop(tuple(indices), X)
         with collecting() as warned:
             rows = np.asarray(self.encode(X), dtype=np.float32)
         skipped = {row: reason for warning in warned for row, reason in warning.bad.items()}

@@ -54,6 +54,8 @@ class Filling:
             try:
                 while batches:
                     batch = batches.pop()
+                    if batches:
+                        self._begin([missing[key] for key in batches[-1]])
                     rows.update(self._run_batch(batch, missing, batches))
                     advance(len(batch))
             finally:
@@ -82,6 +84,12 @@ class Filling:
             self.alone = False
             random.SystemRandom().shuffle(later)
         return rows
+
+    def _begin(self, positions):
+        """Have rows read while others are encoded and written, where the encoder can."""
+        begin = getattr(getattr(self.encode, "__self__", None), "begin", None)
+        if begin is not None:
+            begin(positions)
 
     def _content(self, key):
         if key not in self.files or key in self.known:

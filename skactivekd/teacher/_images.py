@@ -4,9 +4,11 @@ import numpy as np
 
 from .._rows import one_column
 from ._image_error import ImageError
+from ._lazy_rows import LazyRows, is_lazy
 from ._pixels import SHAPES, range_problem, shape_problem, white_level
 from ._read_image import is_path, is_picture, item_problem
 from ._settings import check_on_error
+from ._urls import check_urls
 
 _MAX_LISTED = 10  # array rows named in one message; files are always all named
 
@@ -16,16 +18,17 @@ def check_images(X, on_error="raise"):
 
     Parameters
     ----------
-    X : array, list or Series
+    X : array, list, Series or data set
         Array of shape (n, H, W), (n, H, W, C) or (n, C, H, W), C being 1 or 3,
-        with values as `white_level` has it; or n file paths, bytes of files,
-        PIL images or arrays of one image, also as the only column of a table.
+        with values as `white_level` has it; or n file paths, URLs, bytes of files,
+        PIL images or arrays of one image, also as the only column of a table; or
+        a column of Hugging Face's datasets or a map-style data set of torch.
     on_error : {"raise", "skip"}, default="raise"
         Whether values out of range raise at once.
 
     Returns
     -------
-    X : ndarray or list
+    X : ndarray, list or LazyRows
         The pixels as they were, or a list of paths, bytes, PIL images and arrays.
     bad : dict of int to str
         Rows that are no images, as far as can be told without reading files,
@@ -53,7 +56,10 @@ def check_images(X, on_error="raise"):
     X = _as_list_or_array(one_column(X))
     if len(X) == 0:
         raise ValueError("X holds no image")
+    if isinstance(X, LazyRows):  # a glance would read every row
+        return X, {}
     if isinstance(X, list):
+        check_urls(X)
         problems = {row: item_problem(item) for row, item in enumerate(X)}
         return X, {row: problem for row, problem in problems.items() if problem}
     return X, _check_pixels(X, on_error)
@@ -62,6 +68,8 @@ def check_images(X, on_error="raise"):
 def _as_list_or_array(X):
     if isinstance(X, bytes) or is_path(X) or is_picture(X):
         raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")
+    if is_lazy(X):
+        return X if isinstance(X, LazyRows) else LazyRows(X)
     if hasattr(X, "iloc"):
         X = _series_to_list(X)
     if isinstance(X, list | tuple):

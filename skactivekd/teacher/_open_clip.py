@@ -18,6 +18,7 @@ _PREPROCESS = {
     "std": None,
     "interpolation": ("bicubic", "bilinear"),
     "resize_mode": ("shortest", "longest", "squash"),
+    "resizer": ("pil", "torch"),
 }
 
 
@@ -96,7 +97,7 @@ def load_model(name, pretrained, files, precision, device, preprocess, cache_dir
                 device=device,
                 force_quick_gelu=trained_with_quick_gelu(name, pretrained),
                 cache_dir=cache_dir,
-                **{f"image_{key}": value for key, value in preprocess},
+                **{f"image_{key}": value for key, value in preprocess if key != "resizer"},
             )
     except Exception as error:
         raise _explain(name, pretrained, bool(files), error) from error

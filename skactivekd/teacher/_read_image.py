@@ -10,6 +10,7 @@ import numpy as np
 
 from ._picture_formats import FORMATS, UnreadableError, identify
 from ._pixels import range_problem, shape_problem, to_rgb_bytes, white_level
+from ._urls import is_url, read_url
 
 _MAX_RATIO = 200  # resizing the shorter side to 224 pixels makes 10 million of them
 _LARGE = 2**25  # pixels: more are decoded one picture at a time, at some 16 bytes each
@@ -48,9 +49,9 @@ def open_image(item):
 
     Parameters
     ----------
-    item : path, bytes, PIL image or ndarray
+    item : path, URL, bytes, PIL image or ndarray
         A file, what a file holds, or an array of shape (H, W), (H, W, C) or
-        (C, H, W), C being 1 or 3.
+        (C, H, W), C being 1 or 3. URLs are those that fsspec reads.
 
     Returns
     -------
@@ -73,15 +74,34 @@ def open_image(item):
         return _from_array(item)
     if is_picture(item):
         return _from_given(item)
-    if isinstance(item, bytes):
-        stream = io.BytesIO(item)
-    else:
-        stream = open(item, "rb", opener=_open_regular)
-    with stream:
+    with _open_stream(item) as stream:
         image = identify(stream)
         _check_size(image.size)
         with _LOCKS.large if _count(image.size) > _LARGE else nullcontext():
             return _to_rgb(image)
+
+
+def upright_size(item):
+    """Return width and height of a picture as `open_image` gives it, without decoding a file.
+
+    Raises
+    ------
+    Exception
+        As for `open_image`.
+    """
+    if isinstance(item, np.ndarray) or is_picture(item):
+        return open_image(item).size
+    with _open_stream(item) as stream:
+        image = identify(stream)
+        return image.size[:: -1 if _orientation(image) > 4 else 1]
+
+
+def _open_stream(item):
+    if isinstance(item, bytes):
+        return io.BytesIO(item)
+    if is_url(item):
+        return io.BytesIO(read_url(item))
+    return open(item, "rb", opener=_open_regular)
 
 
 def is_picture(item):
@@ -340,6 +360,8 @@ def item_problem(item):
         return None
     if isinstance(item, bytes):
         return None if item else "no bytes"
+    if is_url(item):
+        return None
     if is_path(item):
         problem = _file_problem(item)
         return problem and f"{_name(item)}: {problem}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..utils._files import stamp_file
 from ._read_image import picture_marks
+from ._urls import is_url, url_state
 
 RowKeys = namedtuple("RowKeys", "keys files order")
 RowKeys.__doc__ = """Keys of rows.
@@ -109,12 +110,20 @@ def _is_plain(X):
 
 
 def _row_key(row, files):
-    if isinstance(row, str | os.PathLike):
+    if isinstance(row, str | os.PathLike) and not is_url(row):
         stamp = file_key(row)
         if stamp is None:  # a text, or a missing file: encoding will tell
             return _text(repr(os.fspath(row)).encode())
         files[stamp] = row
         return stamp
+    return content_key(row)
+
+
+def content_key(row):
+    """Identify a row that is no file here: by its content, or what its host says of it."""
+    if is_url(row):
+        state = url_state(row)
+        return os.urandom(16) if state is None else digester("url", row)(state.encode())
     if _is_plain(row):
         return digester("array", row.dtype.str, row.shape)(row.tobytes())
     if hasattr(row, "getbands"):

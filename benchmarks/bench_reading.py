@@ -1,0 +1,128 @@
+"""Encode JPEG files as this package does and as it did before, turn by turn.
+
+    python benchmarks/bench_reading.py --files 2000
+
+Before: PIL resizes, torchvision turns each picture into floats and normalizes it, and a batch is
+read when the one before is written. The model is a small Vision Transformer with random weights.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from skactivekd import OpenCLIPEncoder
+from skactivekd.teacher import EmbeddingCache
+from skactivekd.teacher import _encoders as encoders
+from skactivekd.teacher._encode_once import encode_rows
+
+CONFIG = {
+    "embed_dim": 64,
+    "vision_cfg": {
+        "image_size": 224,
+        "patch_size": 32,
+        "width": 128,
+        "head_width": 32,
+        "layers": 4,
+    },
+    "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+def write_files(folder, n_files, size=(500, 375), seed=0):
+    """Write JPEG files as large as those of ImageNet; return their paths."""
+    random, paths = np.random.RandomState(seed), []
+    for row in range(n_files):
+        small = Image.fromarray(random.randint(256, size=(24, 32, 3), dtype=np.uint8))
+        pixels = np.asarray(small.resize(size, Image.Resampling.BICUBIC)).astype(np.int16)
+        pixels = pixels + random.normal(scale=8, size=pixels.shape).astype(np.int16)
+        paths.append(str(Path(folder) / f"{row}.jpg"))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(paths[-1], quality=90)
+    return paths
+
+
+def small_vit(folder):
+    """Register a Vision Transformer of a million weights, and save random ones."""
+    import open_clip
+    import torch
+
+    folder = Path(folder)
+    (folder / "configs").mkdir()
+    (folder / "configs" / "bench-vit.json").write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(folder / "configs")
+    torch.manual_seed(0)
+    torch.save(open_clip.create_model("bench-vit").state_dict(), folder / "weights.pt")
+    return "bench-vit", str(folder / "weights.pt")
+
+
+class _Before:
+    """The preparation of one picture after the other by open_clip's own transform."""
+
+    def __init__(self, transform, resizer):
+        self.transform = transform
+
+    def __call__(self, image):
+        return self.transform(image)
+
+    def to_model(self, images, device, dtype):
+        import torch
+
+        return torch.stack(images).to(device=device, dtype=dtype)
+
+
+class EncoderBefore(OpenCLIPEncoder):
+    """The encoder without reading ahead."""
+
+    _prepare_ahead = None
+
+
+def measure(model, paths, before, device, resizer="pil"):
+    """Encode all files with an empty cache; return seconds and embeddings."""
+    kind = EncoderBefore if before else OpenCLIPEncoder
+    now = encoders.Preparation
+    encoders.Preparation = _Before if before else now
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            cache = EmbeddingCache(f"{folder}/cache.sqlite")
+            encoder = kind(*model, preprocess={"resizer": resizer}, cache=cache, device=device)
+            encoder._load_model()
+            start = time.perf_counter()
+            embeddings = encode_rows(encoder, paths)
+            return time.perf_counter() - start, embeddings
+    finally:
+        encoders.Preparation = now
+
+
+def main():
+    """Run from the shell."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        paths, model = write_files(folder, args.files), small_vit(folder)
+        for before in (True, False):
+            measure(model, paths[:64], before, args.device)
+        ratios, moved = [], {}
+        for _ in range(args.turns):
+            old, expected = measure(model, paths, True, args.device)
+            times = [old]
+            for resizer in ("pil", "torch"):
+                seconds, found = measure(model, paths, False, args.device, resizer)
+                times.append(seconds)
+                moved[resizer] = abs(found - expected).max()
+            ratios.append(old / np.array(times[1:]))
+            print(
+                "files/s before, with PIL, with torch:", *(f"{args.files / t:.0f}" for t in times)
+            )
+        for resizer, ratio in zip(moved, np.median(ratios, axis=0), strict=True):
+            print(f"{resizer}: ratio {ratio:.2f}, embeddings moved by {moved[resizer]:.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,465 @@
+"""Pictures as rows of the student: read batch by batch, and never all in memory."""
+
+import os
+import re
+import time
+import warnings
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset, get_worker_info
+
+from ..teacher._image_error import ImageError
+from ..teacher._images import check_images
+from ..teacher._lazy_rows import LazyRows, is_lazy
+from ..teacher._read_image import is_path, is_picture, open_image, reason, upright_size
+from ..teacher._row_keys import content_key
+from ..teacher._skipping import report
+from ..teacher._urls import is_url
+from ._views import drawing, row_seed
+
+ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
+_LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths
+_SUFFIX = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$", re.IGNORECASE)
+# A file may change again without another time of change for as long as a clock tick of its file
+# system, two seconds at worst (FAT).
+_TICK_NS = 2 * 10**9
+_MAX_WORKERS = 8
+_WORTH_WORKERS = 256  # files of one pass from which on processes to read them pay
+
+
+def holds_pictures(X):
+    """Tell pictures one by one from an array of numbers.
+
+    Parameters
+    ----------
+    X : object
+        What a user passes as X.
+
+    Returns
+    -------
+    pictures : bool
+        True of sequences of paths, URLs, bytes, PIL images or arrays of several
+        sizes, and of data sets.
+
+    Examples
+    --------
+    >>> from skactivekd.student._pictures import holds_pictures
+    >>> holds_pictures(["cat.png"]), holds_pictures(["a cat"]), holds_pictures([[1.0], [2.0]])
+    (True, False, False)
+    """
+    if isinstance(X, Pictures) or is_lazy(X):
+        return True
+    items = _items(X)
+    if not items:
+        return False
+    first = items[0]
+    # A single image of PIL would be read by numpy, whatever its format.
+    if isinstance(first, bytes) or any(map(is_picture, items)):
+        return True
+    if is_path(first):
+        return _are_paths(items)
+    arrays = isinstance(first, np.ndarray) and all(
+        isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in items
+    )
+    return arrays and len({item.shape for item in items}) > 1
+
+
+def holds_texts(X):
+    """Tell strings that name no files."""
+    items = _items(X)
+    return bool(items) and isinstance(items[0], str) and not _are_paths(items)
+
+
+def _items(X):
+    """Return a flat sequence of objects as a list, None if X is something else."""
+    if hasattr(X, "iloc"):
+        if X.ndim == 2:  # its column was meant, as check_images says
+            X = X.iloc[:, 0] if X.shape[1] == 1 else X.iloc[:0, 0]
+        return X.tolist() if X.dtype.kind not in "biufcmM" else None
+    if isinstance(X, np.ndarray):
+        return X.tolist() if X.ndim == 1 and X.dtype.kind in "OU" else None
+    return X if isinstance(X, list | tuple) else None
+
+
+def _are_paths(items):
+    looked_at = [item for item in items[:_LOOKED_AT] if is_path(item)]
+    return any(
+        not isinstance(item, str) or is_url(item) or _SUFFIX.search(item) or os.path.isfile(item)
+        for item in looked_at
+    )
+
+
+class Pictures:
+    """Rows of pictures, from wherever they are to tensors of one size.
+
+    Sliced like an array, it gives other `Pictures`; `read` gives tensors.
+
+    Parameters
+    ----------
+    X : list, array, Series, data set
+        As `check_images` has it.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do with those that cannot be read.
+
+    Raises
+    ------
+    ImageError
+        If rows can be told at a glance to be no pictures; all are named.
+    """
+
+    def __init__(self, X, on_error="raise"):
+        self.items, bad = check_images(X, on_error)
+        if bad and on_error == "raise":
+            raise ImageError(bad, "cannot be read")
+        self.on_error = on_error
+        self.places = np.arange(len(self.items))
+        self.view = None
+
+    @property
+    def shape(self):
+        """Number of rows, each a picture of any size."""
+        return len(self.items), *ROW_SHAPE
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, rows):
+        rows = rows[0] if isinstance(rows, tuple) else rows
+        rows = np.arange(len(self))[rows]
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part.places = self.places[rows]
+        if isinstance(self.items, LazyRows):
+            part.items = self.items.take(rows)
+        elif isinstance(self.items, list):
+            part.items = [self.items[row] for row in rows]
+        else:
+            part.items = self.items[rows]
+        return part
+
+    def shown(self, view):
+        """Return the same pictures, as a view shows them."""
+        part = self[:]
+        part.view = view
+        return part
+
+    def try_open(self, row):
+        """Return one picture as an RGB image of PIL, None if it cannot be read."""
+        try:
+            return open_image(self.items[row])
+        except Exception:  # training will tell
+            return None
+
+    def size(self, row):
+        """Return width and height of a picture, None if it cannot be told."""
+        try:
+            return upright_size(self.items[row])
+        except Exception:  # reading will tell
+            return None
+
+    def read(self, rows, view=None, seed=None):
+        """Read some pictures.
+
+        Parameters
+        ----------
+        rows : integer array of shape (n,)
+        view : callable, default=None
+            From an RGB image of PIL to a tensor (3, H, W); None is that of
+            `shown`.
+        seed : tuple of int, default=None
+            With the row in X, of what the view draws at random.
+
+        Returns
+        -------
+        pixels : uint8 or float32 tensor of shape (n, 3, H, W), or Unreadable
+            The latter if pictures cannot be read.
+        """
+        view, made, bad = view or self.view, [], {}
+        for row in np.asarray(rows).tolist():
+            place = int(self.places[row])
+            try:
+                item = self.items[row]
+                image = open_image(item)
+            except Exception as error:
+                bad[place] = reason(_named(self.items, row), error)
+                continue
+            if seed is None:
+                made.append(view(image))
+            else:
+                with drawing(row_seed(*seed, place)):
+                    made.append(view(image))
+        return Unreadable(bad) if bad else stack_pixels(made)
+
+    def find_bad(self):
+        """Decode all pictures once; return those that cannot be read, and why."""
+        n_workers = self.count_workers(len(self))
+        loader = make_loader(
+            _Check(self),
+            DataLoader,
+            batch_size=64,
+            num_workers=n_workers,
+            collate_fn=_merge,
+            generator=torch.Generator(),
+            **worker_settings(n_workers, False),
+        )
+        return {place: why for bad in loader for place, why in bad.items()}
+
+    def without_bad(self):
+        """Return the rows that can be read, and a warning's worth of the others.
+
+        Returns
+        -------
+        good : ndarray of int
+
+        Warns
+        -----
+        SkippedRowsWarning
+            Naming the others.
+
+        Raises
+        ------
+        ImageError
+            If none can be read.
+        """
+        bad = self.find_bad()
+        if len(bad) == len(self):
+            raise ImageError(bad, "cannot be read, and there is no other")
+        if bad:
+            report(bad, ImageError.noun)
+        return np.flatnonzero(~np.isin(self.places, list(bad)))
+
+    def count_workers(self, n_rows):
+        """Count the processes that are to read: none for few rows, or where all is in memory.
+
+        Nor in a process that is itself one of several, or where a new one starts
+        slowly and runs the user's script again.
+        """
+        from multiprocessing import parent_process
+
+        from joblib import cpu_count
+
+        if n_rows < _WORTH_WORKERS or not self.on_disk() or not _forks():
+            return 0
+        if parent_process() is not None or get_worker_info() is not None:
+            return 0
+        return min(_MAX_WORKERS, max(1, cpu_count() - 1))
+
+    def on_disk(self):
+        """Tell whether reading is work that other processes can do."""
+        items = self.items
+        if isinstance(items, LazyRows):
+            return True
+        return isinstance(items, list) and not any(map(is_picture, items))
+
+    def check_workers(self, n_workers):
+        """Refuse to let several processes read one open file.
+
+        Raises
+        ------
+        ValueError
+        """
+        if n_workers and isinstance(self.items, list) and any(map(_is_open, self.items)):
+            raise ValueError(
+                "X holds images of PIL whose files are open but not read, which several processes "
+                "cannot share. Pass the paths, or set num_workers=0."
+            )
+
+    def identity(self):
+        """Return bytes that no other pictures have: files by place and state, others by content."""
+        digest = blake2b(f"{len(self)}".encode(), digest_size=16)
+        for item in self.items:
+            digest.update(_identify(item))
+        return digest.digest()
+
+
+def _named(items, row):
+    """Return what an error calls a row: that of a data set may be what cannot be read."""
+    return f"row {row} of the data set" if isinstance(items, LazyRows) else items[row]
+
+
+def _forks():
+    import multiprocessing
+
+    return (
+        os.name == "posix"
+        and os.uname().sysname == "Linux"
+        and ("fork" in multiprocessing.get_all_start_methods())
+    )
+
+
+def _is_open(item):
+    return is_picture(item) and getattr(item, "fp", None) is not None
+
+
+def stack_pixels(pixels):
+    """Put pictures of one size into a batch."""
+    if len({item.dtype for item in pixels}) > 1:
+        pixels = [as_floats(item) for item in pixels]
+    try:
+        return torch.stack(pixels)
+    except RuntimeError:
+        shapes = sorted({tuple(item.shape) for item in pixels})
+        raise ValueError(
+            f"augment returned pictures of several sizes for one batch: {shapes[:5]}. End it with "
+            "v2.RandomResizedCrop or v2.Resize to one (height, width)."
+        ) from None
+
+
+def as_floats(pixels):
+    """Turn bytes of pixels into floats in [0, 1]; floats stay as they are."""
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+def _identify(item):
+    if not is_path(item) or is_url(item):
+        return content_key(item)
+    status = os.stat(item)
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    parts = (os.path.abspath(item), status.st_size, changed, status.st_mtime_ns, status.st_ino)
+    key = blake2b(repr((parts, status.st_dev)).encode(), digest_size=16)
+    age = time.time_ns() - changed
+    if 0 <= age < _TICK_NS:
+        # So that the same file is known by the same key afterwards. All new files wait at once.
+        time.sleep((_TICK_NS - age) / 1e9)
+        return _identify(item)
+    if age < 0:  # by the clock of another machine
+        with open(item, "rb") as file:
+            while block := file.read(2**20):
+                key.update(block)
+    return key.digest()
+
+
+class Unreadable:
+    """In place of a batch: the rows that cannot be read.
+
+    An exception would reach the caller from another process as text only.
+    """
+
+    def __init__(self, bad):
+        self.bad = bad
+
+    def throw(self):
+        """Raise what it stands for."""
+        raise ImageError(self.bad, "cannot be read")
+
+
+class _Check(Dataset):
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, row):
+        read = self.pictures.read([row], view=_nothing)
+        return read.bad if isinstance(read, Unreadable) else {}
+
+
+def _nothing(image):
+    return torch.zeros(0)
+
+
+def _merge(batch):
+    return {place: why for bad in batch for place, why in bad.items()}
+
+
+class Augmented(Dataset):
+    """A training set whose pictures are seen through a random view.
+
+    Parameters
+    ----------
+    dataset : RowDataset or Subset of one
+    view : callable
+    """
+
+    def __init__(self, dataset, view):
+        self.dataset, self.view = dataset, view
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitems__(self, drawn):
+        """Return the batch of a pair (seed, rows)."""
+        seed, rows = drawn
+        source = self.dataset
+        while isinstance(source, Subset):
+            rows, source = np.asarray(source.indices)[rows], source.dataset
+        return source.take(rows, self.view, seed)
+
+
+class Seeded:
+    """A batch sampler that hands out a seed with each batch.
+
+    So what is drawn for a row depends on the step and the row, and not on
+    which of how many processes reads it.
+    """
+
+    def __init__(self, sampler, seed):
+        self.sampler, self.seed, self.step = sampler, seed, 0
+        self.batch_size, self.share, self.drop_last = sampler.batch_size, sampler.share, False
+
+    def __len__(self):
+        return len(self.sampler)
+
+    def __iter__(self):
+        for rows in self.sampler:
+            yield (self.seed, self.step), rows
+            self.step += 1
+
+
+def make_loader(dataset, kind, **settings):
+    """Make a loader whose processes start without Python's warning.
+
+    Python warns of forks in programs with threads: these processes run
+    neither PIL's nor torch's threads of their parent.
+    """
+    return (PictureLoader if kind is DataLoader else kind)(dataset, **settings)
+
+
+class PictureLoader(DataLoader):
+    """torch's loader; pictures that cannot be read raise in the process that asks."""
+
+    def __iter__(self):
+        with warnings.catch_warnings():
+            if self.num_workers:
+                warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+            batches = super().__iter__()
+        for batch in batches:
+            check_batch(batch)
+            yield batch
+
+
+@contextmanager
+def naming_all(X):
+    """Where a picture cannot be read inside, raise an error that names all that cannot."""
+    try:
+        yield
+    except ImageError as error:
+        if not isinstance(X, Pictures):
+            raise
+        raise ImageError({**error.bad, **X.find_bad()}, error.problem) from None
+
+
+def check_batch(batch):
+    """Raise if a batch could not be read."""
+    if isinstance(batch, Unreadable):
+        batch.throw()
+
+
+def worker_settings(n_workers, training):
+    """Return settings of a loader that go with a number of processes chosen here."""
+    if not n_workers:
+        return {}
+    return {"multiprocessing_context": "fork", "persistent_workers": training}
+
+
+def spread(X, values, good, fill):
+    """Put values of the rows that were read in their places, and fill the others."""
+    if good is None:
+        return values
+    spread = np.full((len(X), *values.shape[1:]), fill, dtype=values.dtype)
+    spread[good] = values
+    return spread

@@ -1,0 +1,100 @@
+"""The encoder reads files ahead of the model, and data sets row by row."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skactivekd import OpenCLIPEncoder
+from skactivekd.teacher import EmbeddingCache, ImageError
+from skactivekd.teacher import _encoders as encoders
+from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.teacher._open_clip import check_preprocess
+from skactivekd.teacher._preprocess import Preparation
+from skactivekd.teacher._read_image import open_image
+
+
+class Rows(torch.utils.data.Dataset):
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, row):
+        return self.images[row], row
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    folder, random = tmp_path_factory.mktemp("pictures"), np.random.RandomState(0)
+    made = [str(folder / f"{row}.png") for row in range(10)]
+    for row, path in enumerate(made):
+        pixels = random.randint(256, size=(30 + row, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return made
+
+
+def test_batches_are_read_ahead_and_embedded_alike(tiny_clip, paths, monkeypatch):
+    plain = OpenCLIPEncoder(tiny_clip.directory, batch_size=3, n_workers=0, cache=EmbeddingCache())
+    expected = encode_rows(plain, paths)
+    begun = []
+    original = encoders.AheadList
+
+    def noted(X, *args):
+        begun.append(len(X))
+        return original(X, *args)
+
+    monkeypatch.setattr(encoders, "AheadList", noted)
+    ahead = OpenCLIPEncoder(tiny_clip.directory, batch_size=3, n_workers=2, cache=EmbeddingCache())
+    np.testing.assert_array_equal(encode_rows(ahead, paths), expected)
+    assert begun == [3, 3, 1]  # all batches but the first
+
+
+def test_bad_files_of_all_batches_are_named(tiny_clip, paths, tmp_path):
+    bad = [*paths]
+    for row in (4, 9):
+        bad[row] = str(tmp_path / f"{row}.png")
+        (tmp_path / f"{row}.png").write_bytes(b"no picture")
+    encoder = OpenCLIPEncoder(
+        tiny_clip.directory, batch_size=3, n_workers=2, cache=EmbeddingCache()
+    )
+    with pytest.raises(ImageError) as caught:
+        encode_rows(encoder, bad)
+    assert set(caught.value.bad) == {4, 9}
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+@pytest.mark.parametrize("cache", [False, None])
+def test_data_sets_are_encoded_as_lists_are(tiny_clip, paths, batch_size, cache):
+    cache = cache if cache is False else EmbeddingCache()
+    encoder = OpenCLIPEncoder(tiny_clip.directory, batch_size=batch_size, cache=cache)
+    expected = encode_rows(encoder, paths)
+    images = [open_image(path) for path in paths]
+    tensors = [torch.from_numpy(np.array(image)).permute(2, 0, 1) for image in images]
+    for rows in (Rows(images), Rows(tensors), [f"file://{path}" for path in paths]):
+        np.testing.assert_allclose(encode_rows(encoder, rows), expected, atol=1e-6)
+
+
+def test_preparation_is_that_of_open_clip_to_the_bit(tiny_clip, paths):
+    _, transform, device = OpenCLIPEncoder(tiny_clip.directory)._load_model()
+    images = [open_image(path) for path in paths]
+    preparation = Preparation(transform)
+    found = preparation.to_model([preparation(i) for i in images], device, torch.float32)
+    assert torch.equal(found.cpu(), torch.stack([transform(image) for image in images]))
+    fast = Preparation(transform, "torch")
+    rounded = fast.to_model([fast(image) for image in images], device, torch.float32)
+    difference = (rounded.cpu() - found.cpu()).abs()
+    assert difference.max() < 1.01 / 255 / min(tiny_clip.preprocess["std"])
+    assert difference.mean() < 1e-3
+
+
+def test_the_resizer_is_part_of_what_the_embeddings_depend_on(tiny_clip, paths):
+    plain, fast = (
+        OpenCLIPEncoder(tiny_clip.directory, preprocess=preprocess)
+        for preprocess in ({}, {"resizer": "torch"})
+    )
+    assert plain.fingerprint() != fast.fingerprint()
+    np.testing.assert_allclose(fast.encode_image(paths), plain.encode_image(paths), atol=1e-2)
+    with pytest.raises(ValueError, match="resizer"):
+        check_preprocess({"resizer": "opencv"}, "fp32")
