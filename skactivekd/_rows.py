@@ -20,7 +20,7 @@ def take_rows(X, indices):
 
     Parameters
     ----------
-    X : ndarray of any dimension, list, DataFrame or sparse matrix
+    X : ndarray of any dimension, list, DataFrame, sparse matrix or data set of pictures
         Samples along the first axis.
     indices : ndarray of int
         Positions, whatever the index of a DataFrame says.
@@ -28,8 +28,14 @@ def take_rows(X, indices):
     Returns
     -------
     rows : same type as X
-        A sparse matrix whose format has no row access comes back as CSR.
+        A sparse matrix whose format has no row access comes back as CSR, a data
+        set as rows that are read when they are asked for.
     """
+    if not isinstance(X, list | tuple) and not hasattr(X, "shape"):
+        from .teacher._lazy_rows import LazyRows, is_lazy
+
+        if is_lazy(X):
+            return (X if isinstance(X, LazyRows) else LazyRows(X)).take(indices)
     if issparse(X) and X.format not in ("csr", "csc", "lil", "dok"):
         X = X.tocsr()
     return _safe_indexing(X, indices)

@@ -1,9 +1,9 @@
 """What teachers share that learn from labelled rows, on cached embeddings."""
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
+from .._rows import take_rows
 from ..utils._labels import encode_labels
 from ._embedding_teacher import EmbeddingTeacher
 from ._encode_once import encode_rows
@@ -94,7 +94,7 @@ def labeled_embeddings(teacher, X, y):
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
     with numbered(rows):
-        embeddings = encode_rows(teacher.encoder_, _safe_indexing(X, rows))
+        embeddings = encode_rows(teacher.encoder_, take_rows(X, rows))
     known = ~np.isnan(embeddings).any(axis=1)
     return embeddings[known], codes[rows[known]]
 

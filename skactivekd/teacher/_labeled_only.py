@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from .._rows import take_rows
 from ..utils._labels import (
     as_labels,
     check_classes,
@@ -96,7 +96,7 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             # The labels themselves, so that a class_weight by label means what it says.
             known = classes[codes[rows]]
             with numbered(rows):
-                self.estimator_ = clone(self.estimator).fit(_safe_indexing(X, rows), known)
+                self.estimator_ = clone(self.estimator).fit(take_rows(X, rows), known)
             self._columns = self._find_columns(known)
         return self
 

@@ -169,7 +169,6 @@ def out_of_fold_proba(teacher, X, y, proba, cv, missing_label=-1, random_state=0
     """
     from sklearn.base import clone
     from sklearn.frozen import FrozenEstimator
-    from sklearn.utils import _safe_indexing
 
     from ..model_selection import LabeledStratifiedKFold
 
@@ -186,8 +185,8 @@ def out_of_fold_proba(teacher, X, y, proba, cv, missing_label=-1, random_state=0
         if not knows_missing_label(teacher):
             train = train[labeled[train]]
         test = test[judged[test]]
-        fold = clone(teacher).fit(_safe_indexing(X, train), y[train])
-        proba[test] = _align(fold, teacher, fold.predict_proba(_safe_indexing(X, test)))
+        fold = clone(teacher).fit(take_rows(X, train), y[train])
+        proba[test] = _align(fold, teacher, fold.predict_proba(take_rows(X, test)))
     return proba
 
 

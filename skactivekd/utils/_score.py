@@ -1,11 +1,10 @@
 """The accuracy on labeled rows, of whatever predicts."""
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.metrics import accuracy_score
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, _num_samples
 
+from .._rows import take_rows
 from ._labels import (
     as_labels,
     check_labels,
@@ -66,7 +65,7 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
             f"estimator, {as_labels(classes).tolist()[:10]}."
         )
     if len(rows) < len(y):
-        X = _safe_indexing(X.tocsr() if issparse(X) else X, rows)
+        X = take_rows(X, rows)
     from ..teacher._skipping import numbered  # which itself stands on this module
 
     with numbered(rows):
