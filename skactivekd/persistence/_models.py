@@ -304,8 +304,8 @@ def _read_classifier(written, reader, weights, device, modules):
 
 
 def _find_device(device):
-    found = resolve_device(device)
     try:
+        found = resolve_device(device)
         torch.empty(1, device=found)
     except Exception as error:  # torch raises several kinds
         raise ValueError(

@@ -30,7 +30,7 @@ from . import _distilled
 from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads
 from ._inputs import measure_scaling
-from ._left_out import refuse_left_out
+from ._left_out import LeftOut, refuse_left_out
 from ._memory import identify, memory
 from ._net import DHONet, fill
 from ._pictures import ROW_SHAPE, Pictures, holds_pictures, holds_texts, naming_all, spread
@@ -807,7 +807,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         return self._declared
 
     def _check_params(self):
-        if self.net is not None and not isinstance(self.net, DHONet):
+        if not (self.net is None or isinstance(self.net, DHONet | LeftOut)):
             raise TypeError(
                 f"net must be a DHONet, such as DHONet(max_epochs=50), got {self.net!r}."
             )

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from .._rows import take_rows
 from ..utils._labels import (
     as_labels,
     check_classes,
