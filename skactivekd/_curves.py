@@ -2,10 +2,12 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 
 import numpy as np
 
 from .utils._labels import is_missing
+from .utils._params import naming
 
 METHOD = ("estimator", "strategy")
 
@@ -55,7 +57,7 @@ def labels_to_reach(results, targets, *, method=METHOD):
     """
     import pandas as pd
 
-    run, targets = [*method, "seed"], check_targets(targets)
+    run, targets = [*check_columns(method, "method"), "seed"], check_targets(targets)
     results = check_rows(results, [*run, "n_labels"])
     runs = results[run].drop_duplicates()
     tables = []
@@ -104,7 +106,7 @@ def area_under_curve(results, *, method=METHOD):
     """
     import pandas as pd
 
-    run = [*method, "seed"]
+    run = [*check_columns(method, "method"), "seed"]
     results = check_rows(results, [*run, "n_labels"])
     rows = [(*key, _area(curve)) for key, curve in results.groupby(run, sort=False)]
     return pd.DataFrame(rows, columns=[*run, "area"])
@@ -173,12 +175,31 @@ def verdict(difference, standard_error):
 
 def check_targets(targets):
     """Return scores to reach as an array of floats."""
-    targets = np.atleast_1d(np.asarray(targets))
+    with naming("targets"):
+        targets = np.atleast_1d(np.asarray(targets))
     if targets.ndim > 1 or not len(targets) or targets.dtype.kind not in "fiu":
         raise ValueError(f"targets must be one or more scores, got {targets.tolist()}")
     if not np.isfinite(targets).all():
         raise ValueError(f"targets must be one or more scores, got {targets.tolist()}")
     return targets.astype(float)
+
+
+def check_columns(names, argument):
+    """Return names of columns as a list; one name stands for itself.
+
+    Raises
+    ------
+    TypeError
+        If they are no strings.
+    ValueError
+        If there is none, or one comes twice.
+    """
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{argument} must be a list of names of columns, got {names!r}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{argument} must name at least one column, and none twice, got {names!r}")
+    return list(names)
 
 
 def check_rows(results, keys):

@@ -8,11 +8,22 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
 from ._digest import digest_rows
+from .utils._params import naming
 
 
-def n_rows(X):
-    """Count the rows of an array, a list, a DataFrame or a sparse matrix."""
-    return X.shape[0] if hasattr(X, "shape") else len(X)
+def n_rows(X, name="X"):
+    """Count the rows of an array, a list, a DataFrame or a sparse matrix.
+
+    Raises
+    ------
+    TypeError
+        If it has no rows to count.
+    """
+    no_rows = isinstance(X, type | str | bytes | set | frozenset | dict)
+    if no_rows or not (len(getattr(X, "shape", ())) or hasattr(X, "__len__")):
+        raise TypeError(f"{name} must be an array or a list of rows, got {type(X).__name__}.")
+    with naming(name):
+        return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def take_rows(X, indices):
@@ -32,7 +43,8 @@ def take_rows(X, indices):
     """
     if issparse(X) and X.format not in ("csr", "csc", "lil", "dok"):
         X = X.tocsr()
-    return _safe_indexing(X, indices)
+    with naming("X"):
+        return _safe_indexing(X, indices)
 
 
 def one_column(X):

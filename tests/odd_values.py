@@ -87,8 +87,6 @@ SPARSE = {
 } | {"csr_matrix": sparse.csr_matrix}
 ROWS = {
     **{name: form for name, form in MATRIX.items() if name not in ("bfloat16",)},
-    **SPARSE,
-    "frame of one name": lambda v: frame(v, ["a"] * v.shape[1]),
     "frame of numbers": lambda v: frame(v, range(5, 5 + v.shape[1])),
 }
 
@@ -203,8 +201,9 @@ STRINGS = {
 BAD_LABELS = {
     **JUNK,
     "nan inside": lambda v, k: at(v.astype(object), k, np.nan),
-    "nan among floats": lambda v, k: np.array([np.nan if i == k % len(v) else float(i % 3)
-                                              for i in range(len(v))]),
+    "nan among floats": lambda v, k: np.array(
+        [np.nan if i == k % len(v) else float(i % 3) for i in range(len(v))]
+    ),
     "None inside": lambda v, k: at(v.astype(object), k, None),
     "NA inside": lambda v, k: at(v.astype(object), k, pd.NA),
     "NaT inside": lambda v, k: at(v.astype(object), k, pd.NaT),
@@ -457,7 +456,7 @@ BAD_TEXTS = {
     "nested": lambda v, k: [*v[:-1], list(v)],
     "mapping": lambda v, k: {text: text for text in v},
     "mapping of lists": lambda v, k: {text: [text] for text in v},
-    "mapping of numbers": lambda v, k: {text: 3 for text in v},
+    "mapping of numbers": lambda v, k: dict.fromkeys(v, 3),
     "mapping of empty": lambda v, k: {text: [] for text in v},
     "function": lambda v, k: "a {}".format,
     "function of numbers": lambda v, k: len,
@@ -472,6 +471,7 @@ def scalars(v, k):
 
 EQUAL = {
     "rows": ROWS,
+    "sparse rows": ROWS | SPARSE,
     "proba": MATRIX,
     "matrix": MATRIX | SPARSE,
     "labels": LABELS | INTEGERS,
@@ -483,9 +483,11 @@ EQUAL = {
     "texts": TEXTS,
     "tensor": {},
     "scalar": {},
+    "count": {},
 }
 ODD = {
-    "rows": BAD_MATRIX,
+    "rows": BAD_MATRIX | {name: lambda v, k, form=form: form(v) for name, form in SPARSE.items()},
+    "sparse rows": BAD_MATRIX,
     "proba": BAD_MATRIX,
     "matrix": BAD_MATRIX,
     "labels": BAD_LABELS,
@@ -504,6 +506,8 @@ ODD = {
        "int": lambda v, k: v.int(), "meta": lambda v, k: v.to("meta"),
        "flat": lambda v, k: v.flatten(), "sparse": lambda v, k: v.to_sparse()},
     "scalar": {"scalar": scalars},
+    # Of what takes time in proportion.
+    "count": {"count": lambda v, k: 7 if scalars(v, k) is SCALARS[8] else scalars(v, k)},
 }  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from skorch.dataset import Dataset
 from torch.utils.data import Sampler
 
 from ..teacher._pixels import channel_axis, integer_problem, white_level
+from ..utils._labels import as_labels, plain
+from ..utils._params import naming
 
 EPOCHS = ("labeled", "all")
 
@@ -64,6 +66,12 @@ class RowDataset(Dataset):
         sample_weight=None,
         teacher_weight=None,
     ):
+        for name, rows in (("X", X), ("teacher_proba", teacher_proba)):
+            if not ((rows is None and name != "X") or (hasattr(rows, "__getitem__") and len(
+                getattr(rows, "shape", ())) > 1)):  # fmt: skip
+                raise TypeError(
+                    f"{name} must be an array of rows or a CSR matrix, got {type(rows).__name__}."
+                )
         self.X = X
         n_rows = X.shape[0]
         self.y = np.full(n_rows, -1) if y is None else _check_y(y, n_rows)
@@ -100,9 +108,10 @@ class RowDataset(Dataset):
 
 
 def _check_y(y, n_rows):
-    y = np.asarray(y)
-    if len(y) != n_rows:
-        raise ValueError(f"y has {len(y)} rows, but X has {n_rows}.")
+    with naming("y"):
+        y = plain(as_labels(y))
+    if y.shape != (n_rows,):
+        raise ValueError(f"y has shape {y.shape}, but X has {n_rows} rows.")
     if n_rows and y.dtype.kind not in "iu":
         raise ValueError(
             f"y must hold class indices, integers counted from 0, but has the type {y.dtype}. "
@@ -114,7 +123,8 @@ def _check_y(y, n_rows):
 def _check_columns(columns, teacher_proba):
     if columns is None or teacher_proba is None:
         return None
-    columns, n_teacher = np.asarray(columns), teacher_proba.shape[1]
+    with naming("columns"):
+        columns, n_teacher = np.asarray(columns), teacher_proba.shape[1]
     if columns.ndim != 1 or columns.dtype.kind not in "iu":
         raise ValueError(f"columns must be a list of integers, one a class, got {columns!r}.")
     if not ((columns >= -1) & (columns < n_teacher)).all():
@@ -128,7 +138,8 @@ def _check_columns(columns, teacher_proba):
 def _check_weight(weight, n_rows, name):
     if weight is None:
         return None
-    weight = np.asarray(weight, dtype=np.float32)
+    with naming(name):
+        weight = np.asarray(weight, dtype=np.float32)
     if weight.shape != (n_rows,):
         raise ValueError(
             f"{name} must have shape ({n_rows},), a number for each row of X, but has the shape "

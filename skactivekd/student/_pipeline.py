@@ -1,19 +1,21 @@
 """The pipeline step that shows the teacher each training row."""
 
 import os
+from collections.abc import Mapping
 
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    _num_samples,
     check_is_fitted,
     check_memory,
     validate_data,
 )
 
-from .._rows import check_row_count, one_column
+from .._rows import check_row_count, n_rows, one_column
 from ..utils._matrix import as_ndarray
+from ..utils._params import naming
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._soft_labels import SoftLabeled
 
@@ -145,7 +147,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         else:
             self.teacher_ = answer = _check_matrix(self.teacher, X)
             name = "teacher"
-        proba = as_ndarray(check_proba(answer, name, n_rows=_num_samples(X)))
+        proba = as_ndarray(check_proba(answer, name, n_rows=n_rows(X)))
         names = column_names(answer, name)
         classes = getattr(self.teacher_, "classes_", None)
         if names is None and classes is not None and len(classes) != proba.shape[1]:
@@ -208,7 +210,9 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 "TeacherProba(features=...) a transformer that makes its input, such as "
                 "TfidfVectorizer()."
             )
-        return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
+        with naming("X"):
+            X = X.detach() if hasattr(X, "requires_grad") else X
+            return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
 
 
 def _teach(teacher, X, y):
@@ -225,10 +229,10 @@ def _fit_transform(transformer, X, y):
 
 def _check_matrix(proba, X):
     refuse_no_teacher(proba)
-    n_rows = _num_samples(proba)
-    if n_rows != _num_samples(X):
+    found = n_rows(proba, "teacher")
+    if found != n_rows(X):
         raise ValueError(
-            f"teacher has {n_rows} rows of probabilities for {_num_samples(X)} rows of X. "
+            f"teacher has {found} rows of probabilities for {n_rows(X)} rows of X. "
             f"Cross-validation slices X but not this parameter: pass the matrix to "
             f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
         )
@@ -238,7 +242,10 @@ def _check_matrix(proba, X):
 def _is_raw(X):
     """Tell sequences of texts, paths or pictures from numbers."""
     X = one_column(X)
-    if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or len(X) == 0:
+    rows = hasattr(X, "iloc") or (hasattr(X, "__len__") and hasattr(type(X), "__getitem__"))
+    if isinstance(X, Mapping | str | bytes) or issparse(X) or not rows:
+        return False
+    if getattr(X, "ndim", 1) != 1 or len(X) == 0:
         return False
     first = X.iloc[0] if hasattr(X, "iloc") else X[0]
     return isinstance(first, str | bytes | os.PathLike) or type(first).__module__.startswith("PIL")

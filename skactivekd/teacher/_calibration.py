@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
+from ..utils._labels import as_labels, plain
 from ..utils._matrix import as_matrix, as_ndarray
+from ..utils._params import check_number, naming
 from ..utils._proba import check_proba
 
 _WIDEST = 1000.0  # times or through the default; no sensible scale lies beyond
@@ -65,8 +67,8 @@ def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
     from scipy.special import logsumexp
 
     z, y = check_columns(similarities, y, "similarities")
-    if not 0 < default < math.inf or not 0 <= n_prior < math.inf:
-        raise ValueError(f"default={default!r} must be above 0 and n_prior={n_prior!r} at least 0")
+    check_number(default, "default", above=0)
+    check_number(n_prior, "n_prior", 0)
     if len(z) == 0:
         return float(default)
     gaps = (z - z[np.arange(len(y)), y][:, None]) * default
@@ -123,7 +125,9 @@ def best_temperature(proba, y, n_prior=10.0):
 
 def check_columns(rows, y, name):
     """Return rows as float64 and y as an array, once they fit each other."""
-    rows, y = as_ndarray(as_matrix(rows, name)).astype(np.float64), np.asarray(y)
+    rows = as_ndarray(as_matrix(rows, name)).astype(np.float64)
+    with naming("y"):
+        y = plain(as_labels(y))
     if y.shape != rows.shape[:1]:
         raise ValueError(
             f"{name} of shape {rows.shape} and y of shape {y.shape} must have the shapes "

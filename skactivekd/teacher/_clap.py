@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..utils._params import check_choice, check_flag, check_number
 from ._few_shot import FewShotTeacher, check_at_least
 
 _STEP = 2.5  # learning rate of the logits' weights, s w_c
@@ -168,14 +169,14 @@ class CLAPTeacher(FewShotTeacher):
         self.n_labeled_ = len(codes)
 
     def _check_params(self):
-        from ._clap_math import METRICS
+        from ._clap_math import METRICS, WEIGHTINGS
 
-        if self.metric not in METRICS:
-            raise ValueError(f"metric={self.metric!r} must be one of {METRICS}")
+        check_choice(self.metric, "metric", METRICS)
+        check_choice(self.weighting, "weighting", WEIGHTINGS)
+        check_flag(self.adaptive, "adaptive")
         check_at_least(self, constraint_weight=0, momentum=0, max_epochs=1, batch_size=1)
         lr = _STEP / self.logit_scale_**2 if self.lr is None else self.lr
-        if not 0 < lr < np.inf:
-            raise ValueError(f"lr={self.lr!r} must be above 0 and finite, or None")
+        check_number(lr, "lr", above=0)
         return lr
 
     def _logits(self, embeddings):

@@ -1,13 +1,15 @@
 """What teachers share that learn from labelled rows, on cached embeddings."""
 
 import numpy as np
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
 
+from .._rows import n_rows, take_rows
 from ..utils._labels import encode_labels
+from ..utils._params import check_integer, check_number
 from ._embedding_teacher import EmbeddingTeacher
 from ._encode_once import encode_rows
 from ._skipping import numbered
+
+_COUNTS = ("max_epochs", "batch_size")
 
 
 class FewShotTeacher(EmbeddingTeacher):
@@ -58,15 +60,15 @@ def labeled_embeddings(teacher, X, y):
     codes : ndarray of int of shape (n_labeled,)
         Positions of their labels in ``teacher.classes_``.
     """
-    n_rows = 0 if X is None else _num_samples(X)
-    codes = np.full(n_rows, -1)
+    n = 0 if X is None else n_rows(X)
+    codes = np.full(n, -1)
     if y is not None:
-        codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n_rows)
+        codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n)
     rows = np.flatnonzero(codes >= 0)
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
     with numbered(rows):
-        embeddings = encode_rows(teacher.encoder_, _safe_indexing(X, rows))
+        embeddings = encode_rows(teacher.encoder_, take_rows(X, rows))
     known = ~np.isnan(embeddings).any(axis=1)
     return embeddings[known], codes[rows[known]]
 
@@ -74,6 +76,6 @@ def labeled_embeddings(teacher, X, y):
 def check_at_least(estimator, **bounds):
     """Refuse parameters of an estimator that are below a bound, or not finite."""
     for name, bound in bounds.items():
-        value = getattr(estimator, name)
-        if not bound <= value < np.inf:
-            raise ValueError(f"{name}={value!r} must be at least {bound} and finite")
+        check_number(getattr(estimator, name), name, bound)
+        if name in _COUNTS:
+            check_integer(getattr(estimator, name), name, bound)

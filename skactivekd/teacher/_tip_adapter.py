@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..utils._params import check_flag, check_number
 from ._few_shot import FewShotTeacher, check_at_least
 
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -140,8 +141,9 @@ class TipAdapterTeacher(FewShotTeacher):
         check_at_least(self, lr=0, max_epochs=1, batch_size=1)
         if self.alpha is not None:
             check_at_least(self, alpha=0)
-        if self.beta is not None and not 0 < self.beta < np.inf:
-            raise ValueError(f"beta={self.beta!r} must be above 0 and finite, or None")
+        if self.beta is not None:
+            check_number(self.beta, "beta", above=0)
+        check_flag(self.fine_tune, "fine_tune")
         alphas = _ALPHAS if self.alpha is None else (float(self.alpha),)
         return alphas, _BETAS if self.beta is None else (float(self.beta),)
 

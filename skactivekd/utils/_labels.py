@@ -279,6 +279,7 @@ def refuse_learned_marker(classes, missing_label, who="The estimator"):
     ValueError
         If `missing_label` is among `classes`.
     """
+    _check_marker(missing_label)
     classes = _of_one_output(classes)
     if classes is None or not is_missing(classes, missing_label).any():
         return

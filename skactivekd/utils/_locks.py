@@ -34,7 +34,7 @@ def check_locks(path, what):
         if not os.path.isfile(path):
             return
         try:
-            file = open(path, "rb")  # noqa: SIM115
+            file = open(path, "rb")
         except OSError:  # whoever opens it will tell
             return
         mode = fcntl.LOCK_SH

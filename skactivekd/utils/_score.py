@@ -1,11 +1,10 @@
 """The accuracy on labeled rows, of whatever predicts."""
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.metrics import accuracy_score
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_sample_weight, _num_samples
+from sklearn.utils.validation import _check_sample_weight
 
+from .._rows import n_rows, take_rows
 from ._labels import (
     as_labels,
     check_labels,
@@ -16,6 +15,7 @@ from ._labels import (
     plain,
     refuse_learned_marker,
 )
+from ._params import naming
 
 
 def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
@@ -46,14 +46,14 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
     """
     classes = classes_of(estimator)
     refuse_learned_marker(classes, missing_label)
-    y, labeled = check_labels(y, missing_label, classes=classes, n_rows=_num_samples(X))
+    y, labeled = check_labels(y, missing_label, classes=classes, n_rows=n_rows(X))
     rows = np.flatnonzero(labeled)
     if not len(rows):
         raise ValueError(
             f"A score needs labeled rows, but every entry of y is missing_label={missing_label!r}."
         )
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)[rows]
+        sample_weight = check_weights(sample_weight, y)[rows]
         if not sample_weight.any():
             raise ValueError("sample_weight is zero for every labeled row.")
     known = plain(y[rows])
@@ -66,9 +66,35 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
             f"estimator, {as_labels(classes).tolist()[:10]}."
         )
     if len(rows) < len(y):
-        X = _safe_indexing(X.tocsr() if issparse(X) else X, rows)
+        X = take_rows(X, rows)
     from ..teacher._skipping import numbered  # which itself stands on this module
 
     with numbered(rows):
         predicted = estimator.predict(X)
+    if known.dtype == object:  # integers beyond 64 bits, which scikit-learn does not compare
+        return float(np.average(np.asarray(predicted) == known, weights=sample_weight))
     return float(accuracy_score(known, predicted, sample_weight=sample_weight))
+
+
+def check_weights(sample_weight, rows):
+    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are anything else; the error names `sample_weight`.
+    """
+    if sample_weight is None:
+        return None
+    with naming("sample_weight"):
+        weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
+    # Their sums have to be finite, and single precision has to tell them from zero.
+    with np.errstate(over="ignore"):
+        beyond = ~np.isfinite(weight) | (weight > 1e30) | ((weight > 0) & (weight < 1e-30))
+    if beyond.any():
+        row = int(beyond.argmax())
+        raise ValueError(
+            f"sample_weight must hold finite numbers, zero or from 1e-30 to 1e30, but that of row "
+            f"{row} is {weight[row]}."
+        )
+    return weight
