@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from .utils._labels import is_missing
 from .utils._params import naming
 
 METHOD = ("estimator", "strategy")
+_LARGEST = 1e100  # of scores and numbers of labels; squares of larger ones are infinite
 
 
 def labels_to_reach(results, targets, *, method=METHOD):
@@ -230,6 +231,9 @@ def check_rows(results, keys):
     missing = [name for name in [*keys, "score"] if name not in results.columns]
     if missing:
         raise ValueError(f"results have no column {missing}, only {results.columns.tolist()}")
+    twice = results.columns[results.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"results have the column {twice[0]!r} more than once")
     if not len(results):
         raise ValueError("results have no rows")
     results = results.reset_index(drop=True)
@@ -239,9 +243,13 @@ def check_rows(results, keys):
             raise ValueError(f"row {row} of results has no {key}; give it a name of its own")
         if not isinstance(results[key].dtype, np.dtype):
             results[key] = np.asarray(results[key].tolist())
+        odd = [not isinstance(value, Hashable) for value in results[key]]
+        if any(odd):
+            row = odd.index(True)
+            raise ValueError(f"row {row} of results has {results[key].iloc[row]!r} for {key}")
     for name in {"n_labels", "score"} & {*keys, "score"}:
         results[name] = check_numbers(results[name], name)
-        bad = ~np.isfinite(results[name].to_numpy())
+        bad = ~(np.abs(results[name].to_numpy()) < _LARGEST)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise ValueError(f"row {row} of results has the {name} {results[name].iloc[row]}")

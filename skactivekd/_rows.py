@@ -8,7 +8,7 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
 from ._digest import digest_rows
-from .utils._params import naming
+from .utils._params import naming, refuse_mask
 
 
 def n_rows(X, name="X"):
@@ -19,7 +19,7 @@ def n_rows(X, name="X"):
     TypeError
         If it has no rows to count.
     """
-    no_rows = isinstance(X, type | str | bytes | set | frozenset | dict)
+    no_rows = isinstance(X, type | str | bytes | set | frozenset | dict) and not issparse(X)
     if no_rows or not (len(getattr(X, "shape", ())) or hasattr(X, "__len__")):
         raise TypeError(f"{name} must be an array or a list of rows, got {type(X).__name__}.")
     with naming(name):
@@ -164,6 +164,7 @@ def _as_positions(candidates, n, name):
             f"candidates must be an array or list of row numbers, or a mask, got a "
             f"{type(candidates).__name__}."
         )
+    refuse_mask(candidates, "candidates")
     try:
         values = np.asarray(candidates)
     except (TypeError, ValueError) as error:  # lists of unequal length, a tensor elsewhere

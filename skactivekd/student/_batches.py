@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.sparse import issparse
 from skorch.dataset import Dataset
 from torch.utils.data import Sampler
 
 from ..teacher._pixels import channel_axis, integer_problem, white_level
 from ..utils._labels import as_labels, plain
-from ..utils._params import naming
+from ..utils._params import naming, refuse_mask
 
 EPOCHS = ("labeled", "all")
 
@@ -67,14 +68,21 @@ class RowDataset(Dataset):
         teacher_weight=None,
     ):
         for name, rows in (("X", X), ("teacher_proba", teacher_proba)):
-            if not ((rows is None and name != "X") or (hasattr(rows, "__getitem__") and len(
-                getattr(rows, "shape", ())) > 1)):  # fmt: skip
+            indexed = hasattr(rows, "__getitem__") and not hasattr(rows, "columns")
+            if not (
+                (indexed and len(getattr(rows, "shape", ())) > 1) or (rows is None and name != "X")
+            ):
                 raise TypeError(
                     f"{name} must be an array of rows or a CSR matrix, got {type(rows).__name__}."
                 )
         self.X = X
         n_rows = X.shape[0]
         self.y = np.full(n_rows, -1) if y is None else _check_y(y, n_rows)
+        if teacher_proba is not None and (len(teacher_proba.shape) != 2 or issparse(teacher_proba)):
+            raise ValueError(
+                f"teacher_proba must be a dense array of two dimensions, got "
+                f"{type(teacher_proba).__name__} of shape {tuple(teacher_proba.shape)}."
+            )
         self.teacher_proba = teacher_proba
         self.columns = _check_columns(columns, teacher_proba)
         self.sample_weight = _check_weight(sample_weight, n_rows, "sample_weight")
@@ -92,7 +100,9 @@ class RowDataset(Dataset):
 
     def __getitems__(self, indices):
         indices = np.asarray(indices)
-        rows = {"X": as_input(self.X[indices], indices), "row": torch.as_tensor(indices)}
+        with naming("X"):
+            inputs = as_input(self.X[indices], indices)
+        rows = {"X": inputs, "row": torch.as_tensor(indices)}
         if self.teacher_proba is not None:
             rows["teacher_proba"] = torch.from_numpy(self.teacher_rows(indices))
         for name in ("sample_weight", "teacher_weight"):
@@ -101,13 +111,15 @@ class RowDataset(Dataset):
         return rows, torch.as_tensor(self.y[indices], dtype=torch.int64)
 
     def teacher_rows(self, indices):
-        proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
+        with naming("teacher_proba"):
+            proba = np.asarray(self.teacher_proba[indices], dtype=np.float32)
         if self.columns is not None:
             proba = np.where(self.columns >= 0, proba[:, self.columns], np.float32(0))
         return np.ascontiguousarray(proba)
 
 
 def _check_y(y, n_rows):
+    refuse_mask(y, "y")
     with naming("y"):
         y = plain(as_labels(y))
     if y.shape != (n_rows,):
@@ -117,7 +129,7 @@ def _check_y(y, n_rows):
             f"y must hold class indices, integers counted from 0, but has the type {y.dtype}. "
             "DHOClassifier takes labels of any kind."
         )
-    return y
+    return y.astype(np.int64, copy=False)
 
 
 def _check_columns(columns, teacher_proba):
@@ -138,6 +150,7 @@ def _check_columns(columns, teacher_proba):
 def _check_weight(weight, n_rows, name):
     if weight is None:
         return None
+    refuse_mask(weight, name)
     with naming(name):
         weight = np.asarray(weight, dtype=np.float32)
     if weight.shape != (n_rows,):

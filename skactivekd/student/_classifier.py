@@ -24,7 +24,14 @@ from ..utils._labels import (
     refuse_learned_marker,
 )
 from ..utils._matrix import as_ndarray
-from ..utils._params import check_choice, check_flag, check_number, is_number, naming
+from ..utils._params import (
+    check_choice,
+    check_flag,
+    check_number,
+    is_number,
+    naming,
+    refuse_mask,
+)
 from ..utils._proba import check_proba, column_names
 from ..utils._score import check_weights, labeled_score
 from . import _distilled
@@ -291,8 +298,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._check_params()
-        if head not in ("mixed", "ce", "kd"):
-            raise ValueError(f"head must be 'mixed', 'ce' or 'kd', got {head!r}.")
+        check_choice(head, "head", ("mixed", "ce", "kd"))
         if head != "mixed" and head not in self.trained_heads_:
             raise ValueError(
                 f"The {head!r} head was not trained: fit had no "
@@ -724,6 +730,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
     def _validate(self, X, reset):
         """Return X as an array of numbers or a CSR matrix."""
         _refuse_pictures(X)
+        refuse_mask(X, "X")
         with naming("X"):
             X = X.detach() if torch.is_tensor(X) else X
             X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)

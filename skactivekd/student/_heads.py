@@ -163,6 +163,8 @@ def _check_scale(kd_scale, shared):
 
 def _check_weights(weights, shape):
     with naming("weights"):
+        if torch.is_tensor(weights):
+            check_tensor(weights, "weights", (None, None), integer=not weights.is_floating_point())
         dense = weights if torch.is_tensor(weights) else np.asarray(weights, dtype=np.float32)
         weights = torch.as_tensor(dense, dtype=torch.float32)
     if weights.shape != shape:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 
 from .._rows import check_row_count, n_rows, one_column
 from ..utils._matrix import as_ndarray
-from ..utils._params import naming
+from ..utils._params import naming, refuse_mask
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._soft_labels import SoftLabeled
 
@@ -210,6 +210,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 "TeacherProba(features=...) a transformer that makes its input, such as "
                 "TfidfVectorizer()."
             )
+        refuse_mask(X, "X")
         with naming("X"):
             X = X.detach() if hasattr(X, "requires_grad") else X
             return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)

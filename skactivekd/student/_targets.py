@@ -64,8 +64,8 @@ def _columns_as_given(found, declared, n_teacher):
     """Columns of a plain array follow the classes as they were declared."""
     if len(found) != n_teacher:
         raise ValueError(
-            f"teacher_proba has {n_teacher} columns for the {len(found)} classes "
-            f"{found.tolist()}. Name every class, in the order of the columns, in classes=."
+            f"teacher_proba has {n_teacher} columns for the {len(found)} classes"
+            f"{' in y' if declared is None else ''}, {found.tolist()[:10]}. Name every class, in the order of the columns, in classes=."
         )
     return np.arange(n_teacher) if declared is None else declared.given
 

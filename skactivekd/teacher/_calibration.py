@@ -6,7 +6,7 @@ import numpy as np
 
 from ..utils._labels import as_labels, plain
 from ..utils._matrix import as_matrix, as_ndarray
-from ..utils._params import check_number, naming
+from ..utils._params import check_number, naming, refuse_mask
 from ..utils._proba import check_proba
 
 _WIDEST = 1000.0  # times or through the default; no sensible scale lies beyond
@@ -119,13 +119,15 @@ def best_temperature(proba, y, n_prior=10.0):
     True
     """
     proba = as_ndarray(check_proba(proba, "proba"))
-    logits = np.log(np.maximum(proba.astype(np.float64), TINY))
+    proba, y = check_columns(proba, y, "proba")
+    logits = np.log(np.maximum(proba, TINY))
     return 1 / best_logit_scale(logits, y, default=1.0, n_prior=n_prior)
 
 
 def check_columns(rows, y, name):
     """Return rows as float64 and y as an array, once they fit each other."""
     rows = as_ndarray(as_matrix(rows, name)).astype(np.float64)
+    refuse_mask(y, "y")
     with naming("y"):
         y = plain(as_labels(y))
     if y.shape != rows.shape[:1]:

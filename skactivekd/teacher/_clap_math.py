@@ -68,6 +68,9 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
     if int(targets.min()) < 0:
         raise ValueError(f"targets must be at least 0, got {int(targets.min())}.")
     targets = targets.long()
+    for name, rows in (("anchors", anchors), ("features", features)):
+        if rows.dtype != prototypes.dtype:
+            raise TypeError(f"{name} has dtype {rows.dtype}, but prototypes {prototypes.dtype}.")
     check_number(logit_scale, "logit_scale", above=0)
     check_choice(metric, "metric", METRICS)
     log_proba = (logit_scale * _unit(features) @ _unit(prototypes).T).log_softmax(dim=1)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..utils._labels import as_labels, plain
 from ..utils._matrix import as_ndarray
-from ..utils._params import check_integer, naming
+from ..utils._params import check_integer, naming, refuse_mask
 from ..utils._proba import check_proba
 
 _FIT_ROWS = 5000  # enough to place the centres; radii are those of all rows
@@ -180,6 +180,7 @@ def _check_n_clusters(proba, n_clusters):
 
 def _check_mask(labeled, n):
     """Return the mask of the labeled rows; row numbers, which could pass for one, are refused."""
+    refuse_mask(labeled, "labeled")
     with naming("labeled"):
         mask = plain(as_labels(labeled))
     if mask.dtype != bool or mask.shape != (n,):

@@ -53,6 +53,11 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
     check_tensor(features, "features", (None, d))
     check_number(alpha, "alpha")
     check_number(beta, "beta")
+    for name, rows in (("keys", keys), ("values", values), ("features", features)):
+        if rows.dtype != class_embeddings.dtype:
+            raise TypeError(
+                f"{name} has dtype {rows.dtype}, but class_embeddings {class_embeddings.dtype}."
+            )
     check_number(logit_scale, "logit_scale", above=0)
     affinity = (-beta * (1 - features @ keys.T)).exp()
     return logit_scale * features @ class_embeddings.T + alpha * affinity @ values

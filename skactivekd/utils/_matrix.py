@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.sparse import issparse
 
+from ._params import refuse_mask
+
 _BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
 
 
@@ -107,8 +109,7 @@ def _as_tensor(values, name):
 
 
 def _as_array(values, name):
-    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
-        raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
+    refuse_mask(values, name)
     if hasattr(values, "iloc") and hasattr(values, "dtypes"):
         values = _from_frame(values)
     own = isinstance(values, np.matrix | np.ma.MaskedArray)

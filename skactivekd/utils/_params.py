@@ -34,6 +34,12 @@ def naming(name):
         raise kind(f"{name}: {error}") from error
 
 
+def refuse_mask(values, name):
+    """Refuse arrays of numpy.ma that hide values: behind the mask lie numbers that nobody meant."""
+    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
+        raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
+
+
 def is_number(value):
     """Tell ints and floats, of Python and of numpy, from all else; booleans are no numbers."""
     numeric = isinstance(value, int | float | np.integer | np.floating)
@@ -75,10 +81,12 @@ def check_number(value, name, least=-np.inf, most=np.inf, *, above=None):
     """
     if not is_number(value):
         raise TypeError(f"{name} must be a number, got {value!r}.")
-    if above is not None and not value > above:
+    # What float32, in which the networks compute, tells from zero and from infinity.
+    smallest = float(np.finfo(np.float32).tiny)
+    if above is not None and not above + smallest <= value < np.inf:
         raise ValueError(f"{name} must be > {above} and finite, got {value!r}.")
-    # The largest float32, in which the networks compute.
-    if not (least <= value <= most and abs(value) < np.finfo(np.float32).max):
+    largest = float(np.finfo(np.float32).max)
+    if not (least <= value <= most and abs(value) < largest):
         bounds = "finite" if least == -np.inf else f"in [{least}, {most}]"
         raise ValueError(f"{name} must be {bounds}, got {value!r}.")
 

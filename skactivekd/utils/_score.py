@@ -15,7 +15,7 @@ from ._labels import (
     plain,
     refuse_learned_marker,
 )
-from ._params import naming
+from ._params import naming, refuse_mask
 
 
 def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
@@ -86,8 +86,10 @@ def check_weights(sample_weight, rows):
     """
     if sample_weight is None:
         return None
+    refuse_mask(sample_weight, "sample_weight")
     with naming("sample_weight"):
         weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
+        weight = weight if weight.dtype.kind in "fiu" else weight.astype(np.float64)
     # Their sums have to be finite, and single precision has to tell them from zero.
     with np.errstate(over="ignore"):
         beyond = ~np.isfinite(weight) | (weight > 1e30) | ((weight > 0) & (weight < 1e-30))
