@@ -8,7 +8,7 @@ from modAL.models import ActiveLearner as _ModALActiveLearner
 from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
 from .utils._labels import is_missing
-from .utils._params import naming
+from .utils._params import naming, refuse_mask
 
 __all__ = ["ActiveLearner"]
 
@@ -205,6 +205,9 @@ def _check_lengths(X, y):
 
 def _stack(known, new, name):
     """Put new rows below the known ones, in the container of the known ones."""
+    refuse_mask(new, name)
+    if sp.issparse(new) and np.ndim(known) == 1:
+        raise ValueError(f"{name} is a sparse matrix; pass one label for each row of X.")
     if sp.issparse(known) or sp.issparse(new):
         return sp.vstack([known, new], format=known.format if sp.issparse(known) else "csr")
     if isinstance(known, (pd.DataFrame, pd.Series)):

@@ -77,7 +77,6 @@ MATRIX = {
     "nullable frame": lambda v: frame(v).astype("Float64"),
     "tensor": torch.from_numpy,
     "float tensor": lambda v: torch.from_numpy(v).float(),
-    "grad": lambda v: torch.from_numpy(v).requires_grad_(),
     "bfloat16": lambda v: torch.from_numpy(v).bfloat16(),
     "half tensor": lambda v: torch.from_numpy(v).half(),
 }
@@ -119,6 +118,7 @@ BAD_MATRIX = {
     "big integer": lambda v, k: at(v, k, 10**400, object),
     "array inside": lambda v, k: at(v, k, 0, object).tolist()[:-1] + [np.zeros(9)],
     "texts": lambda v, k: v.astype(str),
+    "grad": lambda v, k: torch.from_numpy(v).requires_grad_(),
     "complex": lambda v, k: v + 1j,
     "complex tensor": lambda v, k: torch.from_numpy(v + 1j),
     "bool": lambda v, k: v > 0,
@@ -306,7 +306,6 @@ SCALARS = [
 CLASSES = {
     "list": lambda v: list(v),
     "tuple": tuple,
-    "reversed": lambda v: list(v)[::-1],
     "array": np.asarray,
     "objects": lambda v: np.asarray(v, dtype=object),
     "series": lambda v: pd.Series(list(v), index=odd_index(v)),
@@ -317,6 +316,7 @@ CLASSES = {
 }
 BAD_CLASSES = {
     **JUNK,
+    "reversed": lambda v, k: list(v)[::-1],
     "set": lambda v, k: set(v),
     "frozenset": lambda v, k: frozenset(v),
     "generator": lambda v, k: (label for label in v),

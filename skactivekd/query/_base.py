@@ -216,8 +216,8 @@ class QueryStrategy(BaseEstimator):
                 raise
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(
-                f"{error} (*_pool is what the estimator makes of the unlabeled rows of X, *_labeled "
-                "of the others; rows are counted in each.)"
+                f"{error} (*_pool is what the estimator makes of the unlabeled rows of X, "
+                "*_labeled of the others; rows are counted in each.)"
             ) from error
 
     def _view_labeled(self, model, X, y):

@@ -152,6 +152,8 @@ def _check_weight(weight, n_rows, name):
         return None
     refuse_mask(weight, name)
     with naming(name):
+        if np.asarray(weight).dtype.kind in "SU":
+            raise TypeError(f"{name} must hold numbers, got texts.")
         weight = np.asarray(weight, dtype=np.float32)
     if weight.shape != (n_rows,):
         raise ValueError(

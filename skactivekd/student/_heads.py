@@ -167,6 +167,8 @@ def _check_weights(weights, shape):
             check_tensor(weights, "weights", (None, None), integer=not weights.is_floating_point())
         dense = weights if torch.is_tensor(weights) else np.asarray(weights, dtype=np.float32)
         weights = torch.as_tensor(dense, dtype=torch.float32)
+    if not torch.isfinite(weights).all():
+        raise ValueError("The weights of the heads must be finite.")
     if weights.shape != shape:
         raise ValueError(
             f"The initial weights of the heads have shape {tuple(weights.shape)}, but the student "

@@ -136,6 +136,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.teacher_ = None
         if self.teacher is None:
             return X_out
+        if isinstance(self.teacher, type):
+            raise TypeError(f"teacher is the class {self.teacher.__name__}; pass an object of it.")
         if hasattr(self.teacher, "predict_proba"):
             teacher = clone(self.teacher) if hasattr(self.teacher, "get_params") else self.teacher
             self.teacher_, answer = memory.cache(_teach)(teacher, X, y)

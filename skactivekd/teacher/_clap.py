@@ -160,9 +160,14 @@ class CLAPTeacher(FewShotTeacher):
                 lr=lr,
                 momentum=self.momentum,
                 max_epochs=self.max_epochs,
-                batch_size=self.batch_size,
+                batch_size=int(self.batch_size),
                 generator=torch.Generator().manual_seed(draw_seed(self.random_state)),
             )
+            if not torch.isfinite(prototypes).all():
+                raise ValueError(
+                    f"The training diverged: lr={lr:g}, momentum={self.momentum:g} or "
+                    f"constraint_weight={self.constraint_weight:g} is too large."
+                )
             prototypes = torch.nn.functional.normalize(prototypes, dim=1)
         self.prototypes_ = prototypes.cpu().numpy()
         self.multipliers_ = multipliers.cpu().numpy()

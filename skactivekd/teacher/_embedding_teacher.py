@@ -1,12 +1,12 @@
 """What all teachers share that compare embeddings with those of class names."""
 
 import copy
-import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils._params import is_number
 from ..utils._score import labeled_score
 from ._calibration import best_logit_scale
 from ._encode_once import encode_rows, row_method
@@ -142,11 +142,10 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
     def _fit_classes(self):
         encoder = check_encoder(self.encoder, ("encode_text",))
         automatic = isinstance(self.logit_scale, str) and self.logit_scale == "auto"
-        if not automatic and not (
-            isinstance(self.logit_scale, numbers.Real) and 0 < self.logit_scale < np.inf
-        ):
+        if not automatic and not (is_number(self.logit_scale) and 1e-6 <= self.logit_scale <= 1e6):
             raise ValueError(
-                f"logit_scale={self.logit_scale!r} must be above 0 and finite, or 'auto'"
+                f"logit_scale={self.logit_scale!r} must be above 0 and finite (from 1e-6 to 1e6), "
+                "or 'auto'"
             )
         classes, templates = _defaults(encoder, self.classes, self.templates)
         labels, names = name_classes(classes, self.missing_label)

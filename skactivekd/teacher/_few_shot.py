@@ -78,4 +78,4 @@ def check_at_least(estimator, **bounds):
     for name, bound in bounds.items():
         check_number(getattr(estimator, name), name, bound)
         if name in _COUNTS:
-            check_integer(getattr(estimator, name), name, bound)
+            check_integer(getattr(estimator, name), name, bound, 2**31)

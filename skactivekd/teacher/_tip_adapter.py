@@ -135,6 +135,8 @@ class TipAdapterTeacher(FewShotTeacher):
         if self.fine_tune and len(codes):
             tune, judge = self._tuning()
             self.keys_ = tune(embeddings, codes)
+            if not np.isfinite(self.keys_).all():
+                raise ValueError(f"The training diverged: lr={self.lr:g} is too large.")
         self.alpha_, self.beta_ = self._choose(judge, embeddings, codes, alphas, betas)
 
     def _candidates(self):
@@ -142,7 +144,8 @@ class TipAdapterTeacher(FewShotTeacher):
         if self.alpha is not None:
             check_at_least(self, alpha=0)
         if self.beta is not None:
-            check_number(self.beta, "beta", above=0)
+            # Cosines beyond 1 by their rounding are not to count for more than e.
+            check_number(self.beta, "beta", most=1e6, above=0)
         check_flag(self.fine_tune, "fine_tune")
         alphas = _ALPHAS if self.alpha is None else (float(self.alpha),)
         return alphas, _BETAS if self.beta is None else (float(self.beta),)
@@ -169,7 +172,7 @@ class TipAdapterTeacher(FewShotTeacher):
             logit_scale=self.logit_scale_,
             lr=self.lr,
             max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             seed=seed,
             device=resolve_device(self.device),
         )

@@ -81,6 +81,8 @@ def check_number(value, name, least=-np.inf, most=np.inf, *, above=None):
     """
     if not is_number(value):
         raise TypeError(f"{name} must be a number, got {value!r}.")
+    if is_integer(value) and abs(int(value)) >= 2**63:  # torch takes no larger one
+        raise ValueError(f"{name} must be below 2**63 if it is an integer, got {value}.")
     # What float32, in which the networks compute, tells from zero and from infinity.
     smallest = float(np.finfo(np.float32).tiny)
     if above is not None and not above + smallest <= value < np.inf:

@@ -88,6 +88,8 @@ def check_weights(sample_weight, rows):
         return None
     refuse_mask(sample_weight, "sample_weight")
     with naming("sample_weight"):
+        if np.asarray(sample_weight).dtype.kind in "SU":
+            raise TypeError("sample_weight must hold numbers, got texts.")
         weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
         weight = weight if weight.dtype.kind in "fiu" else weight.astype(np.float64)
     # Their sums have to be finite, and single precision has to tell them from zero.
