@@ -249,7 +249,7 @@ def check_rows(results, keys):
             raise ValueError(f"row {row} of results has {results[key].iloc[row]!r} for {key}")
     for name in {"n_labels", "score"} & {*keys, "score"}:
         results[name] = check_numbers(results[name], name)
-        bad = ~(np.abs(results[name].to_numpy()) < _LARGEST)
+        bad = ~(np.abs(results[name].to_numpy(dtype=float)) < _LARGEST)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise ValueError(f"row {row} of results has the {name} {results[name].iloc[row]}")

@@ -144,8 +144,8 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
         automatic = isinstance(self.logit_scale, str) and self.logit_scale == "auto"
         if not automatic and not (is_number(self.logit_scale) and 1e-6 <= self.logit_scale <= 1e6):
             raise ValueError(
-                f"logit_scale={self.logit_scale!r} must be above 0 and finite (from 1e-6 to 1e6), "
-                "or 'auto'"
+                f"logit_scale={self.logit_scale!r} must be above 0 and finite, or 'auto': "
+                "from 1e-6 to 1e6"
             )
         classes, templates = _defaults(encoder, self.classes, self.templates)
         labels, names = name_classes(classes, self.missing_label)

@@ -51,55 +51,42 @@ def is_integer(value):
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+class WrongParameter(ValueError, TypeError):
+    """A parameter that cannot be used; of both kinds, as scikit-learn's errors of the sort are."""
+
+
 def check_integer(value, name, least, most=None):
-    """Refuse what is no integer from `least` to `most`.
-
-    Raises
-    ------
-    TypeError
-        If it is no integer.
-    ValueError
-        If it is too small or too large.
-    """
+    """Refuse what is no integer from `least` to `most` by `WrongParameter`."""
     if not is_integer(value):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
+        raise WrongParameter(f"{name}={value!r} must be an integer of at least {least}.")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
+        raise WrongParameter(f"{name}={value!r} must be at least {least}.")
     if most is not None and value > most:
-        raise ValueError(f"{name} must be at most {most}, got {value}.")
+        raise WrongParameter(f"{name}={value!r} must be at most {most}.")
 
 
-def check_number(value, name, least=-np.inf, most=np.inf, *, above=None):
-    """Refuse what is no finite number from `least` to `most`, or is not above `above`.
-
-    Raises
-    ------
-    TypeError
-        If it is no number.
-    ValueError
-        If it is out of range.
-    """
-    if not is_number(value):
-        raise TypeError(f"{name} must be a number, got {value!r}.")
+def check_number(value, name, least=None, most=None, *, above=None):
+    """Refuse what is no finite number from `least` to `most`, or not above `above`, as above."""
+    bounds = [f"at least {least}"] * (least is not None) + [f"above {above}"] * (above is not None)
+    bounds += [f"at most {most}"] * (most is not None)
     if is_integer(value) and abs(int(value)) >= 2**63:  # torch takes no larger one
-        raise ValueError(f"{name} must be below 2**63 if it is an integer, got {value}.")
+        raise WrongParameter(f"{name}={value!r} must be below 2**63.")
     # What float32, in which the networks compute, tells from zero and from infinity.
-    smallest = float(np.finfo(np.float32).tiny)
-    if above is not None and not above + smallest <= value < np.inf:
-        raise ValueError(f"{name} must be > {above} and finite, got {value!r}.")
-    largest = float(np.finfo(np.float32).max)
-    if not (least <= value <= most and abs(value) < largest):
-        bounds = "finite" if least == -np.inf else f"in [{least}, {most}]"
-        raise ValueError(f"{name} must be {bounds}, got {value!r}.")
+    largest, smallest = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+    fits = is_number(value) and abs(value) <= largest
+    fits = fits and (least is None or least <= value) and (most is None or value <= most)
+    if not (fits and (above is None or value >= above + smallest)):
+        wanted = " and ".join([*bounds, "finite"] if most is None else bounds)
+        raise WrongParameter(f"{name}={value!r} must be {wanted}.")
 
 
 def check_flag(value, name):
-    """Refuse what is neither True nor False."""
+    """Refuse what is neither True nor False, as above."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
+        raise WrongParameter(f"{name}={value!r} must be True or False.")
 
 
 def check_choice(value, name, choices):
-    """Refuse what is not among some strings."""
+    """Refuse what is not among some strings, as above."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+        raise WrongParameter(f"{name}={value!r} must be one of {', '.join(map(repr, choices))}.")
