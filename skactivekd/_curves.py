@@ -2,12 +2,15 @@
 
 import math
 import numbers
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from .utils._labels import is_missing
+from .utils._params import naming
 
 METHOD = ("estimator", "strategy")
+_LARGEST = 1e100  # of scores and numbers of labels; squares of larger ones are infinite
 
 
 def labels_to_reach(results, targets, *, method=METHOD):
@@ -55,7 +58,7 @@ def labels_to_reach(results, targets, *, method=METHOD):
     """
     import pandas as pd
 
-    run, targets = [*method, "seed"], check_targets(targets)
+    run, targets = [*check_columns(method, "method"), "seed"], check_targets(targets)
     results = check_rows(results, [*run, "n_labels"])
     runs = results[run].drop_duplicates()
     tables = []
@@ -104,7 +107,7 @@ def area_under_curve(results, *, method=METHOD):
     """
     import pandas as pd
 
-    run = [*method, "seed"]
+    run = [*check_columns(method, "method"), "seed"]
     results = check_rows(results, [*run, "n_labels"])
     rows = [(*key, _area(curve)) for key, curve in results.groupby(run, sort=False)]
     return pd.DataFrame(rows, columns=[*run, "area"])
@@ -173,12 +176,31 @@ def verdict(difference, standard_error):
 
 def check_targets(targets):
     """Return scores to reach as an array of floats."""
-    targets = np.atleast_1d(np.asarray(targets))
+    with naming("targets"):
+        targets = np.atleast_1d(np.asarray(targets))
     if targets.ndim > 1 or not len(targets) or targets.dtype.kind not in "fiu":
         raise ValueError(f"targets must be one or more scores, got {targets.tolist()}")
     if not np.isfinite(targets).all():
         raise ValueError(f"targets must be one or more scores, got {targets.tolist()}")
     return targets.astype(float)
+
+
+def check_columns(names, argument):
+    """Return names of columns as a list; one name stands for itself.
+
+    Raises
+    ------
+    TypeError
+        If they are no strings.
+    ValueError
+        If there is none, or one comes twice.
+    """
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{argument} must be a list of names of columns, got {names!r}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{argument} must name at least one column, and none twice, got {names!r}")
+    return list(names)
 
 
 def check_rows(results, keys):
@@ -209,6 +231,9 @@ def check_rows(results, keys):
     missing = [name for name in [*keys, "score"] if name not in results.columns]
     if missing:
         raise ValueError(f"results have no column {missing}, only {results.columns.tolist()}")
+    twice = results.columns[results.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"results have the column {twice[0]!r} more than once")
     if not len(results):
         raise ValueError("results have no rows")
     results = results.reset_index(drop=True)
@@ -218,9 +243,13 @@ def check_rows(results, keys):
             raise ValueError(f"row {row} of results has no {key}; give it a name of its own")
         if not isinstance(results[key].dtype, np.dtype):
             results[key] = np.asarray(results[key].tolist())
+        odd = [not isinstance(value, Hashable) for value in results[key]]
+        if any(odd):
+            row = odd.index(True)
+            raise ValueError(f"row {row} of results has {results[key].iloc[row]!r} for {key}")
     for name in {"n_labels", "score"} & {*keys, "score"}:
         results[name] = check_numbers(results[name], name)
-        bad = ~np.isfinite(results[name].to_numpy())
+        bad = ~(np.abs(results[name].to_numpy(dtype=float)) < _LARGEST)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise ValueError(f"row {row} of results has the {name} {results[name].iloc[row]}")

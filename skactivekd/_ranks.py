@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._curves import check_rows, name_row
+from ._curves import check_columns, check_rows, name_row
 
 _ROUNDING = 1e-12
 
@@ -97,9 +97,11 @@ def places(results, *, settings=("estimator", "round"), competitor="strategy"):
     """
     import pandas as pd
 
-    settings = [settings] if isinstance(settings, str) else list(settings)
-    if not settings:
-        raise ValueError("settings is empty; name at least one column")
+    settings = check_columns(settings, "settings")
+    if not isinstance(competitor, str):
+        raise TypeError(f"competitor must be the name of a column, got {competitor!r}")
+    if competitor in settings:
+        raise ValueError(f"competitor={competitor!r} is among settings={settings}")
     results = check_rows(results, [*settings, competitor, "seed"])
     names = results[competitor].unique()
     wide = _wide(results, settings, competitor)[names]

@@ -8,11 +8,22 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
 from ._digest import digest_rows
+from .utils._params import naming, refuse_mask
 
 
-def n_rows(X):
-    """Count the rows of an array, a list, a DataFrame or a sparse matrix."""
-    return X.shape[0] if hasattr(X, "shape") else len(X)
+def n_rows(X, name="X"):
+    """Count the rows of an array, a list, a DataFrame or a sparse matrix.
+
+    Raises
+    ------
+    TypeError
+        If it has no rows to count.
+    """
+    no_rows = isinstance(X, type | str | bytes | set | frozenset | dict) and not issparse(X)
+    if no_rows or not (len(getattr(X, "shape", ())) or hasattr(X, "__len__")):
+        raise TypeError(f"{name} must be an array or a list of rows, got {type(X).__name__}.")
+    with naming(name):
+        return X.shape[0] if hasattr(X, "shape") else len(X)
 
 
 def take_rows(X, indices):
@@ -38,7 +49,8 @@ def take_rows(X, indices):
             return (X if isinstance(X, LazyRows) else LazyRows(X)).take(indices)
     if issparse(X) and X.format not in ("csr", "csc", "lil", "dok"):
         X = X.tocsr()
-    return _safe_indexing(X, indices)
+    with naming("X"):
+        return _safe_indexing(X, indices)
 
 
 def one_column(X):
@@ -158,6 +170,7 @@ def _as_positions(candidates, n, name):
             f"candidates must be an array or list of row numbers, or a mask, got a "
             f"{type(candidates).__name__}."
         )
+    refuse_mask(candidates, "candidates")
     try:
         values = np.asarray(candidates)
     except (TypeError, ValueError) as error:  # lists of unequal length, a tensor elsewhere

@@ -117,10 +117,10 @@ def resolve_device(device="auto"):
     >>> resolve_device("cpu")
     device(type='cpu')
     """
-    if device != "auto":
+    if not (isinstance(device, str) and device == "auto"):
         try:
             found = torch.device(device)
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"device must be 'auto' or a device of torch, got {device!r}."
             ) from error
@@ -163,7 +163,55 @@ def draw_seed(random_state=None):
         return int(np.random.default_rng().integers(2**31))
     from sklearn.utils import check_random_state
 
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    from .utils._params import naming
+
+    with naming("random_state"):
+        return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def check_tensor(values, name, shape, integer=False):
+    """Refuse what is no dense tensor of numbers of a shape.
+
+    Parameters
+    ----------
+    values : tensor
+    name : str
+        For the error.
+    shape : tuple of int or None
+        None is any size above zero.
+    integer : bool, default=False
+        Whether it holds integers; otherwise real numbers with a fraction.
+
+    Raises
+    ------
+    TypeError
+        If it is no tensor, or of another type.
+    ValueError
+        If it has another shape.
+    """
+    kind = "integers" if integer else "floats"
+    if not torch.is_tensor(values) or values.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor of {kind}, got {type(values).__name__}.")
+    if values.device.type == "meta":
+        raise TypeError(f"{name} is a tensor on the device meta, which holds no numbers.")
+    integral = not (values.is_floating_point() or values.is_complex())
+    if values.is_complex() or values.dtype == torch.bool or integral != integer:
+        raise TypeError(f"{name} must be a tensor of {kind}, got {values.dtype}.")
+    found = tuple(values.shape)
+    fits = len(found) == len(shape) and all(
+        size > 0 if wanted is None else size == wanted
+        for size, wanted in zip(found, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {found}.")
+
+
+def check_targets(targets, name, n, n_classes):
+    """Refuse classes of rows that are no tensor of n integers below n_classes."""
+    check_tensor(targets, name, (n,), integer=True)
+    if n and int(targets.max()) >= n_classes:
+        raise ValueError(f"{name} must be below the {n_classes} classes, got {int(targets.max())}.")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from modAL.models import ActiveLearner as _ModALActiveLearner
 from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
 from .utils._labels import is_missing
+from .utils._params import naming, refuse_mask
 
 __all__ = ["ActiveLearner"]
 
@@ -198,20 +199,24 @@ def _marker(estimator, strategy):
 def _check_lengths(X, y):
     if y is None:
         raise ValueError("X comes without y; pass one label for each row of X.")
-    if n_rows(X) != n_rows(y):
+    if n_rows(X) != n_rows(y, "y"):
         raise ValueError(f"X has {n_rows(X)} rows but y has {n_rows(y)} labels.")
 
 
 def _stack(known, new, name):
     """Put new rows below the known ones, in the container of the known ones."""
+    refuse_mask(new, name)
+    if sp.issparse(new) and np.ndim(known) == 1:
+        raise ValueError(f"{name} is a sparse matrix; pass one label for each row of X.")
     if sp.issparse(known) or sp.issparse(new):
         return sp.vstack([known, new], format=known.format if sp.issparse(known) else "csr")
     if isinstance(known, (pd.DataFrame, pd.Series)):
         return _stack_pandas(known, new, name)
-    if isinstance(known, list) and not isinstance(new, pd.DataFrame):
-        return [*known, *new]
+    if isinstance(known, (list, tuple)) and not isinstance(new, (pd.DataFrame, dict, set)):
+        return type(known)([*known, *new])
     if isinstance(known, np.ndarray):
-        return _stack_arrays(known, np.asarray(new), name)
+        with naming(name):
+            return _stack_arrays(known, np.asarray(new), name)
     raise TypeError(f"Cannot add {name} of type {type(new)} to known rows of type {type(known)}.")
 
 

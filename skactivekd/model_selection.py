@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
-from sklearn.utils.validation import _num_samples
+from sklearn.utils import check_random_state
 
+from ._rows import n_rows
 from .utils._labels import check_labels, encode_labels, find_classes
+from .utils._params import check_flag, check_integer, naming
 from .utils._score import labeled_score
 
 __all__ = ["LabeledStratifiedKFold", "labeled_accuracy"]
@@ -91,13 +93,15 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         """
         if y is None:
             raise ValueError("LabeledStratifiedKFold needs y to tell which rows are labelled.")
-        y, known = check_labels(y, self.missing_label, n_rows=_num_samples(X))
+        y, known = check_labels(y, self.missing_label, n_rows=n_rows(X))
+        check_integer(self.n_splits, "n_splits", 2)
+        check_flag(self.shuffle, "shuffle")
         labeled, unlabeled = np.flatnonzero(known), np.flatnonzero(~known)
         if len(labeled) < self.n_splits:
             raise ValueError(
                 f"{self.n_splits} folds need as many labelled rows, but only {len(labeled)} of "
-                f"{len(y)} are labelled (missing_label={self.missing_label!r}). Take fewer folds "
-                f"or label more rows."
+                f"{len(y)} in y are labelled (missing_label={self.missing_label!r}). Take fewer "
+                f"folds or label more rows."
             )
         codes = encode_labels(y, find_classes(y, known), self.missing_label)[labeled]
         for train, test in self._folds(codes).split(codes, codes):
@@ -113,6 +117,9 @@ class LabeledStratifiedKFold(BaseCrossValidator):
             )
             kind = KFold
         state = self.random_state if self.shuffle else None
+        if self.shuffle:
+            with naming("random_state"):
+                check_random_state(state)
         return kind(self.n_splits, shuffle=self.shuffle, random_state=state)
 
 

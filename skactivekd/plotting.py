@@ -1,8 +1,10 @@
 """Plots, as Display objects in scikit-learn's manner."""
 
 import itertools
+from collections.abc import Mapping
 
 from ._curves import check_rows
+from .utils._params import check_number
 
 __all__ = ["LabelEfficiencyDisplay", "TeacherReportDisplay"]
 
@@ -41,6 +43,12 @@ class LabelEfficiencyDisplay:
     """
 
     def __init__(self, curves, *, baselines=None, score_name="accuracy"):
+        if not (baselines is None or isinstance(baselines, Mapping)):
+            raise TypeError(f"baselines must be a dict of name to score, got {baselines!r}")
+        for name, score in (baselines or {}).items():
+            check_number(score, f"baselines[{name!r}]")
+        if not isinstance(score_name, str):
+            raise TypeError(f"score_name must be a text, got {score_name!r}")
         self.curves = curves
         self.baselines = baselines
         self.score_name = score_name

@@ -8,19 +8,22 @@ import numpy as np
 import pandas as pd
 from joblib import effective_n_jobs
 from sklearn.base import clone
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _num_samples
 from tqdm.auto import tqdm
 
 from ._digest import digest, digest_rows
 from ._interrupts import noticed_interrupts
 from ._journal import Journal, Round
 from ._rounds import check_bought, hide_labels, initial_rows, play, play_on  # noqa: F401
+from ._rows import n_rows
 from .query import Random
 from .utils._labels import check_labels
+from .utils._params import check_flag, check_integer, naming
 
 __all__ = ["simulate"]
+
+_MOST_SEEDS = 10**6  # of runs that nobody waits for
 
 
 def simulate(
@@ -141,9 +144,9 @@ def simulate(
     2   random     0      0         3
     3   random     0      1         6
     """
-    y, labeled = check_labels(y, missing_label, n_rows=_num_samples(X))
+    y, labeled = check_labels(y, missing_label, n_rows=n_rows(X))
     y_test, _ = check_labels(
-        y_test, missing_label, name="y_test", classes=np.unique(y), n_rows=_num_samples(X_test)
+        y_test, missing_label, name="y_test", classes=np.unique(y), n_rows=n_rows(X_test, "X_test")
     )
     estimators = estimator if isinstance(estimator, Mapping) else {"estimator": estimator}
     if not estimators:
@@ -155,7 +158,13 @@ def simulate(
         ("n_instances", n_instances, 1),
         ("n_initial", 0 if n_initial is None else n_initial, 0),
     ):
-        _check_integer(name, value, least)
+        check_integer(value, name, least)
+    if n_jobs is not None:
+        check_integer(n_jobs, "n_jobs", -(2**15), 2**15)  # as many as operating systems have
+        if n_jobs == 0:
+            raise ValueError("n_jobs must not be 0; -1 is one per core.")
+    check_flag(progress, "progress")
+    _check_scoring(scoring)
     _check_pool(y, labeled, n_rounds, n_instances, n_initial)
     runs = [(name, label, seed) for name in estimators for label in strategies for seed in seeds]
     plan = (n_initial, n_rounds, n_instances, missing_label, scoring)
@@ -241,7 +250,8 @@ def _with_random(strategies, missing_label):
             raise TypeError(
                 f"strategies must be a list or a dict of query strategies, got {strategies!r}."
             )
-        strategies = list(strategies)
+        with naming("strategies"):
+            strategies = list(strategies)
         names = [type(strategy).__name__.lower() for strategy in strategies]
         if len(set(names)) < len(names):
             raise ValueError(
@@ -325,23 +335,26 @@ def _seeded_clone(estimator, seed):
 def _check_seeds(seeds):
     """Return the seeds as a list of different ints, at least one."""
     if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
-        _check_integer("seeds", seeds, 1)
+        check_integer(seeds, "seeds", 1, _MOST_SEEDS)
         return list(range(seeds))
     if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__"):
         raise TypeError(f"seeds must be an integer or a list of integers, got {seeds!r}.")
+    with naming("seeds"):
+        seeds = list(seeds)
     seeds = [seed.item() if isinstance(seed, np.generic) else seed for seed in seeds]
     for seed in seeds:
-        _check_integer("a seed", seed, 0)
+        check_integer(seed, "a seed", 0, 2**32 - 1)  # numpy takes no larger one
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must hold at least one seed, and none twice, got {seeds}.")
     return seeds
 
 
-def _check_integer(name, value, least):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
+def _check_scoring(scoring):
+    if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
+        raise TypeError(f"scoring must be a name, a scorer or None, got {scoring!r}.")
+    if isinstance(scoring, str):
+        with naming("scoring"):
+            get_scorer(scoring)
 
 
 def _check_pool(y, labeled, n_rounds, n_instances, n_initial):

@@ -75,6 +75,8 @@ def value_report(results, *, targets=None, baseline=None, random="random"):
     """
     results = _check_grid(results)
     methods = list(results[list(METHOD)].drop_duplicates().itertuples(index=False, name=None))
+    if not isinstance(random, str):
+        raise TypeError(f"random must be the name of a strategy, got {random!r}")
     if random not in set(results["strategy"]):
         raise ValueError(
             f"no strategy is called {random!r}; say in random= what random selection is called "
@@ -86,7 +88,7 @@ def value_report(results, *, targets=None, baseline=None, random="random"):
     if baseline is None:
         usual = ("no distillation", random)
         baseline = usual if usual in methods else None
-    elif tuple(baseline) not in methods:
+    elif not isinstance(baseline, tuple | list) or tuple(baseline) not in methods:
         raise ValueError(f"baseline={baseline!r} is not among the methods {methods}")
     baseline = None if baseline is None else tuple(baseline)
     if targets is None:

@@ -77,7 +77,7 @@ def test_the_power_weighs_the_doubt():
 
 @pytest.mark.parametrize("power", [-1, np.nan])
 def test_a_negative_power_is_refused(power):
-    with pytest.raises(ValueError, match="power must be >= 0"):
+    with pytest.raises(ValueError, match=r"power=.* must be at least 0"):
         UncertaintyHerding(power=power).select(([[1.0, 0.0]], [[1.0]]))
 
 
@@ -123,7 +123,7 @@ def test_a_large_pool_is_represented_by_a_draw():
 
 @pytest.mark.parametrize("max_targets", [0, -1, 10.5, np.nan])
 def test_no_targets_are_refused(max_targets):
-    with pytest.raises(ValueError, match="max_targets must be an integer >= 1"):
+    with pytest.raises(ValueError, match=r"max_targets=.* must be (an integer of )?at least 1"):
         UncertaintyHerding(max_targets=max_targets).select(([[1.0, 0.0]], [[1.0]]))
 
 

@@ -270,7 +270,7 @@ def test_who_is_missing_is_named():
         rank_table(SCORES, settings=["round"])
     with pytest.raises(ValueError, match=r"no column .'student'., only"):
         rank_table(SCORES, settings=["student"])
-    with pytest.raises(ValueError, match="settings is empty"):
+    with pytest.raises(ValueError, match="settings must name at least one column"):
         rank_table(SCORES, settings=[])
     with pytest.raises(ValueError, match="row 0 of results has no task; give it a name"):
         rank_table(SCORES.assign(task=None), settings=["task", "round"])

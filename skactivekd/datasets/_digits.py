@@ -4,6 +4,7 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from ..teacher._glyph import GLYPH_CLASSES
+from ..utils._params import check_flag
 
 
 def load_glyph_digits(*, return_X_y=False):
@@ -51,6 +52,7 @@ def load_glyph_digits(*, return_X_y=False):
     'zero'
     >>> X, y = load_glyph_digits(return_X_y=True)
     """
+    check_flag(return_X_y, "return_X_y")
     digits = load_digits()
     images = (digits.images / 16).astype("float32")
     if return_X_y:

@@ -231,6 +231,8 @@ def _check_modules(modules):
 
 
 def _check_scores(scores):
+    if not (scores is None or isinstance(scores, dict)):
+        raise TypeError(f"scores must be a dict of names to numbers, got {describe(scores)}.")
     scores = {} if scores is None else dict(scores)
     bad = [
         name

@@ -160,7 +160,12 @@ class QueryStrategy(BaseEstimator):
         X, y = self._training(learner)
         labeled = np.zeros(0, bool)
         if y is not None:
-            y, labeled = self._check_labels(y, learner)
+            n = None if X is None else n_rows(X, "X_training")
+            y, labeled = self._check_labels(y, learner, n)
+            if X is None and self._uses_labeled and labeled.any():
+                raise TypeError(
+                    f"{type(self).__name__} needs X_training, but the learner has None."
+                )
         rows = np.arange(n_rows(X_pool))
         if candidates is not None:
             candidates = check_candidates(candidates, len(rows), "X_pool")
@@ -203,7 +208,17 @@ class QueryStrategy(BaseEstimator):
             _check_view(view, labeled_X, model)
         pool = self._view(model, X_pool)
         _check_view(pool, X_pool, model)
-        return self.select(pool, view, n_instances, **among)
+        try:
+            return self.select(pool, view, n_instances, **among)
+        except (TypeError, ValueError) as error:
+            # Its words are on what the model makes of X, and rows are counted in parts of it.
+            if not re.search(r"\b(features|proba)_(pool|labeled)\b", str(error)):
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
+                f"{error} (*_pool is what the estimator makes of the unlabeled rows of X, "
+                "*_labeled of the others; rows are counted in each.)"
+            ) from error
 
     def _view_labeled(self, model, X, y):
         return self._view(model, X)

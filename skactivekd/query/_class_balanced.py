@@ -4,6 +4,7 @@ import numpy as np
 
 from ..utils._labels import classes_of, encode_labels
 from ..utils._matrix import blocks
+from ..utils._params import naming
 from ..utils._proba import check_proba
 from ._checks import check_n_instances
 from ._draw import generator
@@ -151,7 +152,8 @@ def _draw_balanced(predicted, counts, n_instances, rng):
 
 
 def _check_columns(y_labeled, n_classes):
-    columns = np.asarray(y_labeled)
+    with naming("y_labeled"):
+        columns = np.asarray(y_labeled)
     if columns.ndim != 1:
         raise ValueError(f"y_labeled must have one dimension, got shape {columns.shape}.")
     if not columns.size:

@@ -31,6 +31,8 @@ def generator(random_state, n_labeled=0):
     True
     """
     if isinstance(random_state, numbers.Integral):
+        if random_state < 0:
+            raise ValueError(f"random_state must be at least 0, got {random_state}.")
         return np.random.default_rng([int(random_state), n_labeled])
     return np.random.default_rng(draw_seed(random_state))
 

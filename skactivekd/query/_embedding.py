@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
+from ..utils._params import naming
 from ._proba import ask_proba, check_predicts
 
 # Theirs hand on what the estimator inside predicts, and do nothing else.
@@ -133,4 +134,5 @@ def _gives_both(estimator):
 
 
 def _as_features(X):
-    return X if hasattr(X, "detach") or issparse(X) else np.asarray(X)
+    with naming("X"):
+        return X if hasattr(X, "detach") or issparse(X) else np.asarray(X)

@@ -1,7 +1,5 @@
 """Cover what the model is unsure of."""
 
-import numbers
-
 import numpy as np
 import torch
 from scipy.sparse import issparse
@@ -9,6 +7,7 @@ from scipy.sparse import issparse
 from .._rows import check_candidates
 from .._torch import own_settings, resolve_device
 from ..utils._matrix import blocks
+from ..utils._params import check_integer, check_number
 from ._badge import check_pair
 from ._base import QueryStrategy
 from ._checks import check_labeled, check_n_instances
@@ -147,10 +146,8 @@ class UncertaintyHerding(QueryStrategy):
             `max_targets` no integer of at least 1, or a candidate no row of
             the pool, or named twice.
         """
-        if not self.power >= 0:
-            raise ValueError(f"power must be >= 0, got {self.power!r}.")
-        if not isinstance(self.max_targets, numbers.Integral) or self.max_targets < 1:
-            raise ValueError(f"max_targets must be an integer >= 1, got {self.max_targets!r}.")
+        check_number(self.power, "power", 0)
+        check_integer(self.max_targets, "max_targets", 1)
         proba, features = check_pair(pool)
         labeled = check_labeled(features_labeled, features)
         if candidates is not None:

@@ -169,7 +169,12 @@ def _from_the_mean(search, points, n_select):
 
 def _device_for(points, device):
     """Resolve "auto"; a tensor on an accelerator stays where it is."""
-    if device == "auto" and torch.is_tensor(points) and points.device.type != "cpu":
+    if (
+        isinstance(device, str)
+        and device == "auto"
+        and torch.is_tensor(points)
+        and points.device.type != "cpu"
+    ):
         return points.device
     return resolve_device(device)
 

@@ -10,7 +10,7 @@ from skactiveml.utils import (
 )
 from sklearn.base import clone
 
-from ..utils._labels import classes_of, refuse_learned_marker
+from ..utils._labels import check_labels, classes_of, refuse_learned_marker
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba
 from ._checks import check_same_width
@@ -90,6 +90,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
         X, y, candidates, batch_size, return_utilities = self._validate_data(
             X, y, candidates, batch_size, return_utilities
         )
+        check_labels(y, self.missing_label_, n_rows=len(X), any_class=True)
         X_pool, mapping = self._transform_candidates(candidates, X, y)
         if not len(X_pool):
             raise ValueError(

@@ -5,6 +5,7 @@ from scipy.sparse import csr_array, issparse
 
 from .._rows import n_rows
 from ..utils._matrix import blocks
+from ..utils._params import check_choice
 from ._base import QueryStrategy
 from ._checks import check_finite, check_labeled, check_n_instances
 from ._draw import generator
@@ -128,8 +129,7 @@ class CoreSet(QueryStrategy):
             If the pool is empty, a row is not finite (it is named), the two
             matrices differ in width, or `metric` is unknown.
         """
-        if self.metric not in ("cosine", "euclidean"):
-            raise ValueError(f"metric must be 'cosine' or 'euclidean', got {self.metric!r}.")
+        check_choice(self.metric, "metric", ("cosine", "euclidean"))
         pool = check_finite(features_pool, "features_pool")
         labeled = check_labeled(features_labeled, pool)
         n_instances = check_n_instances(n_instances, pool.shape[0])
@@ -193,7 +193,7 @@ class Random(QueryStrategy):
         ValueError
             If the pool is empty or `n_instances` is below 1.
         """
-        n_instances = check_n_instances(n_instances, n_rows(pool))
+        n_instances = check_n_instances(n_instances, n_rows(pool, "pool"))
         rng = generator(self.random_state, 0 if labeled is None else n_rows(labeled))
         return rng.permutation(n_rows(pool))[:n_instances]
 

@@ -3,10 +3,13 @@
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.sparse import issparse
 from skorch.dataset import Dataset
 from torch.utils.data import Sampler
 
 from ..teacher._pixels import channel_axis, integer_problem, white_level
+from ..utils._labels import as_labels, plain
+from ..utils._params import naming, refuse_mask
 from ._pictures import Pictures, Unreadable, as_floats, check_batch, stack_pixels
 from ._views import drawing, row_seed
 
@@ -66,9 +69,22 @@ class RowDataset(Dataset):
         sample_weight=None,
         teacher_weight=None,
     ):
+        for name, rows in (("X", X), ("teacher_proba", teacher_proba)):
+            indexed = hasattr(rows, "__getitem__") and not hasattr(rows, "columns")
+            if not (
+                (indexed and len(getattr(rows, "shape", ())) > 1) or (rows is None and name != "X")
+            ):
+                raise TypeError(
+                    f"{name} must be an array of rows or a CSR matrix, got {type(rows).__name__}."
+                )
         self.X = X
         n_rows = X.shape[0]
         self.y = np.full(n_rows, -1) if y is None else _check_y(y, n_rows)
+        if teacher_proba is not None and (len(teacher_proba.shape) != 2 or issparse(teacher_proba)):
+            raise ValueError(
+                f"teacher_proba must be a dense array of two dimensions, got "
+                f"{type(teacher_proba).__name__} of shape {tuple(teacher_proba.shape)}."
+            )
         self.teacher_proba = teacher_proba
         self.columns = _check_columns(columns, teacher_proba)
         self.teacher = None  # who is asked of each view, in place of `teacher_proba`
@@ -96,7 +112,8 @@ class RowDataset(Dataset):
             if isinstance(X, Unreadable):
                 return X
         else:
-            X, row = as_input(self.X[indices], indices), indices
+            with naming("X"):
+                X, row = as_input(self.X[indices], indices), indices
             X = X if view is None else self._augment(X, indices, view, seed)
         rows = {"X": X, "row": torch.as_tensor(row)}
         if self.teacher_proba is not None:
@@ -121,28 +138,32 @@ class RowDataset(Dataset):
 
     def by_class(self, proba):
         """Put the teacher's columns in the order of the classes."""
-        proba = np.asarray(proba, dtype=np.float32)
+        with naming("teacher_proba"):
+            proba = np.asarray(proba, dtype=np.float32)
         if self.columns is not None:
             proba = np.where(self.columns >= 0, proba[:, self.columns], np.float32(0))
         return np.ascontiguousarray(proba)
 
 
 def _check_y(y, n_rows):
-    y = np.asarray(y)
-    if len(y) != n_rows:
-        raise ValueError(f"y has {len(y)} rows, but X has {n_rows}.")
+    refuse_mask(y, "y")
+    with naming("y"):
+        y = plain(as_labels(y))
+    if y.shape != (n_rows,):
+        raise ValueError(f"y has shape {y.shape}, but X has {n_rows} rows.")
     if n_rows and y.dtype.kind not in "iu":
         raise ValueError(
             f"y must hold class indices, integers counted from 0, but has the type {y.dtype}. "
             "DHOClassifier takes labels of any kind."
         )
-    return y
+    return y.astype(np.int64, copy=False)
 
 
 def _check_columns(columns, teacher_proba):
     if columns is None or teacher_proba is None:
         return None
-    columns, n_teacher = np.asarray(columns), teacher_proba.shape[1]
+    with naming("columns"):
+        columns, n_teacher = np.asarray(columns), teacher_proba.shape[1]
     if columns.ndim != 1 or columns.dtype.kind not in "iu":
         raise ValueError(f"columns must be a list of integers, one a class, got {columns!r}.")
     if not ((columns >= -1) & (columns < n_teacher)).all():
@@ -156,7 +177,11 @@ def _check_columns(columns, teacher_proba):
 def _check_weight(weight, n_rows, name):
     if weight is None:
         return None
-    weight = np.asarray(weight, dtype=np.float32)
+    refuse_mask(weight, name)
+    with naming(name):
+        if np.asarray(weight).dtype.kind in "SU":
+            raise TypeError(f"{name} must hold numbers, got texts.")
+        weight = np.asarray(weight, dtype=np.float32)
     if weight.shape != (n_rows,):
         raise ValueError(
             f"{name} must have shape ({n_rows},), a number for each row of X, but has the shape "

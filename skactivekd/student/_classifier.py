@@ -5,11 +5,10 @@ import numbers
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
     check_is_fitted,
     validate_data,
 )
@@ -24,8 +23,16 @@ from ..utils._labels import (
     refuse_learned_marker,
 )
 from ..utils._matrix import as_ndarray
+from ..utils._params import (
+    check_choice,
+    check_flag,
+    check_number,
+    is_number,
+    naming,
+    refuse_mask,
+)
 from ..utils._proba import check_proba, column_names
-from ..utils._score import labeled_score
+from ..utils._score import check_weights, labeled_score
 from . import _distilled
 from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads
@@ -296,8 +303,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._check_params()
-        if head not in ("mixed", "ce", "kd"):
-            raise ValueError(f"head must be 'mixed', 'ce' or 'kd', got {head!r}.")
+        check_choice(head, "head", ("mixed", "ce", "kd"))
         if head != "mixed" and head not in self.trained_heads_:
             raise ValueError(
                 f"The {head!r} head was not trained: fit had no "
@@ -497,10 +503,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         if declared is not None:
             known = declared.labels
         refuse_learned_marker(teacher_classes, self.missing_label, "The teacher")
-        y, labeled = check_labels(y, self.missing_label, classes=known)
-        check_consistent_length(X, y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        y, labeled = check_labels(y, self.missing_label, classes=known, n_rows=X.shape[0])
+        sample_weight = check_weights(sample_weight, X)
         if teacher_proba is not None:
             teacher_proba = as_ndarray(check_proba(teacher_proba, "teacher_proba", n_rows=len(y)))
         if isinstance(X, Pictures) and X.on_error == "skip":
@@ -776,9 +780,7 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 "TfidfVectorizer() in a pipeline say. (If they are to be paths: the first of them "
                 "name no files.)"
             )
-        X = validate_data(self, X, accept_sparse="csr", allow_nd=True)
-        _check_images(X)
-        return X
+        return self._validate(X, reset=True)
 
     def _take_in(self, X):
         """Return a further X, checked."""
@@ -789,9 +791,20 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 "X holds pictures one by one, but DHOClassifier was fitted on an array with rows "
                 f"of shape {self._row_shape}. Pass such an array, or fit on pictures."
             )
-        X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=False)
+        return self._validate(X, reset=False)
+
+    def _validate(self, X, reset):
+        """Return X as an array of numbers or a CSR matrix."""
+        refuse_mask(X, "X")
+        with naming("X"):
+            X = X.detach() if torch.is_tensor(X) else X
+            X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
+            if X.dtype.kind not in "fiub":
+                raise TypeError(f"X must hold real numbers, got dtype {X.dtype}.")
         _check_images(X)
-        return X
+        if issparse(X):
+            return X.astype(np.float64) if X.dtype.itemsize > 8 else X
+        return as_ndarray(X)
 
     def _declare(self, classes, keep):
         """Return all classes as declared now, or in the first fit; None if they never were."""
@@ -811,18 +824,17 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
             raise TypeError(
                 f"net must be a DHONet, such as DHONet(max_epochs=50), got {self.net!r}."
             )
-        if self.heads not in ("residual", "dual", "single"):
-            raise ValueError(f"heads must be 'residual', 'dual' or 'single', got {self.heads!r}.")
+        check_choice(self.heads, "heads", ("residual", "dual", "single"))
+        check_flag(self.reuse, "reuse")
+        check_flag(self.warm_start, "warm_start")
         weight = self.distill_weight
         automatic = isinstance(weight, str) and weight == "auto"
-        if not automatic and not (_is_number(weight) and 0 <= weight <= 1):
+        if not automatic and not (is_number(weight) and 0 <= weight <= 1):
             raise ValueError(f"distill_weight must be 'auto' or in [0, 1], got {weight!r}.")
-        if not (_is_number(self.alpha) and 0 <= self.alpha <= 1):
+        if not (is_number(self.alpha) and 0 <= self.alpha <= 1):
             raise ValueError(f"alpha must be in [0, 1], got {self.alpha!r}.")
         for name in ("temperature", "beta"):
-            value = getattr(self, name)
-            if not (_is_number(value) and 0 < value < np.inf):
-                raise ValueError(f"{name} must be > 0 and finite, got {value!r}.")
+            check_number(getattr(self, name), name, above=0)
         weight = self.class_weight
         if not (weight is None or isinstance(weight, dict) or str(weight) == "balanced"):
             raise ValueError(
@@ -835,10 +847,6 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
                 f"heads={self.heads!r} they would do nothing. distill_weight says how far the "
                 f"teacher is followed."
             )
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _device(net):

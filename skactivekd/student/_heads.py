@@ -1,8 +1,14 @@
 """The heads of the student: two side by side, or one that corrects the other."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from .._torch import check_tensor
+from ..utils._params import check_flag, check_integer, check_number, naming
+
+_WIDEST = 2**31  # weights beyond it are no layer
 
 
 class DualHead(nn.Module):
@@ -51,6 +57,9 @@ class DualHead(nn.Module):
 
     def __init__(self, n_features, n_classes, shared=False, weights=None, kd_scale=None):
         super().__init__()
+        check_integer(n_features, "n_features", 1, _WIDEST)
+        check_integer(n_classes, "n_classes", 1, _WIDEST)
+        check_flag(shared, "shared")
         self.ce = nn.Linear(n_features, n_classes)
         self.kd = self.ce if shared else nn.Linear(n_features, n_classes)
         self.kd_scale = _check_scale(kd_scale, shared)
@@ -148,13 +157,18 @@ def _check_scale(kd_scale, shared):
         return None
     if shared:
         raise ValueError("kd_scale needs two heads: one layer cannot have two forms.")
-    if not kd_scale > 0:
-        raise ValueError(f"kd_scale must be > 0, got {kd_scale!r}.")
+    check_number(kd_scale, "kd_scale", above=0)
     return kd_scale
 
 
 def _check_weights(weights, shape):
-    weights = torch.as_tensor(weights, dtype=torch.float32)
+    with naming("weights"):
+        if torch.is_tensor(weights):
+            check_tensor(weights, "weights", (None, None), integer=not weights.is_floating_point())
+        dense = weights if torch.is_tensor(weights) else np.asarray(weights, dtype=np.float32)
+        weights = torch.as_tensor(dense, dtype=torch.float32)
+    if not torch.isfinite(weights).all():
+        raise ValueError("The weights of the heads must be finite.")
     if weights.shape != shape:
         raise ValueError(
             f"The initial weights of the heads have shape {tuple(weights.shape)}, but the student "
@@ -195,6 +209,10 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     >>> mix_heads(torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, 0.0]]))
     tensor([[0.7500, 0.2500]])
     """
+    check_tensor(ce_logits, "ce_logits", (None, None))
+    check_tensor(kd_logits, "kd_logits", tuple(ce_logits.shape))
+    check_number(alpha, "alpha", 0, 1)
+    check_number(beta, "beta", above=0)
     ce = torch.softmax(ce_logits, dim=1)
     kd = torch.softmax(kd_logits / beta, dim=1)
     return alpha * ce + (1 - alpha) * kd

@@ -4,6 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .._torch import check_targets, check_tensor
+from ..utils._params import check_number
+
 
 def dho_loss(
     ce_logits,
@@ -83,6 +86,18 @@ def dho_loss(
     >>> dho_loss(logits, logits, torch.tensor([0, 0]), sample_weight=weight)
     tensor(0.5516)
     """
+    check_tensor(ce_logits, "ce_logits", (None, None))
+    shape = tuple(ce_logits.shape)
+    check_tensor(kd_logits, "kd_logits", shape)
+    check_targets(y, "y", *shape)
+    check_number(distill_weight, "distill_weight", 0, 1)
+    check_number(temperature, "temperature", above=0)
+    for name, weight in (("sample_weight", sample_weight), ("teacher_weight", teacher_weight)):
+        if weight is not None:
+            check_tensor(weight, name, shape[:1])
+    if teacher_proba is not None:
+        check_tensor(teacher_proba, "teacher_proba", shape)
+    y = y.long()
     labeled = y >= 0
     if sample_weight is None:
         cross_entropy = F.cross_entropy(ce_logits[labeled], y[labeled], reduction="sum")
@@ -128,7 +143,7 @@ class DHOLoss(nn.Module):
     def forward(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
         """Return the loss of ``logits = (ce_logits, kd_logits)``."""
         return dho_loss(
-            *logits,
+            *_check_pair(logits),
             y,
             teacher_proba,
             distill_weight=self.distill_weight,
@@ -136,3 +151,11 @@ class DHOLoss(nn.Module):
             sample_weight=sample_weight,
             teacher_weight=teacher_weight,
         )
+
+
+def _check_pair(logits):
+    if not isinstance(logits, tuple | list) or len(logits) != 2:
+        raise TypeError(
+            f"logits must be a pair (ce_logits, kd_logits), got {type(logits).__name__}."
+        )
+    return logits

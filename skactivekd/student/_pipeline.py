@@ -6,15 +6,15 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    _num_samples,
     check_is_fitted,
     check_memory,
     validate_data,
 )
 
-from .._rows import check_row_count
+from .._rows import check_row_count, n_rows
 from ..teacher._embedding_teacher import EncodesRows
 from ..utils._matrix import as_ndarray
+from ..utils._params import naming, refuse_mask
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._pictures import holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
@@ -157,6 +157,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.teacher_ = None
         if self.teacher is None:
             return X_out
+        if isinstance(self.teacher, type):
+            raise TypeError(f"teacher is the class {self.teacher.__name__}; pass an object of it.")
         if hasattr(self.teacher, "predict_proba"):
             teacher = clone(self.teacher) if hasattr(self.teacher, "get_params") else self.teacher
             self.teacher_, answer = memory.cache(_teach)(teacher, X, y)
@@ -168,7 +170,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         else:
             self.teacher_ = answer = _check_matrix(self.teacher, X)
             name = "teacher"
-        proba = as_ndarray(check_proba(answer, name, n_rows=_num_samples(X)))
+        proba = as_ndarray(check_proba(answer, name, n_rows=n_rows(X)))
         names = column_names(answer, name)
         classes = getattr(self.teacher_, "classes_", None)
         if names is None and classes is not None and len(classes) != proba.shape[1]:
@@ -264,7 +266,10 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             if reset and hasattr(self, "n_features_in_"):
                 del self.n_features_in_
             return X
-        return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
+        refuse_mask(X, "X")
+        with naming("X"):
+            X = X.detach() if hasattr(X, "requires_grad") else X
+            return validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
 
 
 def _runs_encoder(features):
@@ -299,10 +304,10 @@ def _fit_transform(transformer, X, y):
 
 def _check_matrix(proba, X):
     refuse_no_teacher(proba)
-    n_rows = _num_samples(proba)
-    if n_rows != _num_samples(X):
+    found = n_rows(proba, "teacher")
+    if found != n_rows(X):
         raise ValueError(
-            f"teacher has {n_rows} rows of probabilities for {_num_samples(X)} rows of X. "
+            f"teacher has {found} rows of probabilities for {n_rows(X)} rows of X. "
             f"Cross-validation slices X but not this parameter: pass the matrix to "
             f"DHOClassifier.fit(teacher_proba=...), which is sliced with X."
         )

@@ -63,9 +63,11 @@ def resolve_classes(seen, declared=None, teacher_classes=None, n_teacher=None, e
 def _columns_as_given(found, declared, n_teacher):
     """Columns of a plain array follow the classes as they were declared."""
     if len(found) != n_teacher:
+        where = " in y," if declared is None else ""
         raise ValueError(
-            f"teacher_proba has {n_teacher} columns for the {len(found)} classes "
-            f"{found.tolist()}. Name every class, in the order of the columns, in classes=."
+            f"teacher_proba has {n_teacher} columns for the {len(found)} classes"
+            f"{where} {found.tolist()[:10]}. Name every class, in the order of the columns, in "
+            "classes=."
         )
     return np.arange(n_teacher) if declared is None else declared.given
 

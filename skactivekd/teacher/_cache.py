@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from ..utils._params import check_choice, check_number
 from ._file_store import BATCH_LIMIT, KEY_SIZE, FileStore
 from ._fill import Filling
 from ._fork import follow_forks
@@ -82,10 +83,11 @@ class EmbeddingCache:
     def __init__(self, path=None, *, max_bytes=None, dtype="float32"):
         if not isinstance(path, str | os.PathLike | None):
             raise TypeError(f"path={path!r} must be a path or None; a size goes in max_bytes=")
-        if dtype not in ("float32", "float16"):
-            raise ValueError(f"dtype={dtype!r} must be 'float32' or 'float16'")
-        if max_bytes is not None and max_bytes <= 0:
-            raise ValueError(f"max_bytes={max_bytes!r} must be above 0, or None")
+        if isinstance(dtype, type | np.dtype):
+            dtype = np.dtype(dtype).name
+        check_choice(dtype, "dtype", ("float32", "float16"))
+        if max_bytes is not None:
+            check_number(max_bytes, "max_bytes", above=0)
         self.path = None if path is None else os.path.abspath(os.path.expanduser(os.fspath(path)))
         self.max_bytes, self.dtype = max_bytes, str(np.dtype(dtype))
         if path is None:

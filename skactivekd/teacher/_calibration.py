@@ -5,7 +5,9 @@ import math
 import numpy as np
 from sklearn.utils import gen_batches
 
+from ..utils._labels import as_labels, plain
 from ..utils._matrix import as_matrix, as_ndarray
+from ..utils._params import check_number, naming, refuse_mask
 from ..utils._proba import check_proba
 
 _BLOCK = 2**18  # numbers worked on at once: they stay in the processor's cache
@@ -66,8 +68,8 @@ def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
     from scipy.optimize import minimize_scalar
 
     z, y = check_columns(similarities, y, "similarities")
-    if not 0 < default < math.inf or not 0 <= n_prior < math.inf:
-        raise ValueError(f"default={default!r} must be above 0 and n_prior={n_prior!r} at least 0")
+    check_number(default, "default", above=0)
+    check_number(n_prior, "n_prior", 0)
     if len(z) == 0:
         return float(default)
     total_loss = log_loss_of_scale(z, y)
@@ -117,8 +119,9 @@ def best_temperature(proba, y, n_prior=10.0):
     >>> best_temperature([[0.99, 0.01]] * 10, [0, 1] * 5) > 1.5
     True
     """
-    logits = np.maximum(as_ndarray(check_proba(proba, "proba")), TINY)
-    logits = np.log(logits, out=logits if logits.dtype in (np.float32, np.float64) else None)
+    proba, y = check_columns(as_ndarray(check_proba(proba, "proba")), y, "proba")
+    logits = np.maximum(proba, TINY)
+    logits = np.log(logits, out=logits)
     return 1 / best_logit_scale(logits, y, default=1.0, n_prior=n_prior)
 
 
@@ -146,8 +149,11 @@ def log_loss_of_scale(z, y):
 
 def check_columns(rows, y, name):
     """Return rows as floats and y as an array, once they fit each other."""
-    rows, y = as_ndarray(as_matrix(rows, name)), np.asarray(y)
+    rows = as_ndarray(as_matrix(rows, name))
     rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float64)
+    refuse_mask(y, "y")
+    with naming("y"):
+        y = plain(as_labels(y))
     if y.shape != rows.shape[:1]:
         raise ValueError(
             f"{name} of shape {rows.shape} and y of shape {y.shape} must have the shapes "

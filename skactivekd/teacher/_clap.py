@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from ..utils._params import check_choice, check_flag, check_number
 from ._few_shot import FewShotTeacher, check_at_least
 from ._tip_adapter_math import stratified_folds
 from ._trust import count_folds, keep_unlabeled
@@ -189,9 +190,14 @@ class CLAPTeacher(FewShotTeacher):
                 lr=lr,
                 momentum=self.momentum,
                 max_epochs=self.max_epochs,
-                batch_size=self.batch_size,
+                batch_size=int(self.batch_size),
                 generator=torch.Generator().manual_seed(seed),
             )
+            if not torch.isfinite(prototypes).all():
+                raise ValueError(
+                    f"The training diverged: lr={lr:g}, momentum={self.momentum:g} or "
+                    f"constraint_weight={self.constraint_weight:g} is too large."
+                )
             prototypes = torch.nn.functional.normalize(prototypes, dim=1)
         return prototypes.cpu().numpy(), multipliers.cpu().numpy()
 
@@ -213,14 +219,14 @@ class CLAPTeacher(FewShotTeacher):
         return zero_shot[judged], taught[judged], codes[judged]
 
     def _check_params(self):
-        from ._clap_math import METRICS
+        from ._clap_math import METRICS, WEIGHTINGS
 
-        if self.metric not in METRICS:
-            raise ValueError(f"metric={self.metric!r} must be one of {METRICS}")
+        check_choice(self.metric, "metric", METRICS)
+        check_choice(self.weighting, "weighting", WEIGHTINGS)
+        check_flag(self.adaptive, "adaptive")
         check_at_least(self, constraint_weight=0, momentum=0, max_epochs=1, batch_size=1)
         lr = _STEP / self.logit_scale_**2 if self.lr is None else self.lr
-        if not 0 < lr < np.inf:
-            raise ValueError(f"lr={self.lr!r} must be above 0 and finite, or None")
+        check_number(lr, "lr", above=0)
         return lr
 
     def _taught(self, embeddings):

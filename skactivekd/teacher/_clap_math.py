@@ -2,6 +2,8 @@
 
 import math
 
+from ..utils._params import check_choice, check_number
+
 WEIGHTINGS = ("standard", "balanced", "corrected", "constant")
 METRICS = ("l2", "cosine")
 _WARM_UP = 1e-4  # share of the learning rate in the first epoch
@@ -55,6 +57,22 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
     >>> clap_loss(t, t, torch.ones(2), t, torch.tensor([0, 1]), logit_scale=1.0)
     tensor(0.3133)
     """
+    from .._torch import check_targets, check_tensor
+
+    check_tensor(prototypes, "prototypes", (None, None))
+    n_classes, d = prototypes.shape
+    check_tensor(anchors, "anchors", (n_classes, d))
+    check_tensor(multipliers, "multipliers", (n_classes,))
+    check_tensor(features, "features", (None, d))
+    check_targets(targets, "targets", len(features), n_classes)
+    if int(targets.min()) < 0:
+        raise ValueError(f"targets must be at least 0, got {int(targets.min())}.")
+    targets = targets.long()
+    for name, rows in (("anchors", anchors), ("features", features)):
+        if rows.dtype != prototypes.dtype:
+            raise TypeError(f"{name} has dtype {rows.dtype}, but prototypes {prototypes.dtype}.")
+    check_number(logit_scale, "logit_scale", above=0)
+    check_choice(metric, "metric", METRICS)
     log_proba = (logit_scale * _unit(features) @ _unit(prototypes).T).log_softmax(dim=1)
     cross_entropy = -log_proba.gather(1, targets[:, None]).mean()
     return cross_entropy + (multipliers * drift(prototypes, anchors, metric)).mean()

@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from .._rows import n_rows
 from ._embedding_teacher import EncodesRows, check_encoder
 from ._encode_once import ROW_METHODS, encode_rows
 from ._image_error import RowError
@@ -76,7 +77,7 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
             every row that cannot.
         """
         encoder = check_encoder(self.encoder, ROW_METHODS)
-        if _num_samples(X) == 0:
+        if n_rows(X) == 0:
             raise ValueError("X has no row to encode")
         try:
             with collecting():  # `transform` warns of all

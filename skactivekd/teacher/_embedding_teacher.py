@@ -1,12 +1,12 @@
 """What all teachers share that compare embeddings with those of class names."""
 
 import copy
-import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils._params import is_number
 from ..utils._score import labeled_score
 from ._calibration import best_logit_scale
 from ._encode_once import encode_rows, row_method
@@ -175,11 +175,13 @@ def check_encoder(encoder, methods):
 
 def check_scale(scale):
     """Refuse what is no scale of logits."""
-    is_number = isinstance(scale, numbers.Real) and not isinstance(scale, bool)
-    if (is_number and 0 < scale < np.inf) or scale is None:
+    if scale is None or (is_number(scale) and 1e-6 <= scale <= 1e6):
         return
     if not isinstance(scale, str) or scale != "auto":
-        raise ValueError(f"logit_scale={scale!r} must be above 0 and finite, or 'auto', or None")
+        raise ValueError(
+            f"logit_scale={scale!r} must be above 0 and finite, or 'auto', or None: from 1e-6 to "
+            "1e6"
+        )
 
 
 def own_scale(encoder):
@@ -204,7 +206,7 @@ def own_scale(encoder):
     scale = getattr(encoder, "logit_scale_", None)
     if scale is None:
         return SENTENCE_SCALE if row_method(encoder) == "encode_text" else CLIP_SCALE
-    if not isinstance(scale, numbers.Real) or not 0 < scale < np.inf:
+    if not (is_number(scale) and 0 < scale < np.inf):
         raise ValueError(
             f"{type(encoder).__name__}.logit_scale_ is {scale!r}; it must be a number above 0, or "
             "None where the model has none"

@@ -1,14 +1,16 @@
 """What teachers share that learn from labelled rows, on cached embeddings."""
 
 import numpy as np
-from sklearn.utils.validation import _num_samples
 
-from .._rows import take_rows
+from .._rows import n_rows, take_rows
 from ..utils._labels import encode_labels
+from ..utils._params import check_integer, check_number
 from ._embedding_teacher import EmbeddingTeacher
 from ._encode_once import encode_rows
 from ._skipping import numbered
 from ._trust import choose_trust, evenness, keep_unlabeled
+
+_COUNTS = ("max_epochs", "batch_size")
 
 
 class FewShotTeacher(EmbeddingTeacher):
@@ -86,10 +88,10 @@ def labeled_embeddings(teacher, X, y):
     codes : ndarray of int of shape (n_labeled,)
         Positions of their labels in ``teacher.classes_``.
     """
-    n_rows = 0 if X is None else _num_samples(X)
-    codes = np.full(n_rows, -1)
+    n = 0 if X is None else n_rows(X)
+    codes = np.full(n, -1)
     if y is not None:
-        codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n_rows)
+        codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n)
     rows = np.flatnonzero(codes >= 0)
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
@@ -102,6 +104,6 @@ def labeled_embeddings(teacher, X, y):
 def check_at_least(estimator, **bounds):
     """Refuse parameters of an estimator that are below a bound, or not finite."""
     for name, bound in bounds.items():
-        value = getattr(estimator, name)
-        if not bound <= value < np.inf:
-            raise ValueError(f"{name}={value!r} must be at least {bound} and finite")
+        check_number(getattr(estimator, name), name, bound)
+        if name in _COUNTS:
+            check_integer(getattr(estimator, name), name, bound, 2**31)

@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from .._rows import take_rows
+from .._rows import n_rows, take_rows
 from ..utils._labels import (
     as_labels,
     check_classes,
@@ -89,7 +89,7 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(f"estimator={self.estimator!r} must be a classifier with predict_proba")
         classes = self._find_classes(y)
-        codes = encode_labels(y, classes, self.missing_label, n_rows=_num_samples(X))
+        codes = encode_labels(y, classes, self.missing_label, n_rows=n_rows(X))
         rows = np.flatnonzero(codes >= 0)
         self.classes_, self.estimator_ = classes, None
         if len(np.unique(codes[rows])) > 1:
@@ -121,12 +121,12 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         n_classes = len(self.classes_)
         if self.estimator_ is None:
-            return np.full((_num_samples(X), n_classes), 1 / n_classes)
+            return np.full((n_rows(X), n_classes), 1 / n_classes)
         known = ordered_proba(
             self.estimator_.predict_proba(X),
             self.classes_[self._columns],
             f"predict_proba of {type(self.estimator_).__name__}",
-            n_rows=_num_samples(X),
+            n_rows=n_rows(X),
         )
         proba = np.zeros((len(known), n_classes), dtype=known.dtype)
         proba[:, self._columns] = known
@@ -186,5 +186,5 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             return check_classes(self.classes, self.missing_label).labels
         y, labeled = check_labels(y, self.missing_label)
         if not labeled.any():
-            raise ValueError("no row of y is labeled; name all classes in classes=")
+            raise ValueError("No row of y is labeled; name all classes in classes=.")
         return find_classes(y, labeled)

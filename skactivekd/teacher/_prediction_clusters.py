@@ -4,7 +4,9 @@ from hashlib import blake2b
 
 import numpy as np
 
+from ..utils._labels import as_labels, plain
 from ..utils._matrix import as_ndarray
+from ..utils._params import check_integer, naming, refuse_mask
 from ..utils._proba import check_proba
 
 _FIT_ROWS = 5000  # enough to place the centres; radii are those of all rows
@@ -103,7 +105,8 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
 
     proba = as_ndarray(check_proba(proba, "proba"))
     n = len(proba)
-    labeled = np.zeros(n, bool) if labeled is None else np.asarray(labeled, bool)
+    labeled = np.zeros(n, bool) if labeled is None else _check_mask(labeled, n)
+    check_integer(n_shuffles, "n_shuffles", 1)
     rng = np.random.default_rng(draw_seed(random_state))
     n_clusters = _check_n_clusters(proba, n_clusters)
     centers, labels, distances = _cluster(proba, n_clusters, rng)
@@ -174,13 +177,27 @@ def _check_n_clusters(proba, n_clusters):
     if n_clusters is None:
         enough = max(1, min(len(proba), _FIT_ROWS) // _ROWS_PER_CLUSTER)
         return _count_distinct(proba, min(3 * proba.shape[1], _MOST_CLUSTERS, enough))
+    check_integer(n_clusters, "n_clusters", 1)
     n_distinct = _count_distinct(proba, n_clusters)
-    if not 1 <= n_clusters <= n_distinct:
+    if n_clusters > n_distinct:
         raise ValueError(
             f"n_clusters={n_clusters!r} must be in 1 to {n_distinct}, the number of distinct rows "
             "of probabilities"
         )
     return n_clusters
+
+
+def _check_mask(labeled, n):
+    """Return the mask of the labeled rows; row numbers, which could pass for one, are refused."""
+    refuse_mask(labeled, "labeled")
+    with naming("labeled"):
+        mask = plain(as_labels(labeled))
+    if mask.dtype != bool or mask.shape != (n,):
+        raise ValueError(
+            f"labeled must be a mask, True or False for each of the {n} rows of proba, got dtype "
+            f"{mask.dtype} of shape {mask.shape}."
+        )
+    return mask
 
 
 def _count_distinct(rows, most):

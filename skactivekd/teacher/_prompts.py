@@ -1,10 +1,11 @@
 """From the names of classes and prompts to embeddings of the classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
 from ..utils._labels import as_labels, check_classes
+from ..utils._params import naming
 from ._encode_once import encode_texts
 from ._templates import list_prompt_templates, prompt_templates, suggest_templates
 
@@ -97,7 +98,13 @@ def class_prompts(names, templates, labels=None):
     >>> class_prompts(["cat", "owl"], ["a photo of a {}.", {"owl": ["a bird with large eyes"]}])
     [['a photo of a cat.'], ['a photo of a owl.', 'a bird with large eyes']]
     """
-    labels = as_labels(names if labels is None else labels).tolist()
+    names = _check_names(names)
+    if isinstance(labels, str | bytes):
+        raise TypeError(f"labels must be a list of labels, got {labels!r}")
+    with naming("labels"):
+        labels = as_labels(names if labels is None else labels).tolist()
+    if not isinstance(labels, list) or len(labels) != len(names):
+        raise ValueError(f"labels must hold one for each of the {len(names)} names.")
     parts = [_check_template(part, labels) for part in _as_list(templates)]
     prompts = [
         [text for part in parts for text in part(label, name)]
@@ -148,10 +155,29 @@ def name_classes(classes, missing_label=-1):
     return labels, names
 
 
+def _check_names(names):
+    """Return the names as a list of texts."""
+    if isinstance(names, str | bytes | Mapping | Set) or not hasattr(names, "__len__"):
+        raise TypeError(f"names must be a list of the names of the classes, got {names!r}")
+    with naming("names"):
+        names = list(as_labels(names).tolist())
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"names holds {name!r}, which is no text")
+    if not names:
+        raise ValueError("names is empty")
+    return names
+
+
 def _as_list(templates):
+    if hasattr(templates, "to_numpy") or isinstance(templates, np.ndarray):
+        templates = np.asarray(templates, dtype=object)
+        templates = templates.tolist() if templates.ndim == 1 else templates
+    if isinstance(templates, np.ndarray | type):
+        raise TypeError(f"templates={templates!r} must be a list of one dimension")
     if isinstance(templates, str | Mapping) or callable(templates):
         return [templates]
-    if not isinstance(templates, Sequence | np.ndarray) or len(templates) == 0:
+    if not isinstance(templates, Sequence) or isinstance(templates, bytes) or not len(templates):
         raise ValueError(
             f"templates={templates!r} must be a text, a function, a mapping of label to texts, or "
             "a list of these"
@@ -193,7 +219,10 @@ def _check_descriptions(descriptions, labels):
         )
     texts_of = {}
     for label, texts in descriptions.items():
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, Sequence | np.ndarray):
+            raise TypeError(f"templates describes class {label!r} by {texts!r}, not by texts")
+        texts = list(texts)
         if not texts:
             raise ValueError(f"the list of descriptions of class {label!r} is empty")
         texts_of[label] = [_check_prompt(text, label) for text in texts]

@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 
+from ..utils._params import check_integer, check_number
 from ..utils._proba import check_proba
 from ._calibration import TINY, check_columns
+
+_MOST_BINS = 10**6  # more than float32 tells apart near 1
 
 
 def accuracy_interval(n_right, n, confidence_level=0.95):
@@ -92,6 +95,8 @@ def reliability_curve(proba, y, n_bins=10, confidence_level=0.95):
     """
     import pandas as pd
 
+    check_integer(n_bins, "n_bins", 1, _MOST_BINS)
+    check_number(confidence_level, "confidence_level", 0, 1)
     proba, y = check_columns(check_proba(proba, "proba"), y, "proba")
     confidence, right = proba.max(axis=1).astype(np.float64), proba.argmax(axis=1) == y
     edges = np.linspace(0, 1, n_bins + 1)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..utils._params import check_integer, check_number
 from ._calibration import best_temperature
 from ._prediction_clusters import prediction_clusters
 from ._reliability import (
@@ -87,6 +88,8 @@ class TeacherReport:
         random_state=0,
         subject="teacher",
     ):
+        check_integer(n_bins, "n_bins", 1)
+        check_number(confidence_level, "confidence_level", 0, 1)
         self.subject = subject
         self.classes, self.confidence_level = classes, confidence_level
         # A row has only numbers or only nan, as `teacher_proba` checks.

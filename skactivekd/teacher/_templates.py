@@ -2,8 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from difflib import get_close_matches
+
+import numpy as np
+
+from ..utils._labels import check_classes
+from ..utils._params import check_flag
 
 _PHOTO = ("a photo of a {}.",)
 
@@ -81,6 +85,8 @@ def prompt_templates(name):
     >>> len(prompt_templates("imagenet"))
     7
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r} is a {type(name).__name__}, not a str")
     if name in _SETS:
         return list(_SETS[name])
     if name in _FROM_OPEN_CLIP:
@@ -142,6 +148,7 @@ def tidy_name(name, *, year_first=False):
     """
     if not isinstance(name, str):
         raise TypeError(f"name={name!r} is a {type(name).__name__}, not a str")
+    check_flag(year_first, "year_first")
     tidy = re.sub(r"^\s*(\d+\.|0\d*[\s_-])\s*(?=[^\W\d_])", "", name)
     if re.match(r"/[a-z]/", tidy):
         tidy = " ".join(reversed(tidy[3:].split("/")))
@@ -183,7 +190,11 @@ def tidy_classes(classes, *, year_first=False):
     >>> tidy_classes(["AnnualCrop", "SeaLake"])
     {'AnnualCrop': 'annual crop', 'SeaLake': 'sea lake'}
     """
-    names = dict(classes) if isinstance(classes, Mapping) else {name: name for name in classes}
+    check_flag(year_first, "year_first")
+    labels, called, given = check_classes(classes, None)
+    order = np.argsort(given)
+    labels = labels.tolist()
+    names = {labels[place]: called[place] for place in order}
     tidy = {name: tidy_name(name, year_first=year_first) for name in names.values()}
     repeated = [name for name, count in Counter(tidy.values()).items() if count > 1]
     if repeated:

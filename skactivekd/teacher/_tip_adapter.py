@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..utils._params import check_flag, check_number
 from ._few_shot import FewShotTeacher, check_at_least
 from ._trust import is_even, keep_unlabeled
 
@@ -144,7 +145,10 @@ class TipAdapterTeacher(FewShotTeacher):
         zero_shot, parts = self._zero_shot(embeddings), leave_one_out(embeddings, codes)
         if self.fine_tune and len(codes):
             tune, cross_validate = self._tuning()
-            self.keys_, parts = tune(embeddings, codes), cross_validate(embeddings, codes)
+            self.keys_ = tune(embeddings, codes)
+            if not np.isfinite(self.keys_).all():
+                raise ValueError(f"The training diverged: lr={self.lr:g} is too large.")
+            parts = cross_validate(embeddings, codes)
         self.alpha_, self.beta_ = self._choose(parts, zero_shot, codes, alphas, betas)
 
         def hold_out():
@@ -167,8 +171,10 @@ class TipAdapterTeacher(FewShotTeacher):
         check_at_least(self, lr=0, max_epochs=1, batch_size=1)
         if self.alpha is not None:
             check_at_least(self, alpha=0)
-        if self.beta is not None and not 0 < self.beta < np.inf:
-            raise ValueError(f"beta={self.beta!r} must be above 0 and finite, or None")
+        if self.beta is not None:
+            # Cosines beyond 1 by their rounding are not to count for more than e.
+            check_number(self.beta, "beta", most=1e6, above=0)
+        check_flag(self.fine_tune, "fine_tune")
         alphas = _ALPHAS if self.alpha is None else (float(self.alpha),)
         return alphas, _BETAS if self.beta is None else (float(self.beta),)
 
@@ -194,7 +200,7 @@ class TipAdapterTeacher(FewShotTeacher):
             logit_scale=self.logit_scale_,
             lr=self.lr,
             max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             seed=seed,
             device=resolve_device(self.device),
         )

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..utils._params import check_number
+
 
 def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, logit_scale=100.0):
     r"""Zero-shot logits plus what similar labelled rows say.
@@ -44,6 +46,21 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
     >>> tip_adapter_logits(W[:1], W, W[1:], W[1:], alpha=1.0, beta=1.0, logit_scale=1.0)
     tensor([[1.0000, 0.3679]])
     """
+    from .._torch import check_tensor
+
+    check_tensor(class_embeddings, "class_embeddings", (None, None))
+    n_classes, d = class_embeddings.shape
+    check_tensor(keys, "keys", (None, d))
+    check_tensor(values, "values", (len(keys), n_classes))
+    check_tensor(features, "features", (None, d))
+    check_number(alpha, "alpha")
+    check_number(beta, "beta")
+    for name, rows in (("keys", keys), ("values", values), ("features", features)):
+        if rows.dtype != class_embeddings.dtype:
+            raise TypeError(
+                f"{name} has dtype {rows.dtype}, but class_embeddings {class_embeddings.dtype}."
+            )
+    check_number(logit_scale, "logit_scale", above=0)
     affinity = (-beta * (1 - features @ keys.T)).exp()
     return logit_scale * features @ class_embeddings.T + alpha * affinity @ values
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from ._params import refuse_mask
+
 # What None, nan and -1 become where an array of strings is made of them.
 _AS_TEXT = ("nan", "NaN", "None", "<NA>", "NaT", "-1")
 _SHOWN = 10  # classes in an error
@@ -279,6 +281,7 @@ def refuse_learned_marker(classes, missing_label, who="The estimator"):
     ValueError
         If `missing_label` is among `classes`.
     """
+    _check_marker(missing_label)
     classes = _of_one_output(classes)
     if classes is None or not is_missing(classes, missing_label).any():
         return
@@ -408,6 +411,7 @@ def _check_column(y, name, n_rows):
         raise TypeError(
             f"{name} must be an array or a list with a label for each row, got {type(y).__name__}."
         )
+    refuse_mask(y, name)
     try:
         y = as_labels(y)
         y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y

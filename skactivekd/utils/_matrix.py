@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.sparse import issparse
 
+from ._params import refuse_mask
+
 _BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
 
 
@@ -42,7 +44,7 @@ def as_matrix(values, name, *, sparse=False):
     elif is_dask(values):
         matrix = values
     else:
-        matrix = values.detach() if hasattr(values, "detach") else _as_array(values, name)
+        matrix = _as_tensor(values, name) if _is_tensor(values) else _as_array(values, name)
     if matrix.ndim != 2 or matrix.shape[1] == 0:
         raise ValueError(
             f"{name} must have two dimensions (rows, columns) and at least one column, "
@@ -93,9 +95,21 @@ def refuse_rows(rows, bad, name, fault):
         raise ValueError(f"{name}: row {rows.start + int(bad.argmax())} {fault}")
 
 
+def _is_tensor(values):
+    # A data frame may have a column of this name.
+    return hasattr(values, "detach") and not hasattr(values, "columns")
+
+
+def _as_tensor(values, name):
+    if "strided" not in str(values.layout):
+        raise TypeError(f"{name} is a sparse tensor; pass {name}.to_dense().")
+    if values.device.type == "meta":
+        raise TypeError(f"{name} is a tensor on the device meta, which holds no numbers.")
+    return values.detach()
+
+
 def _as_array(values, name):
-    if np.ma.isMaskedArray(values) and np.ma.getmaskarray(values).any():
-        raise ValueError(f"{name} hides values by a mask; fill them first, e.g. {name}.filled().")
+    refuse_mask(values, name)
     if hasattr(values, "iloc") and hasattr(values, "dtypes"):
         values = _from_frame(values)
     own = isinstance(values, np.matrix | np.ma.MaskedArray)
@@ -114,7 +128,7 @@ def _as_array(values, name):
         if texts:
             raise TypeError
         return values.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         kind = texts[0] if texts else "objects"
         raise TypeError(f"{name} must hold real numbers, got {kind}.") from None
 

@@ -97,6 +97,8 @@ def column_names(values, name):
     names = as_labels(list(names))
     if names.ndim != 1 or any(isinstance(label, tuple) for label in names.tolist()):
         raise ValueError(f"The columns of {name} have several levels; name each by its class.")
+    if len({isinstance(label, str) for label in names.tolist()}) == 2:
+        raise ValueError(f"The columns of {name} mix strings and others: {names.tolist()}.")
     if len(set(names.tolist())) < len(names):
         raise ValueError(f"Two columns of {name} have one name: {names.tolist()}.")
     return names

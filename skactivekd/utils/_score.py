@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import _check_sample_weight, _num_samples
+from sklearn.utils.validation import _check_sample_weight
 
-from .._rows import take_rows
+from .._rows import n_rows, take_rows
 from ._labels import (
     as_labels,
     check_labels,
@@ -15,6 +15,7 @@ from ._labels import (
     plain,
     refuse_learned_marker,
 )
+from ._params import naming, refuse_mask
 
 
 def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
@@ -45,14 +46,14 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
     """
     classes = classes_of(estimator)
     refuse_learned_marker(classes, missing_label)
-    y, labeled = check_labels(y, missing_label, classes=classes, n_rows=_num_samples(X))
+    y, labeled = check_labels(y, missing_label, classes=classes, n_rows=n_rows(X))
     rows = np.flatnonzero(labeled)
     if not len(rows):
         raise ValueError(
             f"A score needs labeled rows, but every entry of y is missing_label={missing_label!r}."
         )
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)[rows]
+        sample_weight = check_weights(sample_weight, y)[rows]
         if not sample_weight.any():
             raise ValueError("sample_weight is zero for every labeled row.")
     known = plain(y[rows])
@@ -70,4 +71,34 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
 
     with numbered(rows):
         predicted = estimator.predict(X)
+    if known.dtype == object:  # integers beyond 64 bits, which scikit-learn does not compare
+        return float(np.average(np.asarray(predicted) == known, weights=sample_weight))
     return float(accuracy_score(known, predicted, sample_weight=sample_weight))
+
+
+def check_weights(sample_weight, rows):
+    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are anything else; the error names `sample_weight`.
+    """
+    if sample_weight is None:
+        return None
+    refuse_mask(sample_weight, "sample_weight")
+    with naming("sample_weight"):
+        if np.asarray(sample_weight).dtype.kind in "SU":
+            raise TypeError("sample_weight must hold numbers, got texts.")
+        weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
+        weight = weight if weight.dtype.kind in "fiu" else weight.astype(np.float64)
+    # Their sums have to be finite, and single precision has to tell them from zero.
+    with np.errstate(over="ignore"):
+        beyond = ~np.isfinite(weight) | (weight > 1e30) | ((weight > 0) & (weight < 1e-30))
+    if beyond.any():
+        row = int(beyond.argmax())
+        raise ValueError(
+            f"sample_weight must hold finite numbers, zero or from 1e-30 to 1e30, but that of row "
+            f"{row} is {weight[row]}."
+        )
+    return weight
