@@ -5,6 +5,7 @@ import numpy as np
 from skactivekd.teacher import EmbeddingCache
 
 NAMES = ["owl", "cat", "ant"]
+CLASSES = dict(enumerate(NAMES))  # by the labels of `make_rows`
 WIDTH = 6
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from few_shot_data import NAMES, Directions, hide, make_rows
+from few_shot_data import CLASSES, NAMES, Directions, hide, make_rows
 
 from skactivekd import CLAPTeacher, ZeroShotTeacher
 from skactivekd.teacher import clap_loss
@@ -132,7 +132,7 @@ def test_training_agrees_with_numpy(problem, metric, adaptive):
 def test_the_teacher_is_what_the_formulas_say(weighting, metric, adaptive):
     params = {"weighting": weighting, "metric": metric, "adaptive": adaptive, "lr": 0.05}
     teacher = CLAPTeacher(
-        Directions(), NAMES, logit_scale=5.0, max_epochs=20, constraint_weight=3.0, device="cpu",
+        Directions(), CLASSES, logit_scale=5.0, max_epochs=20, constraint_weight=3.0, device="cpu",
         guard=False, **params,
     ).fit(X, hide(Y, 14))  # fmt: skip
     f, y = X[:14].astype(float), Y[:14]
@@ -148,29 +148,29 @@ def test_the_teacher_is_what_the_formulas_say(weighting, metric, adaptive):
 
 def test_the_default_step_does_not_depend_on_the_scale():
     coarse, fine = (
-        CLAPTeacher(Directions(), NAMES, logit_scale=s, constraint_weight=0).fit(X, Y)
+        CLAPTeacher(Directions(), CLASSES, logit_scale=s, constraint_weight=0).fit(X, Y)
         for s in (10.0, 40.0)
     )
     assert (coarse.multipliers_ == 0).all()
     for teacher in (coarse, fine):
         moved = np.linalg.norm(teacher.prototypes_ - teacher.class_embeddings_, axis=1)
         assert ((0.001 < moved) & (moved < 1)).all()
-    explicit = CLAPTeacher(Directions(), NAMES, logit_scale=10.0, constraint_weight=0, lr=0.025)
+    explicit = CLAPTeacher(Directions(), CLASSES, logit_scale=10.0, constraint_weight=0, lr=0.025)
     np.testing.assert_array_equal(explicit.fit(X, Y).prototypes_, coarse.prototypes_)
 
 
 def test_a_heavy_constraint_keeps_zero_shot():
-    teacher = CLAPTeacher(Directions(), NAMES, logit_scale=5.0, constraint_weight=1e3, lr=1e-4)
-    zero_shot = ZeroShotTeacher(Directions(), NAMES, logit_scale=5.0).fit().predict_proba(X)
-    free = CLAPTeacher(Directions(), NAMES, logit_scale=5.0, lr=1e-4).fit(X, Y).predict_proba(X)
+    teacher = CLAPTeacher(Directions(), CLASSES, logit_scale=5.0, constraint_weight=1e3, lr=1e-4)
+    zero_shot = ZeroShotTeacher(Directions(), CLASSES, logit_scale=5.0).fit().predict_proba(X)
+    free = CLAPTeacher(Directions(), CLASSES, logit_scale=5.0, lr=1e-4).fit(X, Y).predict_proba(X)
     held = teacher.fit(X, Y).predict_proba(X)
     assert np.abs(held - zero_shot).max() < 0.2 * np.abs(free - zero_shot).max()
 
 
 def test_batches_cover_every_row_in_each_epoch():
-    one = CLAPTeacher(Directions(), NAMES, logit_scale=5.0, max_epochs=50, random_state=0)
+    one = CLAPTeacher(Directions(), CLASSES, logit_scale=5.0, max_epochs=50, random_state=0)
     many = CLAPTeacher(
-        Directions(), NAMES, logit_scale=5.0, max_epochs=50, random_state=0, batch_size=25
+        Directions(), CLASSES, logit_scale=5.0, max_epochs=50, random_state=0, batch_size=25
     )
     proba = one.fit(X, Y).predict_proba(X), many.fit(X, Y).predict_proba(X)
     assert not np.array_equal(*proba)
@@ -190,4 +190,4 @@ def test_batches_cover_every_row_in_each_epoch():
 @pytest.mark.parametrize("y", [None, Y])
 def test_wrong_settings_raise_with_or_without_labels(params, match, y):
     with pytest.raises(ValueError, match=match):
-        CLAPTeacher(Directions(), NAMES, **params).fit(X, y)
+        CLAPTeacher(Directions(), CLASSES, **params).fit(X, y)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from few_shot_data import NAMES, Directions, hide, make_rows
+from few_shot_data import CLASSES, NAMES, Directions, hide, make_rows
 from scipy.special import log_softmax, softmax
 
 from skactivekd import TipAdapterTeacher, ZeroShotTeacher
@@ -36,7 +36,7 @@ def numpy_logits(f, w, keys, values, alpha, beta, s):
 
 def build(**params):
     params = {"logit_scale": 5.0, "max_epochs": 20, "random_state": 0, **params}
-    return TipAdapterTeacher(Directions(), NAMES, **params)
+    return TipAdapterTeacher(Directions(), CLASSES, **params)
 
 
 def test_logits_agree_with_numpy():
@@ -63,7 +63,7 @@ def test_the_teacher_is_what_the_formula_says(fine_tune, monkeypatch):
 
 def test_alpha_0_is_zero_shot():
     teacher = build(alpha=0).fit(X, Y)
-    expected = ZeroShotTeacher(Directions(), NAMES, logit_scale=5.0).fit().predict_proba(X)
+    expected = ZeroShotTeacher(Directions(), CLASSES, logit_scale=5.0).fit().predict_proba(X)
     np.testing.assert_array_equal(teacher.predict_proba(X), expected)
 
 
