@@ -100,8 +100,8 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         if len(labeled) < self.n_splits:
             raise ValueError(
                 f"{self.n_splits} folds need as many labelled rows, but only {len(labeled)} of "
-                f"{len(y)} in y are labelled (missing_label={self.missing_label!r}). Take fewer folds "
-                f"or label more rows."
+                f"{len(y)} in y are labelled (missing_label={self.missing_label!r}). Take fewer "
+                "folds or label more rows."
             )
         codes = encode_labels(y, find_classes(y, known), self.missing_label)[labeled]
         for train, test in self._folds(codes).split(codes, codes):

@@ -116,7 +116,7 @@ BAD_MATRIX = {
     "number as text": lambda v, k: at(v, k, "1.5", object),
     "NA inside": lambda v, k: frame(at(v, k, np.nan)).astype("Float64"),
     "big integer": lambda v, k: at(v, k, 10**400, object),
-    "array inside": lambda v, k: at(v, k, 0, object).tolist()[:-1] + [np.zeros(9)],
+    "array inside": lambda v, k: [*at(v, k, 0, object).tolist()[:-1], np.zeros(9)],
     "texts": lambda v, k: v.astype(str),
     "grad": lambda v, k: torch.from_numpy(v).requires_grad_(),
     "complex": lambda v, k: v + 1j,
