@@ -178,7 +178,7 @@ def check_tensor(values, name, shape, integer=False):
     name : str
         For the error.
     shape : tuple of int or None
-        None is any size above zero.
+        None is any size.
     integer : bool, default=False
         Whether it holds integers; otherwise real numbers with a fraction.
 
@@ -199,8 +199,7 @@ def check_tensor(values, name, shape, integer=False):
         raise TypeError(f"{name} must be a tensor of {kind}, got {values.dtype}.")
     found = tuple(values.shape)
     fits = len(found) == len(shape) and all(
-        size > 0 if wanted is None else size == wanted
-        for size, wanted in zip(found, shape, strict=True)
+        wanted is None or size == wanted for size, wanted in zip(found, shape, strict=True)
     )
     if not fits:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)

@@ -101,7 +101,7 @@ class LabeledStratifiedKFold(BaseCrossValidator):
             raise ValueError(
                 f"{self.n_splits} folds need as many labelled rows, but only {len(labeled)} of "
                 f"{len(y)} in y are labelled (missing_label={self.missing_label!r}). Take fewer "
-                f"folds or label more rows."
+                "folds or label more rows."
             )
         codes = encode_labels(y, find_classes(y, known), self.missing_label)[labeled]
         for train, test in self._folds(codes).split(codes, codes):

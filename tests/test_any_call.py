@@ -10,10 +10,12 @@ SKACTIVEKD_CALLS=10000 pytest tests/test_any_call.py makes 10,000 calls, shared 
 
 import inspect
 import os
+import pkgutil
 import re
 import tempfile
 import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -317,7 +319,7 @@ FIT_KINDS = {"X": "rows", "y": "labels", "teacher_proba": "proba"}
 LABEL_WORDS = {
     "classes": ("classes", "missing_label", "y"),
     "missing_label": ("missing_label", "y"),
-    "teacher_proba": ("teacher_proba", "The teacher", "teacher"),
+    "teacher_proba": ("teacher_proba", "The teacher", "teacher", "classes"),
     "random_state": ("random_state", "seed"),
 }
 FRAME_LABELS = (("teacher_proba", "frame"), ("teacher_proba", "nullable frame"))
@@ -455,6 +457,7 @@ add(
     "TeacherProba", fit_pipeline, {"teacher": PROBA, "X": X, "y": Y, "missing_label": -1},
     {"teacher": "proba", "X": "rows", "y": "labels"}, check_pipeline,
     lambda pipe: [pipe.predict_proba(X)], LABEL_WORDS | {"teacher": ("teacher_proba",)},
+    [("teacher", "function")],  # which fails in words of its own
 )  # fmt: skip
 add(
     "TeacherProba of a function",
@@ -575,7 +578,7 @@ def adder(name):
 
 
 def check_query(picks, good, args):
-    labels, known = read_labels(args["y"], args["missing_label"])
+    _labels, known = read_labels(args["y"], args["missing_label"])
     free = set(np.flatnonzero(~np.array(known)).tolist())
     if args["candidates"] is not None:
         rows = np.asarray(args["candidates"])
@@ -959,7 +962,7 @@ LOSS = {
 }  # fmt: skip
 # Of two that do not fit, the error names the other.
 FIT_TOGETHER = {
-    "ce_logits": ("kd_logits",), "prototypes": ("anchors", "features"), "features": ("targets",),
+    "ce_logits": ("kd_logits", "y"), "prototypes": ("anchors", "features"), "features": ("targets",),
     "class_embeddings": ("values", "keys"), "keys": ("values",),
 }  # fmt: skip
 TENSORS = ["ce_logits", "kd_logits", "y", "teacher_proba", "sample_weight", "teacher_weight"]
@@ -1043,7 +1046,7 @@ def batch(X, y, teacher_proba, columns, sample_weight, teacher_weight):
 
 
 def check_batch(found, good, args):
-    rows, y = found
+    rows, _y = found
     assert rows["X"].dtype == torch.float32
     assert args["X"] is not args["__base__"]["X"] or torch.isfinite(rows["X"]).all()
     if "teacher_proba" in rows:
@@ -1057,7 +1060,7 @@ add(
     {"X": "array", "y": "labels", "teacher_proba": "array", "columns": "columns",
      "sample_weight": "vector", "teacher_weight": "vector"},
     check_batch, lambda found: [found[0]["X"], found[0]["teacher_proba"], found[1]],
-    without=[("y", "float"), ("y", "float16"), ("y", "object")],
+    words={"teacher_proba": ("teacher",)},
 )  # fmt: skip
 
 
@@ -1097,7 +1100,7 @@ add(
     ).query(X, y, candidates=candidates, batch_size=batch_size),
     {"X": X, "y": np.where(Y < 0, np.nan, Y), "candidates": None, "batch_size": 2,
      "missing_label": np.nan},
-    {"X": None, "y": None, "candidates": None},
+    {"X": None, "y": None, "candidates": None, "batch_size": "count"},
     lambda picks, good, args: check_picks(picks, args["batch_size"], range(9, 18)),
 )  # fmt: skip
 add(
@@ -1170,7 +1173,8 @@ EQUAL["encoded"] = {
 ODD["encoded"] = {
     name: form
     for name, form in ODD["rows"].items()
-    if name in ("nan inside", "no rows", "one row", "one row less", "one row more", "None", "number", "infinity inside", "two rows")
+    if name in ("nan inside", "no rows", "one row", "one row less", "one row more", "None",
+                "number", "infinity inside", "two rows")
 }  # fmt: skip
 EQUAL["array"] = {
     name: form
@@ -1244,7 +1248,7 @@ def judge(call, args, base, changed, error):
               frame.filename]  # fmt: skip
     if not inside:
         return None
-    if RAW.search(message.split("\n")[0]) and not re.search(r"skactivekd|sklearn",
+    if RAW.search(message.split("\n")[0]) and not re.search(r"skactivekd|sklearn|skactiveml",
                                                             frames[-1].filename):  # fmt: skip
         return "raw words"
     return None
@@ -1274,11 +1278,11 @@ def make_args(call, changes):
 
 # What cannot be right, whatever else is passed.
 REFUSED = {
-    "rows": {"masked", "complex", "complex tensor", "sparse complex", "timedelta", "ragged", "texts",
-             "None inside", "nan inside", "infinity inside", "1e39", "None", "set", "iterator",
+    "rows": {"masked", "complex", "complex tensor", "sparse complex", "timedelta", "ragged",
+             "texts", "None inside", "nan inside", "infinity inside", "1e39", "None", "set", "iterator",
              "one row less", "one row more", "one row", "one-dimensional", "NA inside"},
-    "proba": {"masked", "complex", "complex tensor", "negative", "logits", "percent", "zeros", "ragged",
-              "nan inside", "infinity inside", "texts", "text inside", "a column less",
+    "proba": {"masked", "complex", "complex tensor", "negative", "logits", "percent", "zeros",
+              "ragged", "nan inside", "infinity inside", "texts", "text inside", "a column less",
               "one row less", "no columns", "one-dimensional", "three-dimensional", "NA inside",
               "same columns", "other columns", "mixed columns", "levels", "sparse nan"},
     "matrix": {"masked", "complex", "complex tensor", "nan inside", "infinity inside", "texts",
@@ -1315,12 +1319,12 @@ MAY_PASS = {
     "DHOClassifier.predict": LENGTHS,
     "score of labeled": {"1e39"},
     "labeled_accuracy": {"1e39"},
-    "LabeledOnly": {"1e39"},
+    "LabeledOnly": {"1e39", "nan inside", "infinity inside", "NA inside", "None inside"},
     "simulate": {"1e39"},
     "ActiveLearner": {"1e39", "None", "nan inside", "infinity inside", "NA inside", "None inside"},
     "best_logit_scale, similarities": {"negative", "logits", "percent", "zeros"},
     "RowDataset": {"zeros"},
-    "class_prompts, labels": {"column"},
+    "class_prompts, labels": {"column", "generator"},
     # Only the number of rows counts.
     "LabeledStratifiedKFold": REFUSED["rows"] - LENGTHS - {"None", "set", "iterator"},
     "Random.select": REFUSED["matrix"],
@@ -1447,3 +1451,88 @@ def test_any_call_is_right_or_says_why_not(name):
         assert complaint is None, f"{name} with {changes}: {complaint}"
 
     call()
+
+
+# Public names that the table does not call, and why not.
+ELSEWHERE = {
+    "AcceleratedDHONet": "needs processes: test_accelerated.py",
+    "DHONet": "is called by every student here; its settings: test_net.py, test_skorch_settings.py",
+    "DHOClassifier": "its methods are called by name",
+    "GradientCosine": "a callback: test_gradient_cosine.py",
+    "WarmupDecay": "a callback: test_skorch_settings.py",
+    "clip_student": "needs a CLIP: test_head_init.py",
+    "gradient_cosine": "takes losses with a graph: test_gradient_cosine.py",
+    "export": "takes seconds: test_export.py",
+    "load": "called as 'save and load'; damaged folders: test_persistence.py",
+    "save": "called as 'save and load'",
+    "OpenCLIPEncoder": "odd images and texts: test_bad_input.py",
+    "SentenceEncoder": "odd texts: test_sentence.py",
+    "ImageError": "an error", "RowError": "an error", "TextError": "an error",
+    "SkippedRowsWarning": "a warning",
+    "TeacherReport": "made by teacher_report",
+    "TeacherReportDisplay": "made by TeacherReport.plot: test_plots.py",
+    "ValueReport": "made by value_report",
+    "QueryStrategy": "a base class",
+    "FromSkactiveml": "asks strategies of scikit-activeml: test_skactiveml.py",
+    "Entropy": "", "LeastConfidence": "", "Margin": "", "PCoreSet": "", "CoreSet": "",
+    "UncertaintyHerding": "", "Badge": "", "ClassBalanced": "", "Random": "",  # by adder
+    "main": "the command line: test_cli.py",
+    "run_demo": "takes seconds: test_cli.py",
+}  # fmt: skip
+
+
+def test_every_public_name_is_called():
+    modules = [skactivekd]
+    for module in pkgutil.iter_modules(skactivekd.__path__):
+        if not module.name.startswith("_"):
+            modules.append(import_module(f"skactivekd.{module.name}"))
+    names = {name for module in modules for name in getattr(module, "__all__", ())}
+    names -= {"__version__"}
+    called = {re.split(r"[ ,.]", name)[0] for name in CALLS}
+    assert names - called - set(ELSEWHERE) == set()
+    assert set(ELSEWHERE) <= names
+    assert {f"{name}.select" for name, reason in ELSEWHERE.items() if not reason} <= set(CALLS)
+
+
+# Faults that were found so, each as the smallest call.
+FOUND = [
+    ("prediction_clusters", [("labeled", "numbers", 0)]),  # row numbers were read as True
+    ("prediction_clusters", [("labeled", "masked", 3)]),
+    ("prediction_clusters", [("labeled", "texts", 0)]),  # every text was True
+    ("to_skactiveml", [("missing_label", "scalar", 3)]),  # nan stayed, 0 was unlabeled
+    ("DHOClassifier.fit", [("y", "masked", 3)]),  # what the mask hides was a label
+    ("DHOClassifier.fit", [("X", "masked", 3)]),
+    ("DHOClassifier.fit", [("X", "longdouble", 0)]),
+    ("DHOClassifier.fit", [("X", "grad", 0)]),
+    ("DHOClassifier.fit", [("X", "timedelta", 0)]),
+    ("DHOClassifier.fit", [("X", "text inside", 0)]),
+    ("DHOClassifier.fit", [("teacher_proba", "mixed columns", 0)]),
+    ("DHOClassifier.fit", [("sample_weight", "scalar", 14)]),
+    ("DHOClassifier.fit", [("temperature", "scalar", 48)]),
+    ("DHOClassifier.fit, weighted", [("sample_weight", "1e300", 2)]),
+    ("score of student", [("sample_weight", "texts", 0)]),
+    ("score of student", [("y", "huge inside", 10)]),
+    ("score of student", [("missing_label", "scalar", 24)]),
+    ("Entropy.query", [("X", "zero-dimensional", 0)]),
+    ("PCoreSet for modAL", [("y_training", "long", 0)]),
+    ("UncertaintyHerding.select", [("power", "scalar", 0)]),
+    ("ActiveLearner", [("y_new", "masked", 1)]),
+    ("simulate", [("n_jobs", "scalar", 8)]),
+    ("simulate", [("strategies", "scalar", 0)]),
+    ("LabeledStratifiedKFold", [("n_splits", "scalar", 19)]),
+    ("CLAPTeacher", [("lr", "scalar", 15)]),  # nan throughout
+    ("TipAdapterTeacher", [("lr", "scalar", 15)]),
+    ("TipAdapterTeacher", [("beta", "scalar", 15)]),
+    ("ZeroShotTeacher", [("logit_scale", "scalar", 14)]),  # all classes equal
+    ("DualHead", [("weights", "nan inside", 0)]),
+    ("dho_loss", [("y", "beyond", 0)]),
+    ("mix_heads", [("ce_logits", "two rows", 0)]),
+    ("area_under_curve", [("results", "a column twice", 4)]),
+    ("places", [("results", "1e+300 in score", 0)]),
+    ("class_prompts", [("labels", "scalar", 26)]),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), FOUND, ids=lambda value: str(value)[:60])
+def test_found_faults_stay_mended(name, changes):
+    assert try_call(name, changes) is None

@@ -149,8 +149,10 @@ def _check_y(y, n_rows):
     refuse_mask(y, "y")
     with naming("y"):
         y = plain(as_labels(y))
-    if y.shape != (n_rows,):
-        raise ValueError(f"y has shape {y.shape}, but X has {n_rows} rows.")
+    if y.ndim != 1:
+        raise ValueError(f"y must have one dimension, got shape {y.shape}.")
+    if len(y) != n_rows:
+        raise ValueError(f"y has {len(y)} rows, but X has {n_rows}.")
     if n_rows and y.dtype.kind not in "iu":
         raise ValueError(
             f"y must hold class indices, integers counted from 0, but has the type {y.dtype}. "

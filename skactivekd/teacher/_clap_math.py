@@ -65,6 +65,8 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
     check_tensor(multipliers, "multipliers", (n_classes,))
     check_tensor(features, "features", (None, d))
     check_targets(targets, "targets", len(features), n_classes)
+    if not len(targets):
+        raise ValueError("targets is empty: there is no row to learn from.")
     if int(targets.min()) < 0:
         raise ValueError(f"targets must be at least 0, got {int(targets.min())}.")
     targets = targets.long()
