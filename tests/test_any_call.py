@@ -558,7 +558,8 @@ def adder(name):
     base = {"X": X, "y": Y, "estimator": MODEL, "n_instances": 3, "candidates": CANDIDATES}
     add(f"{name}.query", ask, base | params,
         {"X": "sparse rows", "y": "labels", "candidates": "row numbers", "estimator": None},
-        check_query, lambda picks: [picks], LABEL_WORDS | {"estimator": ("estimator", name)})  # fmt: skip
+        check_query, lambda picks: [picks],
+        LABEL_WORDS | {"estimator": ("estimator", name)})  # fmt: skip
 
     def call(X_training, y_training, X_pool, n_instances, candidates, **mine):
         learner = SimpleNamespace(
@@ -582,8 +583,8 @@ def check_query(picks, good, args):
     free = set(np.flatnonzero(~np.array(known)).tolist())
     if args["candidates"] is not None:
         rows = np.asarray(args["candidates"])
-        rows = np.flatnonzero(rows) if rows.dtype == bool or rows.tolist() in (
-            [True] * len(rows), ) or all(isinstance(v, bool) for v in rows.tolist()) else rows  # fmt: skip
+        mask = rows.dtype == bool or all(isinstance(value, bool) for value in rows.tolist())
+        rows = np.flatnonzero(rows) if mask or rows.tolist() == [True] * len(rows) else rows
         free &= set(np.asarray(rows).astype(int).tolist())
     check_picks(picks, args["n_instances"], free)
 
@@ -962,7 +963,8 @@ LOSS = {
 }  # fmt: skip
 # Of two that do not fit, the error names the other.
 FIT_TOGETHER = {
-    "ce_logits": ("kd_logits", "y"), "prototypes": ("anchors", "features"), "features": ("targets",),
+    "ce_logits": ("kd_logits", "y"), "prototypes": ("anchors", "features"),
+    "features": ("targets",),
     "class_embeddings": ("values", "keys"), "keys": ("values",),
 }  # fmt: skip
 TENSORS = ["ce_logits", "kd_logits", "y", "teacher_proba", "sample_weight", "teacher_weight"]
@@ -1030,7 +1032,8 @@ add(
     )(features),
     {"features": LOGITS, "weights": np.eye(4, 3), "kd_scale": None, "n_features": 3,
      "n_classes": 4, "shared": False},
-    {"weights": "matrix", "features": None}, lambda logits, good, args: check_logits(logits[0], args),
+    {"weights": "matrix", "features": None},
+    lambda logits, good, args: check_logits(logits[0], args),
     lambda logits: [logits[0].detach()],
     without=[("weights", form) for form in ("csr", "csc", "coo", "lil", "dok", "bsr",
                                             "csr_matrix")],
@@ -1279,7 +1282,8 @@ def make_args(call, changes):
 # What cannot be right, whatever else is passed.
 REFUSED = {
     "rows": {"masked", "complex", "complex tensor", "sparse complex", "timedelta", "ragged",
-             "texts", "None inside", "nan inside", "infinity inside", "1e39", "None", "set", "iterator",
+             "texts", "None inside", "nan inside", "infinity inside", "1e39", "None", "set",
+             "iterator",
              "one row less", "one row more", "one row", "one-dimensional", "NA inside"},
     "proba": {"masked", "complex", "complex tensor", "negative", "logits", "percent", "zeros",
               "ragged", "nan inside", "infinity inside", "texts", "text inside", "a column less",
@@ -1473,6 +1477,8 @@ ELSEWHERE = {
     "TeacherReportDisplay": "made by TeacherReport.plot: test_plots.py",
     "ValueReport": "made by value_report",
     "QueryStrategy": "a base class",
+    "LabelingSession": "writes a journal: test_session.py, odd files in test_session_exchange.py",
+    "Question": "made by LabelingSession.ask",
     "FromSkactiveml": "asks strategies of scikit-activeml: test_skactiveml.py",
     "Entropy": "", "LeastConfidence": "", "Margin": "", "PCoreSet": "", "CoreSet": "",
     "UncertaintyHerding": "", "Badge": "", "ClassBalanced": "", "Random": "",  # by adder

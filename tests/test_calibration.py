@@ -108,7 +108,7 @@ def test_rows_and_labels_that_do_not_fit_are_refused(rows, y, message):
 
 @pytest.mark.parametrize("setting", [{"default": 0}, {"default": np.inf}, {"n_prior": -1}])
 def test_settings_out_of_range_are_refused(setting):
-    with pytest.raises(ValueError, match="must be (above|at least) 0"):
+    with pytest.raises(ValueError, match=r"must be (above|at least) 0"):
         best_logit_scale([[0.1, 0.2]], [0], **setting)
 
 
