@@ -343,7 +343,7 @@ def _check_seeds(seeds):
         seeds = list(seeds)
     seeds = [seed.item() if isinstance(seed, np.generic) else seed for seed in seeds]
     for seed in seeds:
-        check_integer(seed, "a seed", 0, 2**32 - 1)  # numpy takes no larger one
+        check_integer(seed, "seeds", 0, 2**32 - 1)  # numpy takes no larger one
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must hold at least one seed, and none twice, got {seeds}.")
     return seeds

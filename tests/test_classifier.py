@@ -238,12 +238,12 @@ def test_errors_say_what_to_do(blobs):
             teacher,
             r"must be 'auto' or in \[0, 1\], got 1.5",
         ),
-        (student(heads="triple"), hidden, teacher, "heads must be"),
+        (student(heads="triple"), hidden, teacher, "heads='triple' must be"),
     ]
     for clf, labels, proba, message in cases:
         with pytest.raises(ValueError, match=message):
             clf.fit(X, labels, teacher_proba=proba)
-    with pytest.raises(ValueError, match="head must be"):
+    with pytest.raises(ValueError, match="head='both' must be"):
         student().fit(X, hidden).predict_proba(X, head="both")
 
 

@@ -223,7 +223,7 @@ def test_what_cannot_be_stored_is_refused_before_the_first_fit(tmp_path):
         run(store, {"a\nb": Counting()})
     with pytest.raises(ValueError, match="strings of one line, got 3"):
         run(store, {3: Counting()})
-    with pytest.raises(TypeError, match="a seed must be an integer, got None"):
+    with pytest.raises(TypeError, match="seeds=None must be an integer"):
         run(store, seeds=[None])
     with pytest.raises(ValueError, match="cannot read the content of a set in it"):
         run(store, pool=([{1}] * 75, Y[::2]))
