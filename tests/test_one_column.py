@@ -143,7 +143,7 @@ def test_a_student_of_texts_in_one_column():
     with pytest.raises(ValueError, match=r"TfidfVectorizer returned 1 rows for the 30 .*X\['item'"):
         plain.predict_proba(frame)
     bare = make_pipeline(TeacherProba(teacher), student)
-    with pytest.raises(ValueError, match="X holds texts, paths or images"):
+    with pytest.raises(ValueError, match="X holds texts, which"):
         bare.fit(frame, names)
 
 

@@ -267,8 +267,10 @@ _WRITERS = {".onnx": _write_onnx, ".pt2": _write_pt2}
 def _sample(classifier):
     """Draw rows like those of the training."""
     random = np.random.RandomState(0)
+    shape = classifier._row_shape
+    shape = classifier.net_.input_shape if None in shape else shape  # of files, as they are read
     # From 0 to 1: pixels, and codes that are all the first one.
-    rows = random.random_sample((max(_BATCHES), *classifier._row_shape))
+    rows = random.random_sample((max(_BATCHES), *shape))
     scaling = classifier.net_.input_scaling
     if scaling is not None:
         shift, scale = scaling
@@ -281,7 +283,7 @@ def _compare(run, classifier, rows, target):
     n = rows.shape[0]
     if n == 0:
         raise ValueError("X has no row to compare the program on.")
-    expected = classifier._mix(*classifier.net_.forward(rows))
+    expected = classifier._mix(*classifier.net_.forward(rows)).numpy()
     for size in (*_BATCHES, n):
         picked = np.arange(size) % n
         found = run(as_input(rows[picked]))
