@@ -5,7 +5,8 @@ tensor, a frame with an odd index ...), which must not change the result, or as 
 which must be noticed or be right. What a call returns is checked against figures that are computed
 here, by other means.
 
-SKACTIVEKD_CALLS=10000 pytest tests/test_any_call.py makes 10,000 calls, shared among the names.
+SKACTIVEKD_CALLS=10000 pytest tests/test_any_call.py makes 10,000 calls, shared among the names, in
+some three minutes; the same calls each time, as hypothesis is derandomized.
 """
 
 import inspect
@@ -82,7 +83,7 @@ from skactivekd.teacher import (
 from skactivekd.value import places
 
 # By default a few of each in some ten seconds.
-CALLS_IN_ALL = int(os.environ.get("SKACTIVEKD_CALLS", 450))
+CALLS_IN_ALL = int(os.environ.get("SKACTIVEKD_CALLS", 240))
 quick = settings(
     deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
@@ -558,7 +559,8 @@ def adder(name):
     base = {"X": X, "y": Y, "estimator": MODEL, "n_instances": 3, "candidates": CANDIDATES}
     add(f"{name}.query", ask, base | params,
         {"X": "sparse rows", "y": "labels", "candidates": "row numbers", "estimator": None},
-        check_query, lambda picks: [picks], LABEL_WORDS | {"estimator": ("estimator", name)})  # fmt: skip
+        check_query, lambda picks: [picks],
+        LABEL_WORDS | {"estimator": ("estimator", name)})  # fmt: skip
 
     def call(X_training, y_training, X_pool, n_instances, candidates, **mine):
         learner = SimpleNamespace(
@@ -582,8 +584,8 @@ def check_query(picks, good, args):
     free = set(np.flatnonzero(~np.array(known)).tolist())
     if args["candidates"] is not None:
         rows = np.asarray(args["candidates"])
-        rows = np.flatnonzero(rows) if rows.dtype == bool or rows.tolist() in (
-            [True] * len(rows), ) or all(isinstance(v, bool) for v in rows.tolist()) else rows  # fmt: skip
+        if all(isinstance(value, bool) for value in rows.tolist()):
+            rows = np.flatnonzero(rows)
         free &= set(np.asarray(rows).astype(int).tolist())
     check_picks(picks, args["n_instances"], free)
 
@@ -647,7 +649,8 @@ add(
     },
     {"X": "rows", "y": "labels", "X_test": "rows", "y_test": "labels"}, check_play,
     lambda table: [table["score"], table["n_labels"]],
-    {"missing_label": ("missing_label", "y"), "X_test": ("X", "rows"), "y_test": ("y", "labels"),
+    {"missing_label": ("missing_label", "y"), "X_test": ("X", "rows", "predict_proba"),
+     "y_test": ("y", "labels"),
      "seeds": ("seed",), "strategies": ("Strategy", "strategies", "strategy"),
      "y": ("y", "labels", "y_test"), "n_rounds": ("rounds",), "n_initial": ("rounds",),
      "n_instances": ("labels",)},
@@ -707,6 +710,8 @@ def check_teacher(result, good, args):
     if good_args("classes", args) is args["classes"]:
         best = np.asarray(teacher.classes_)[proba.argmax(axis=1)]
         assert (best == NAMES[CODES]).mean() > 0.8
+    if args["X"] is not args["__base__"]["X"]:
+        return
     predicted = teacher.predict(args["X"])
     assert score == pytest.approx(accuracy_of(predicted, args["y"], args["missing_label"]))
 
@@ -962,7 +967,8 @@ LOSS = {
 }  # fmt: skip
 # Of two that do not fit, the error names the other.
 FIT_TOGETHER = {
-    "ce_logits": ("kd_logits", "y"), "prototypes": ("anchors", "features"), "features": ("targets",),
+    "ce_logits": ("kd_logits", "y"), "prototypes": ("anchors", "features"),
+    "features": ("targets",),
     "class_embeddings": ("values", "keys"), "keys": ("values",),
 }  # fmt: skip
 TENSORS = ["ce_logits", "kd_logits", "y", "teacher_proba", "sample_weight", "teacher_weight"]
@@ -1030,7 +1036,8 @@ add(
     )(features),
     {"features": LOGITS, "weights": np.eye(4, 3), "kd_scale": None, "n_features": 3,
      "n_classes": 4, "shared": False},
-    {"weights": "matrix", "features": None}, lambda logits, good, args: check_logits(logits[0], args),
+    {"weights": "matrix", "features": None},
+    lambda logits, good, args: check_logits(logits[0], args),
     lambda logits: [logits[0].detach()],
     without=[("weights", form) for form in ("csr", "csc", "coo", "lil", "dok", "bsr",
                                             "csr_matrix")],
@@ -1049,7 +1056,7 @@ def check_batch(found, good, args):
     rows, _y = found
     assert rows["X"].dtype == torch.float32
     assert args["X"] is not args["__base__"]["X"] or torch.isfinite(rows["X"]).all()
-    if "teacher_proba" in rows:
+    if args["teacher_proba"] is args["__base__"]["teacher_proba"]:
         assert torch.isfinite(rows["teacher_proba"]).all()
 
 
@@ -1279,7 +1286,8 @@ def make_args(call, changes):
 # What cannot be right, whatever else is passed.
 REFUSED = {
     "rows": {"masked", "complex", "complex tensor", "sparse complex", "timedelta", "ragged",
-             "texts", "None inside", "nan inside", "infinity inside", "1e39", "None", "set", "iterator",
+             "texts", "None inside", "nan inside", "infinity inside", "1e39", "None", "set",
+             "iterator",
              "one row less", "one row more", "one row", "one-dimensional", "NA inside"},
     "proba": {"masked", "complex", "complex tensor", "negative", "logits", "percent", "zeros",
               "ragged", "nan inside", "infinity inside", "texts", "text inside", "a column less",
@@ -1530,6 +1538,7 @@ FOUND = [
     ("area_under_curve", [("results", "a column twice", 4)]),
     ("places", [("results", "1e+300 in score", 0)]),
     ("class_prompts", [("labels", "scalar", 26)]),
+    ("class_prompts, labels", [("labels", "set", 0)]),  # in the order of the hashes
 ]
 
 
