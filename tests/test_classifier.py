@@ -231,19 +231,19 @@ def test_errors_say_what_to_do(blobs):
         (student(), hidden, teacher[:50], "each of the 120 rows of X, but has 50"),
         (student(), hidden, teacher * 2, "teacher_proba: row 0 .* softmax"),
         (student(), hidden, np.where(np.eye(120, 3, -7), np.nan, teacher), "row 7 "),
-        (student(temperature=0), hidden, teacher, "temperature must be > 0"),
+        (student(temperature=0), hidden, teacher, "temperature=0 must be above 0"),
         (
             student(distill_weight=1.5),
             hidden,
             teacher,
             r"must be 'auto' or in \[0, 1\], got 1.5",
         ),
-        (student(heads="triple"), hidden, teacher, "heads must be"),
+        (student(heads="triple"), hidden, teacher, "heads='triple' must be"),
     ]
     for clf, labels, proba, message in cases:
         with pytest.raises(ValueError, match=message):
             clf.fit(X, labels, teacher_proba=proba)
-    with pytest.raises(ValueError, match="head must be"):
+    with pytest.raises(ValueError, match="head='both' must be"):
         student().fit(X, hidden).predict_proba(X, head="both")
 
 
