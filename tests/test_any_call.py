@@ -652,7 +652,8 @@ add(
     {"missing_label": ("missing_label", "y"), "X_test": ("X", "rows", "predict_proba"),
      "y_test": ("y", "labels"),
      "seeds": ("seed",), "strategies": ("Strategy", "strategies", "strategy"),
-     "y": ("y", "labels", "y_test"), "n_rounds": ("rounds",), "n_initial": ("rounds", "No row of y is labeled"),
+     "y": ("y", "labels", "y_test"), "n_rounds": ("rounds",),
+     "n_initial": ("rounds", "No row of y is labeled"),
      "n_instances": ("labels",)},
 )  # fmt: skip
 
