@@ -5,7 +5,8 @@ tensor, a frame with an odd index ...), which must not change the result, or as 
 which must be noticed or be right. What a call returns is checked against figures that are computed
 here, by other means.
 
-SKACTIVEKD_CALLS=10000 pytest tests/test_any_call.py makes 10,000 calls, shared among the names.
+SKACTIVEKD_CALLS=10000 pytest tests/test_any_call.py makes 10,000 calls, shared among the names, in
+some three minutes; the same calls each time, as hypothesis is derandomized.
 """
 
 import inspect
@@ -82,7 +83,7 @@ from skactivekd.teacher import (
 from skactivekd.value import places
 
 # By default a few of each in some ten seconds.
-CALLS_IN_ALL = int(os.environ.get("SKACTIVEKD_CALLS", 450))
+CALLS_IN_ALL = int(os.environ.get("SKACTIVEKD_CALLS", 240))
 quick = settings(
     deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
@@ -583,8 +584,8 @@ def check_query(picks, good, args):
     free = set(np.flatnonzero(~np.array(known)).tolist())
     if args["candidates"] is not None:
         rows = np.asarray(args["candidates"])
-        mask = rows.dtype == bool or all(isinstance(value, bool) for value in rows.tolist())
-        rows = np.flatnonzero(rows) if mask or rows.tolist() == [True] * len(rows) else rows
+        if all(isinstance(value, bool) for value in rows.tolist()):
+            rows = np.flatnonzero(rows)
         free &= set(np.asarray(rows).astype(int).tolist())
     check_picks(picks, args["n_instances"], free)
 
@@ -648,9 +649,11 @@ add(
     },
     {"X": "rows", "y": "labels", "X_test": "rows", "y_test": "labels"}, check_play,
     lambda table: [table["score"], table["n_labels"]],
-    {"missing_label": ("missing_label", "y"), "X_test": ("X", "rows"), "y_test": ("y", "labels"),
+    {"missing_label": ("missing_label", "y"), "X_test": ("X", "rows", "predict_proba"),
+     "y_test": ("y", "labels"),
      "seeds": ("seed",), "strategies": ("Strategy", "strategies", "strategy"),
-     "y": ("y", "labels", "y_test"), "n_rounds": ("rounds",), "n_initial": ("rounds",),
+     "y": ("y", "labels", "y_test"), "n_rounds": ("rounds",),
+     "n_initial": ("rounds", "No row of y is labeled"),
      "n_instances": ("labels",)},
 )  # fmt: skip
 
@@ -708,6 +711,8 @@ def check_teacher(result, good, args):
     if good_args("classes", args) is args["classes"]:
         best = np.asarray(teacher.classes_)[proba.argmax(axis=1)]
         assert (best == NAMES[CODES]).mean() > 0.8
+    if args["X"] is not args["__base__"]["X"]:
+        return
     predicted = teacher.predict(args["X"])
     assert score == pytest.approx(accuracy_of(predicted, args["y"], args["missing_label"]))
 
@@ -1052,7 +1057,7 @@ def check_batch(found, good, args):
     rows, _y = found
     assert rows["X"].dtype == torch.float32
     assert args["X"] is not args["__base__"]["X"] or torch.isfinite(rows["X"]).all()
-    if "teacher_proba" in rows:
+    if args["teacher_proba"] is args["__base__"]["teacher_proba"]:
         assert torch.isfinite(rows["teacher_proba"]).all()
 
 
@@ -1536,6 +1541,7 @@ FOUND = [
     ("area_under_curve", [("results", "a column twice", 4)]),
     ("places", [("results", "1e+300 in score", 0)]),
     ("class_prompts", [("labels", "scalar", 26)]),
+    ("class_prompts, labels", [("labels", "set", 0)]),  # in the order of the hashes
 ]
 
 

@@ -77,7 +77,7 @@ def test_the_last_step_is_looked_at_as_well(teacher_proba):
 
 def test_a_setting_of_the_loss_is_no_fault_of_a_row():
     net = DHONet(n_classes=2, input_shape=(5,), max_epochs=1, criterion__temperature=np.inf)
-    with pytest.raises(ValueError, match=r"criterion=DHOLoss with temperature=inf") as error:
+    with pytest.raises(ValueError, match=r"temperature=inf must be above 0 and finite") as error:
         net.fit(RowDataset(X, HIDDEN, TEACHER))
     assert not re.search(r"row \d", str(error.value))
 

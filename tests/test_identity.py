@@ -513,6 +513,7 @@ def test_clones_in_other_models_find_what_one_that_counts_has_encoded(tiny_sente
     encoder = Counting(tiny_sentence, cache=EmbeddingCache(), batch_size=2)
     texts = ["the cat", "a dog", "dog", "cat", "ran", "sat"]
     for n in range(1, 4):
-        teacher = ZeroShotTeacher(encoder, classes=["cat", "dog"], templates="the {}")
+        names = {"classes": ["cat", "dog"], "templates": "the {}"}
+        teacher = ZeroShotTeacher(encoder, **names, logit_scale=20)
         clone(teacher).fit().predict(texts[: 2 * n])
     assert len(ENCODED) == len(set(ENCODED)) == 7

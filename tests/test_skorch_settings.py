@@ -167,7 +167,10 @@ def test_another_nonlinearity_is_refused():
 # Validation
 
 
-@pytest.mark.parametrize("kind", [ValidSplit(4), ValidSplit(4, stratified=True), ValidSplit(0.25)])
+@pytest.mark.parametrize(
+    "kind",
+    [ValidSplit(4), ValidSplit(4, stratified=True), ValidSplit(0.25, random_state=0)],
+)
 def test_only_labeled_rows_are_split(kind):
     net, seen = watched(train_split=kind, max_epochs=6)
     valid = set(seen.rows_[False])

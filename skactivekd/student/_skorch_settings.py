@@ -68,9 +68,9 @@ def check_settings(net):
 
 def _check_numbers(net):
     automatic = isinstance(net.max_epochs, str) and net.max_epochs == "auto"
-    if not automatic and not (_is_int(net.max_epochs) and net.max_epochs >= 1):
+    if not automatic and not (_is_int(net.max_epochs) and net.max_epochs >= 0):
         raise ValueError(
-            f"max_epochs must be 'auto' or an int of at least 1, got {net.max_epochs!r}."
+            f"max_epochs must be 'auto' or an int of at least 0, got {net.max_epochs!r}."
         )
     # skorch takes -1 for all rows at once.
     if not (_is_int(net.batch_size) and (net.batch_size >= 1 or net.batch_size == -1)):

@@ -99,8 +99,8 @@ def class_prompts(names, templates, labels=None):
     [['a photo of a cat.'], ['a photo of a owl.', 'a bird with large eyes']]
     """
     names = _check_names(names)
-    if isinstance(labels, str | bytes):
-        raise TypeError(f"labels must be a list of labels, got {labels!r}")
+    if isinstance(labels, str | bytes | Set):
+        raise TypeError(f"labels must be a list of labels, in the order of names, got {labels!r}")
     with naming("labels"):
         labels = as_labels(names if labels is None else labels).tolist()
     if not isinstance(labels, list) or len(labels) != len(names):
