@@ -20,7 +20,7 @@ pytest.importorskip("skops", reason="the extra save")
 
 # One of a kind: what differs is not how it is exported.
 CASES = [
-    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+    pytest.param(name, marks=pytest.mark.thorough if name in SLOW else ())
     for name in MODELS
     if name not in ("mlp-settings", "strings", "dual-no-teacher", "dual-no-labels")
 ]

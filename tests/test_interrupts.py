@@ -1,6 +1,6 @@
 """Interrupted at any moment: the caller learns of it, and nothing unfinished is kept.
 
-SKACTIVEKD_INTERRUPTS=40 pytest tests/test_interrupts.py interrupts each 40 times.
+SKACTIVEKD_INTERRUPTS=40 pytest -m "" tests/test_interrupts.py interrupts each 40 times.
 """
 
 import dis
@@ -174,8 +174,15 @@ def _wait(folder, n_lines, pause):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whom", ["main", "group"])
-@pytest.mark.parametrize("mode", ["one process", "two processes"])
+@pytest.mark.parametrize(
+    ("mode", "whom"),
+    [
+        ("one process", "main"),
+        ("two processes", "group"),
+        pytest.param("one process", "group", marks=pytest.mark.thorough),
+        pytest.param("two processes", "main", marks=pytest.mark.thorough),
+    ],
+)
 def test_an_interrupted_simulation_goes_on_to_the_same_table(
     server, expected, tmp_path, mode, whom
 ):

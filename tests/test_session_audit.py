@@ -36,7 +36,7 @@ def test_the_interval_covers_the_true_accuracy():
     check_coverage([play(seed, 50, 0.4) for seed in range(100)], 0.9)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_interval_covers_the_true_accuracy_as_it_is_used():
     check_coverage([play(seed, 200, 0.1, n_pool=1000) for seed in range(200)], 0.9)
 
