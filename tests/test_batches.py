@@ -171,7 +171,7 @@ def test_weights_and_places_travel_with_the_rows():
 @pytest.mark.parametrize(
     ("params", "match"),
     [
-        ({"y": [0, 1]}, r"y has shape \(2,\), but X has 3 rows"),
+        ({"y": [0, 1]}, "y has 2 rows, but X has 3"),
         ({"y": ["a", "b", "c"]}, "y must hold class indices"),
         ({"teacher_proba": np.eye(2)}, "teacher_proba has 2 rows, but X has 3"),
         ({"columns": [0, 3]}, "one of the teacher's 3 columns"),

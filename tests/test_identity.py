@@ -268,112 +268,112 @@ class Net(nn.Module):
         return torch.tanh(self.layer(X))
 """
 CASES = {
-    "global": {"imports": "from conf import K", "width": "K"},
-    "module": {"imports": "import conf as c", "width": "c.K"},
-    "inside": {"first": "from conf import K", "width": "K"},
-    "inside as": {"first": "import conf as c", "width": "c.K"},
-    "two levels": {"imports": "import conf as c", "width": "c.settings.K"},
-    "two modules": {"imports": "import user", "width": "user.conf.K"},
-    "getattr": {"imports": "import conf", "width": "getattr(conf, 'K')"},
-    "computed": {"imports": "import conf", "width": "getattr(conf, 'k'.upper())"},
-    "dict": {"imports": "import conf", "width": "conf.__dict__['K']"},
-    "vars": {"imports": "import conf", "width": "vars(conf)['K']"},
+    "global": {"imports": "from own_conf import K", "width": "K"},
+    "module": {"imports": "import own_conf as c", "width": "c.K"},
+    "inside": {"first": "from own_conf import K", "width": "K"},
+    "inside as": {"first": "import own_conf as c", "width": "c.K"},
+    "two levels": {"imports": "import own_conf as c", "width": "c.settings.K"},
+    "two modules": {"imports": "import user", "width": "user.own_conf.K"},
+    "getattr": {"imports": "import own_conf", "width": "getattr(own_conf, 'K')"},
+    "computed": {"imports": "import own_conf", "width": "getattr(own_conf, 'k'.upper())"},
+    "dict": {"imports": "import own_conf", "width": "own_conf.__dict__['K']"},
+    "vars": {"imports": "import own_conf", "width": "vars(own_conf)['K']"},
     "handed on": {
-        "imports": "import conf",
+        "imports": "import own_conf",
         "globals": "def read(module):\n    return module.K",
-        "width": "read(conf)",
+        "width": "read(own_conf)",
     },
     "cached": {
-        "imports": "import conf",
-        "globals": "@functools.lru_cache\ndef read():\n    return conf.K",
+        "imports": "import own_conf",
+        "globals": "@functools.lru_cache\ndef read():\n    return own_conf.K",
         "width": "read()",
     },
     "closure": {
-        "imports": "import conf",
-        "globals": "def make():\n    held = conf\n    return lambda: held.K\nread = make()",
+        "imports": "import own_conf",
+        "globals": "def make():\n    held = own_conf\n    return lambda: held.K\nread = make()",
         "width": "read()",
     },
     "closure over an object": {
-        "imports": "import conf",
-        "globals": "def make(held):\n    return lambda: held.K\nread = make(conf.settings)",
+        "imports": "import own_conf",
+        "globals": "def make(held):\n    return lambda: held.K\nread = make(own_conf.settings)",
         "width": "read()",
     },
     "default": {
-        "imports": "import conf",
-        "globals": "def read(held=conf.settings):\n    return held.K",
+        "imports": "import own_conf",
+        "globals": "def read(held=own_conf.settings):\n    return held.K",
         "width": "read()",
     },
-    "sys.modules": {"imports": "import sys", "width": "sys.modules['conf'].K"},
+    "sys.modules": {"imports": "import sys", "width": "sys.modules['own_conf'].K"},
     "importlib": {
         "imports": "import importlib",
-        "width": "importlib.import_module('conf').K",
+        "width": "importlib.import_module('own_conf').K",
     },
-    "globals": {"imports": "from conf import K", "width": "globals()['K']"},
-    "eval": {"imports": "from conf import K", "width": "eval('K')"},
+    "globals": {"imports": "from own_conf import K", "width": "globals()['K']"},
+    "eval": {"imports": "from own_conf import K", "width": "eval('K')"},
     "partial": {
-        "imports": "import conf",
-        "globals": "def read(held):\n    return held.K\nread = functools.partial(read, conf)",
+        "imports": "import own_conf",
+        "globals": "def read(held):\n    return held.K\nread = functools.partial(read, own_conf)",
         "width": "read()",
     },
     "property": {
-        "imports": "import conf",
-        "globals": "class S:\n    @property\n    def K(self):\n        return conf.K\ns = S()",
+        "imports": "import own_conf",
+        "globals": "class S:\n    @property\n    def K(self):\n        return own_conf.K\ns = S()",
         "width": "s.K",
     },
     "descriptor": {
-        "imports": "import conf",
+        "imports": "import own_conf",
         "globals": (
-            "class D:\n    def __get__(self, *_):\n        return conf.K\n"
+            "class D:\n    def __get__(self, *_):\n        return own_conf.K\n"
             "    def __set__(self, *_):\n        pass\n"
             "class S:\n    K = D()\ns = S()"
         ),
         "width": "s.K",
     },
     "metaclass": {
-        "imports": "import conf",
+        "imports": "import own_conf",
         "globals": (
-            "class M(type):\n    @property\n    def K(cls):\n        return conf.K\n"
+            "class M(type):\n    @property\n    def K(cls):\n        return own_conf.K\n"
             "class S(metaclass=M):\n    pass"
         ),
         "width": "S.K",
     },
     "left out of the pickle": {
-        "imports": "import conf",
+        "imports": "import own_conf",
         "globals": (
             "class S:\n    def __getstate__(self):\n        return {}\n"
-            "    @property\n    def K(self):\n        return self.conf.K\n"
-            "s = S()\ns.conf = conf.settings"
+            "    @property\n    def K(self):\n        return self.own_conf.K\n"
+            "s = S()\ns.own_conf = own_conf.settings"
         ),
         "width": "s.K",
     },
     "reduced to a name": {
-        "imports": "import conf",
+        "imports": "import own_conf",
         "globals": (
             "class S:\n    def __reduce__(self):\n        return 's'\n"
-            "    @property\n    def K(self):\n        return self.conf.K\n"
-            "s = S()\ns.conf = conf.settings"
+            "    @property\n    def K(self):\n        return self.own_conf.K\n"
+            "s = S()\ns.own_conf = own_conf.settings"
         ),
         "width": "s.K",
     },
     "bound method of a dict": {
-        "imports": "import conf",
-        "globals": "read = vars(conf.settings).get",
+        "imports": "import own_conf",
+        "globals": "read = vars(own_conf.settings).get",
         "width": "read('K')",
     },
     "environment": {"imports": "import os", "width": "int(os.environ['SKACTIVEKD_K'])"},
     "file": {
-        "imports": "import conf, pathlib",
-        "width": "int(pathlib.Path(conf.place).read_text())",
+        "imports": "import own_conf, pathlib",
+        "width": "int(pathlib.Path(own_conf.place).read_text())",
     },
     "file beside": {
         "imports": "import pathlib",
         "width": "int((pathlib.Path(__file__).parent / 'width.txt').read_text())",
     },
     "file by name": {
-        "imports": "import conf, pathlib",
-        "width": "int(pathlib.Path(conf.stem + '.txt').read_text())",
+        "imports": "import own_conf, pathlib",
+        "width": "int(pathlib.Path(own_conf.stem + '.txt').read_text())",
     },
-    "loaded": {"imports": "import conf, numpy as np", "width": "int(np.load(conf.array))"},
+    "loaded": {"imports": "import own_conf, numpy as np", "width": "int(np.load(own_conf.array))"},
 }
 
 
@@ -382,24 +382,24 @@ def project(tmp_path, monkeypatch):
     """Make a project of a user's own, and set what its network reads."""
     monkeypatch.syspath_prepend(str(tmp_path))
     place = tmp_path / "width.txt"
-    (tmp_path / "conf.py").write_text(
+    (tmp_path / "own_conf.py").write_text(
         "import types\nK = 6\nsettings = types.SimpleNamespace(K=6)\n"
         f"place = {str(place)!r}\nstem = {str(tmp_path / 'width')!r}\n"
         f"array = {str(tmp_path / 'width.npy')!r}\n"
     )
-    (tmp_path / "user.py").write_text("import conf\n")
+    (tmp_path / "user.py").write_text("import own_conf\n")
 
     def start(**parts):
         parts = {"imports": "", "globals": "", "first": "", **parts}
         (tmp_path / "program.py").write_text(PROGRAM.format(**parts))
         importlib.invalidate_caches()
         module = importlib.import_module("program")
-        importlib.import_module("conf")
+        importlib.import_module("own_conf")
         return module
 
     def change(width):
-        conf = sys.modules["conf"]
-        conf.K = conf.settings.K = width
+        own_conf = sys.modules["own_conf"]
+        own_conf.K = own_conf.settings.K = width
         if "K" in vars(sys.modules["program"]):
             sys.modules["program"].K = width
         place.write_text(str(width))
@@ -407,7 +407,7 @@ def project(tmp_path, monkeypatch):
         monkeypatch.setenv("SKACTIVEKD_K", str(width))
 
     yield start, change
-    for name in ("conf", "user", "program"):
+    for name in ("own_conf", "user", "program"):
         sys.modules.pop(name, None)
 
 

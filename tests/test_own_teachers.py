@@ -169,3 +169,5 @@ def test_an_embedder_wants_an_encoder(encoder):
         Embedder(encoder).fit(X)
     with pytest.raises(ValueError, match="no row"):
         Embedder(Directions()).fit(X[:0])
+    with pytest.raises(TypeError, match=r"encoder is None.*knows handwritten digits only"):
+        Embedder().fit(X)

@@ -25,6 +25,7 @@ from skactivekd import (
     LabeledStratifiedKFold,
     LeastConfidence,
     Margin,
+    OpenCLIPEncoder,
     PCoreSet,
     Random,
     TeacherProba,
@@ -656,11 +657,12 @@ def test_the_encoder_runs_at_prediction_by_name_only(digits):
     from skactivekd import Embedder
 
     paths, _, y, _ = digits
-    for features in (Embedder(), ZeroShotTeacher(), make_pipeline(Embedder(), StandardScaler())):
+    embedder = Embedder(OpenCLIPEncoder())
+    for features in (embedder, ZeroShotTeacher(), make_pipeline(embedder, StandardScaler())):
         step = TeacherProba(ZeroShotTeacher(), features=features)
         with pytest.raises(ValueError, match="encoder_at_predict=True"):
             step.fit(paths, y)
-    step = TeacherProba(ZeroShotTeacher(), features=Embedder(), encoder_at_predict=True)
+    step = TeacherProba(ZeroShotTeacher(), features=embedder, encoder_at_predict=True)
     found = make_pipeline(step, DHOClassifier(DHONet(max_epochs=2, module__hidden=8)))
     assert found.fit(paths, y).predict(paths).shape == (N,)
 

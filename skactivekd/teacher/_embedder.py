@@ -27,10 +27,9 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
 
     Parameters
     ----------
-    encoder : object or None, default=None
-        Has ``encode_image(X)`` or ``encode_text(list of str)``. None is
-        ``OpenCLIPEncoder()``, the model of this package. One that is not a
-        scikit-learn estimator is shared by clones, not copied.
+    encoder : object
+        Has ``encode_image(X)`` or ``encode_text(list of str)``. One that is not
+        a scikit-learn estimator is shared by clones, not copied.
 
     Attributes
     ----------
@@ -45,9 +44,10 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
     --------
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
-    >>> from skactivekd import Embedder, load_glyph_digits
+    >>> from skactivekd import Embedder, OpenCLIPEncoder, load_glyph_digits
     >>> X, y = load_glyph_digits(return_X_y=True)
-    >>> classifier = make_pipeline(Embedder(), LogisticRegression()).fit(X[:200], y[:200])
+    >>> classifier = make_pipeline(Embedder(OpenCLIPEncoder()), LogisticRegression())
+    >>> classifier = classifier.fit(X[:200], y[:200])
     >>> bool(classifier.score(X[200:400], y[200:400]) > 0.8)
     True
     """
@@ -71,11 +71,18 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
         Raises
         ------
         TypeError
-            If `encoder` embeds no rows.
+            If `encoder` embeds no rows, or is None.
         ValueError
             If X is empty, or its first row cannot be encoded; the error names
             every row that cannot.
         """
+        if self.encoder is None:
+            raise TypeError(
+                "encoder is None; set it to what embeds the rows, such as "
+                "OpenCLIPEncoder('ViT-B-32', pretrained=...) or SentenceEncoder(folder). "
+                "OpenCLIPEncoder() is the model of this package, which knows handwritten digits "
+                "only."
+            )
         encoder = check_encoder(self.encoder, ROW_METHODS)
         if n_rows(X) == 0:
             raise ValueError("X has no row to encode")
