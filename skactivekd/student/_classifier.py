@@ -111,7 +111,8 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         Let ``fit`` continue from the last fit.
     random_state : None, int or numpy.random.RandomState, default=None
         Governs initial weights, batches and dropout. Global generators are
-        neither read nor moved.
+        neither read nor moved. A number lets refits reuse what was distilled;
+        None trains anew each time.
     device : {"auto"}, str, torch.device or None, default="auto"
         Where to train. "auto" takes CUDA, then MPS, then the CPU; None leaves
         it to `net`, as `AcceleratedDHONet` needs it.
