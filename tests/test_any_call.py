@@ -653,7 +653,7 @@ add(
      "y_test": ("y", "labels"),
      "seeds": ("seed",), "strategies": ("Strategy", "strategies", "strategy"),
      "y": ("y", "labels", "y_test"), "n_rounds": ("rounds",),
-     "n_initial": ("rounds", "No row of y is labeled"),
+     "n_initial": ("rounds", "No row of y is labeled", "one class is too few"),
      "n_instances": ("labels",)},
 )  # fmt: skip
 
