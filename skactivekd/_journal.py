@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from .utils._locks import NO_LOCKS
+
 try:
     import fcntl
 except ImportError:  # Windows; there a single write has to do
@@ -21,7 +23,6 @@ except ImportError:  # Windows; there a single write has to do
 COLUMNS = "estimator strategy seed round n_labels score settings queried".split()
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 Round = namedtuple("Round", ["n_labels", "score", "queried"])
 Round.__doc__ = "Labels of a round, its score, and the rows bought after it (none after the last)."
@@ -190,7 +191,7 @@ class Journal:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
             self.locked = False
 

@@ -1,10 +1,12 @@
 """Rows are known again, in another order, folder and pool."""
 
+import io
 import os
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import sparse
 from session_tools import CLASSES, answer, blobs, open_session
 from sklearn.dummy import DummyClassifier
@@ -200,3 +202,35 @@ def test_rows_of_no_known_content():
     assert Pool([object(), object()], ids=[1, 2]).keys == ["id-1", "id-2"]
     with pytest.raises(ValueError, match="mixes texts or paths with other things"):
         Pool([1.5, "a"])
+
+
+def test_files_that_were_exchanged_are_told_apart(tmp_path):
+    """Of one size and date: what was read of the one in an earlier sitting is not the other's."""
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    for path, content in ((one, "cat"), (two, "dog")):
+        path.write_text(content)
+        os.utime(path, ns=(10**18, 10**18))
+    paths = [str(one), str(two)]
+    first = Pool(paths)
+    os.rename(one, tmp_path / "held")
+    os.rename(two, one)
+    os.rename(tmp_path / "held", two)
+    assert Pool(paths, known_files=first.new_files).keys == first.keys[::-1]
+
+
+def test_a_file_and_its_bytes_are_one_row(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"cat")
+    assert Pool([str(path)]).keys == Pool([b"cat"]).keys
+
+
+def test_pictures_that_look_different_are_different_rows():
+    upright = Image.new("L", (3, 2), 7)
+    turned = upright.copy()
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.info["exif"] = exif.tobytes()
+    stored = io.BytesIO()
+    turned.save(stored, "PNG", exif=exif)
+    keys = Pool([upright, Image.open(stored)]).keys
+    assert keys[0] != keys[1]

@@ -13,15 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-try:
-    import fcntl
-except ImportError:  # Windows, whose file systems all have locks
-    fcntl = None
+from ..utils._locks import check_locks
 
 APPLICATION = 0x736B6C62  # "sklb" in the header says that the file is ours
 FORMAT = 1
 PATIENCE = 30  # seconds; a write of another process takes milliseconds
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _LEAKED = []  # connections of a parent process: closing them here would harm it
 
 # `file` only saves reading files again; all else is appended and never changed. `crc` is of
@@ -297,21 +293,15 @@ def _check_folder(path):
         raise IsADirectoryError(f"journal={path} is a folder; name a file in it.")
     try:
         os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:  # SQLite writes beside the file too
-            if fcntl is not None:
-                fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with tempfile.TemporaryFile(dir=folder):  # SQLite writes beside the file too
+            pass
     except OSError as error:
-        if error.errno in _NO_LOCKS:
-            raise OSError(
-                error.errno,
-                f"{folder} lies on a file system without locks ({error.strerror}), where two "
-                "programs could destroy a journal. Choose a folder on a local disk for journal=",
-            ) from error
         raise type(error)(
             error.errno,
             f"No journal can be written in {folder} ({error.strerror}): answers would be lost. "
             "Choose another folder for journal=, or get the right to write there",
         ) from error
+    check_locks(path, "a labeling journal")
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} may not be written to: answers would be lost.")
 

@@ -4,12 +4,13 @@ import hashlib
 import json
 import numbers
 import os
-import stat
 
 import numpy as np
 from scipy.sparse import issparse
 
 from .._rows import n_rows
+from ..teacher._read_image import picture_marks
+from ..utils._files import hash_content, hash_file, stamp_file
 
 _SIZE = 16  # bytes of a digest: no two of a billion items will share one
 
@@ -134,7 +135,7 @@ class Pool:
         return kind, [None] * self.n, [_row_key(row, place) for place, row in enumerate(rows)]
 
     def _read_texts(self, texts, known, by_content):
-        stamps = [_stamp(text) for text in texts]
+        stamps = [stamp_file(text) for text in texts]
         missing = [row for row, found in enumerate(stamps) if found is None]
         if 2 * len(missing) >= len(texts):  # the few that look like files are texts, too
             return (
@@ -159,9 +160,7 @@ class Pool:
 
     def _file_key(self, path, stamp, known):
         if stamp not in known and stamp not in self.new_files:
-            with open(path, "rb") as file:
-                hasher = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_SIZE))
-            self.new_files[stamp] = hasher.hexdigest()
+            self.new_files[stamp] = hash_file(path).hex()
         return f"file-{known.get(stamp) or self.new_files[stamp]}"
 
 
@@ -223,9 +222,11 @@ def _sparse_keys(X):
 
 def _row_key(row, number):
     if hasattr(row, "getbands"):  # an image of PIL
-        return _digest("image", f"{row.mode}{row.size}".encode(), row.tobytes())
+        palette = row.getpalette(None) if row.mode in ("P", "PA") else None
+        shown = repr((row.mode, row.size, palette, picture_marks(row)))
+        return _digest("image", shown.encode(), row.tobytes())
     if isinstance(row, bytes):
-        return _digest("file", row)
+        return f"file-{hash_content(row).hex()}"
     if isinstance(row, str | os.PathLike):
         raise ValueError(
             f"X mixes texts or paths with other things, as row {number} and row 0 show; pass rows "
@@ -276,14 +277,3 @@ def _check_ids(ids, n):
             raise ValueError(f"ids[{row}] and ids[{seen[key]}] are both {name!r}; ids must differ.")
         keys.append(key)
     return keys
-
-
-def _stamp(path):
-    """Name the state of a file without reading it; None where there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return json.dumps([os.path.abspath(path), status.st_size, status.st_mtime_ns])

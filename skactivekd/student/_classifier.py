@@ -32,7 +32,7 @@ from ..utils._params import (
     refuse_mask,
 )
 from ..utils._proba import check_proba, column_names
-from ..utils._score import check_weights, labeled_score
+from ..utils._score import LabeledScoreMixin, check_weights
 from . import _distilled
 from ._batches import RowDataset
 from ._heads import ResidualHeads, mix_heads
@@ -50,7 +50,7 @@ _BLOCK = 1024  # rows whose heads are mixed at once: the parts of a mixture are 
 _ROUNDING = 0.1  # by which bicubic resizing may leave [0, 1]; normalized pixels leave it by far
 
 
-class DHOClassifier(ClassifierMixin, BaseEstimator):
+class DHOClassifier(LabeledScoreMixin, ClassifierMixin, BaseEstimator):
     r"""Compact classifier taught by few labels and a large pretrained teacher.
 
     The student first imitates the teacher on all rows. The labels then correct
@@ -391,31 +391,6 @@ class DHOClassifier(ClassifierMixin, BaseEstimator):
         proba = fill((self._mix(*logits) for logits in blocks), len(features)).numpy()
         proba = spread(X, proba, good, 1 / len(self.classes_))
         return proba, spread(X, features.numpy(), good, 0)
-
-    def score(self, X, y, sample_weight=None):
-        """Return the accuracy on the labeled rows.
-
-        Parameters
-        ----------
-        X : {array-like, CSR matrix} of shape (n_samples, ...)
-            Rows of the shape seen in ``fit``.
-        y : array-like of shape (n_samples,)
-            Labels; rows with `missing_label` do not count.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        accuracy : float
-
-        Raises
-        ------
-        ValueError
-            If no row is labeled, no label is among the classes, or lengths
-            differ.
-        """
-        check_is_fitted(self)
-        return labeled_score(self, X, y, self.missing_label, sample_weight)
 
     def save(self, directory, *, overwrite=False, scores=None, modules=None):
         """Save the fitted student to a folder, without pickle, as `skactivekd.save` does.

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 import warnings
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -18,14 +17,12 @@ from ..teacher._read_image import is_path, is_picture, open_image, reason, uprig
 from ..teacher._row_keys import content_key
 from ..teacher._skipping import report
 from ..teacher._urls import is_url
+from ..utils._files import hash_content, settle_file
 from ._views import drawing, row_seed
 
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
 _LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths
 _SUFFIX = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$", re.IGNORECASE)
-# A file may change again without another time of change for as long as a clock tick of its file
-# system, two seconds at worst (FAT).
-_TICK_NS = 2 * 10**9
 _MAX_WORKERS = 8
 _WORTH_WORKERS = 256  # files of one pass from which on processes to read them pay
 
@@ -316,20 +313,7 @@ def as_floats(pixels):
 def _identify(item):
     if not is_path(item) or is_url(item):
         return content_key(item)
-    status = os.stat(item)
-    changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    parts = (os.path.abspath(item), status.st_size, changed, status.st_mtime_ns, status.st_ino)
-    key = blake2b(repr((parts, status.st_dev)).encode(), digest_size=16)
-    age = time.time_ns() - changed
-    if 0 <= age < _TICK_NS:
-        # So that the same file is known by the same key afterwards. All new files wait at once.
-        time.sleep((_TICK_NS - age) / 1e9)
-        return _identify(item)
-    if age < 0:  # by the clock of another machine
-        with open(item, "rb") as file:
-            while block := file.read(2**20):
-                key.update(block)
-    return key.digest()
+    return hash_content(settle_file(item).encode(errors="surrogatepass"))
 
 
 class Unreadable:

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._params import is_number
-from ..utils._score import labeled_score
+from ..utils._score import LabeledScoreMixin
 from ._calibration import best_logit_scale
 from ._encode_once import encode_rows, row_method
 from ._encoders import OpenCLIPEncoder
@@ -39,7 +39,9 @@ class EncodesRows:
         return tags
 
 
-class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstimator):
+class EmbeddingTeacher(
+    EncodesRows, LabeledScoreMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
     """Base of the teachers: classes from their names, probabilities from logits.
 
     A subclass takes `encoder`, `classes`, `templates`, `logit_scale` and
@@ -102,30 +104,6 @@ class EmbeddingTeacher(EncodesRows, ClassifierMixin, TransformerMixin, BaseEstim
         """
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
-
-    def score(self, X, y, sample_weight=None):
-        """Accuracy on the labeled rows.
-
-        Parameters
-        ----------
-        X : array-like of n samples
-        y : array-like of shape (n,)
-            Labels; rows with `missing_label` do not count and are not encoded.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, zero or more.
-
-        Returns
-        -------
-        accuracy : float
-
-        Raises
-        ------
-        ValueError
-            If no row is labeled, no label is among the classes, or lengths
-            differ.
-        """
-        check_is_fitted(self)
-        return labeled_score(self, X, y, self.missing_label, sample_weight)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`: the classes.

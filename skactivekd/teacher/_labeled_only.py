@@ -14,11 +14,11 @@ from ..utils._labels import (
     find_positions,
 )
 from ..utils._proba import ordered_proba
-from ..utils._score import labeled_score
+from ..utils._score import LabeledScoreMixin
 from ._skipping import numbered
 
 
-class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class LabeledOnly(LabeledScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Fit any classifier on the labeled rows alone.
 
     scikit-learn's classifiers take the marker of unlabeled rows for a class;
@@ -145,30 +145,6 @@ class LabeledOnly(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
-
-    def score(self, X, y, sample_weight=None):
-        """Accuracy on the labeled rows.
-
-        Parameters
-        ----------
-        X : array-like of n samples
-        y : array-like of shape (n,)
-            Labels; rows with `missing_label` do not count.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, zero or more.
-
-        Returns
-        -------
-        accuracy : float
-
-        Raises
-        ------
-        ValueError
-            If no row is labeled, no label is among the classes, or lengths
-            differ.
-        """
-        check_is_fitted(self)
-        return labeled_score(self, X, y, self.missing_label, sample_weight)
 
     def _find_columns(self, known):
         """Find the class of each column of the estimator."""

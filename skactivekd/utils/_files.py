@@ -10,6 +10,7 @@ import time
 # A change within one tick of the clock that dates files leaves the date as it is. Linux ticks
 # every 1 to 10 ms; file systems without fractions of seconds (FAT, old NFS) every 2 s.
 _TICK, _COARSE_TICK = 0.02, 2.0
+_SIZE = 16  # bytes of a digest: no two of a billion items will share one
 
 
 def stamp_status(status):
@@ -68,12 +69,32 @@ def hash_file(path):
         If it cannot be read.
     """
     with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        tick = _TICK if status.st_ctime_ns % 10**9 else _COARSE_TICK
-        age = time.time() - status.st_ctime_ns / 1e9
-        if age < tick:  # also if its clock runs ahead of ours
-            time.sleep(min(tick, tick - age))
-        return hashlib.file_digest(file, "sha256").digest()[:16]
+        _wait_for_tick(os.fstat(file.fileno()))
+        return hashlib.file_digest(file, "sha256").digest()[:_SIZE]
+
+
+def hash_content(content):
+    """Hash bytes as `hash_file` hashes a file that holds them."""
+    return hashlib.sha256(content).digest()[:_SIZE]
+
+
+def settle_file(path):
+    """Name the state of a file like `stamp_file`, once a further change would show in it.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    """
+    _wait_for_tick(os.stat(path))
+    return stamp_file(path)
+
+
+def _wait_for_tick(status):
+    tick = _TICK if status.st_ctime_ns % 10**9 else _COARSE_TICK
+    age = time.time() - status.st_ctime_ns / 1e9
+    if age < tick:  # also if its clock runs ahead of ours
+        time.sleep(min(tick, tick - age))
 
 
 _HASHING = threading.Lock()  # a second thread waits for the hash instead of reading too

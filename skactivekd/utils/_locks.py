@@ -10,6 +10,10 @@ except ImportError:  # Windows, whose file systems have locks
     fcntl = None
 
 
+# What the system says of a file system that has none.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+
+
 def check_locks(path, what):
     """Raise where the file system of a file has no locks; else files there could be ruined.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from .._rows import n_rows, take_rows
 from ._labels import (
@@ -16,6 +16,35 @@ from ._labels import (
     refuse_learned_marker,
 )
 from ._params import naming, refuse_mask
+
+
+class LabeledScoreMixin:
+    """Mixin of classifiers that know their `missing_label`: `score` counts labeled rows only."""
+
+    def score(self, X, y, sample_weight=None):
+        """Return the accuracy on the labeled rows.
+
+        Parameters
+        ----------
+        X : array-like of n_samples rows
+            Only the labeled ones are predicted.
+        y : array-like of shape (n_samples,)
+            Labels; rows with `missing_label` do not count.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, zero or more.
+
+        Returns
+        -------
+        accuracy : float
+
+        Raises
+        ------
+        ValueError
+            If no row is labeled, no label is among the classes, or lengths
+            differ.
+        """
+        check_is_fitted(self)
+        return labeled_score(self, X, y, self.missing_label, sample_weight)
 
 
 def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
