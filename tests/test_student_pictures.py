@@ -678,7 +678,23 @@ def test_a_file_put_in_place_of_another_is_another(tmp_path):
     assert Pictures([str(path)]).identity() != before
 
 
+def test_settings_of_images_are_refused_for_other_rows():
+    X, y, taught = np.zeros((8, 3)), np.arange(8) % 2, np.full((8, 2), 0.5)
+    for heads in ("residual", "dual"):
+        clf = DHOClassifier(DHONet(max_epochs=1, image_size=32), heads=heads)
+        with pytest.raises(ValueError, match="image_size=32 is for images"):
+            clf.fit(X, y, taught)
+
+
 # ---- the teacher on the student's views
+
+
+def test_views_that_are_none_are_said_to_be_none(digits):
+    paths, _, y, _ = digits
+    step = TeacherProba(ZeroShotTeacher(), teacher_views="augmented")  # small pictures
+    clf = DHOClassifier(DHONet(max_epochs=1, module__hidden=8), random_state=0)
+    with pytest.warns(UserWarning, match="nothing is augmented here"):
+        make_pipeline(step, clf).fit(paths, y)
 
 
 @pytest.mark.parametrize("heads", ["residual", "dual"])
@@ -704,7 +720,8 @@ def test_the_teacher_sees_the_views_of_training(digits, heads, files):
 
     fit("once", darken)
     assert not seen
-    fit("augmented", None)  # whose views are the images themselves
+    with pytest.warns(UserWarning, match="nothing is augmented here"):
+        fit("augmented", None)  # whose views are the images themselves
     assert not seen
     model = fit("augmented", darken)
     assert sum(map(len, seen)) >= 2 * 30

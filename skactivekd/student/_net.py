@@ -2,6 +2,7 @@
 
 import copy
 import numbers
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -324,6 +325,11 @@ class DHONet(NeuralNet):
 
     def _make_scaler(self):
         """Return what stands before the backbone, None if nothing does."""
+        if len(self.input_shape) != 3 and self.image_size not in ("auto", None):
+            raise ValueError(
+                f"image_size={self.image_size!r} is for images, but X has rows of shape "
+                f"{tuple(self.input_shape)}."
+            )
         if self.input_scaling is not None:
             return InputScaler(*self.input_scaling)
         if len(self.input_shape) != 3:
@@ -550,6 +556,13 @@ class DHONet(NeuralNet):
             self.augment_ = self._choose_augmentation(X)
             asked = getattr(_source(dataset), "teacher", None)
             self._asked = None if asked is None or self.augment_ is None else _source(dataset)
+            if asked is not None and self.augment_ is None:
+                warnings.warn(
+                    "teacher_views='augmented', but nothing is augmented here (augment="
+                    f"{self.augment!r}): the teacher sees each picture once, as it is.",
+                    UserWarning,
+                    stacklevel=2,
+                )
             if self.augment_ is not None:
                 sampler = Seeded(sampler, generator.initial_seed())
                 dataset = Augmented(dataset, self.augment_)
