@@ -732,6 +732,21 @@ def test_the_teacher_sees_the_views_of_training(digits, heads, files):
     assert not seen
 
 
+def test_a_teacher_left_out_sees_no_views(digits):
+    paths, _, y, _ = digits
+    asked = []
+
+    def teacher(images):
+        asked.append(len(images))
+        return np.full((len(images), 10), 0.1)
+
+    step = TeacherProba(teacher, teacher_views="augmented")
+    net = tiny(augment=v2.RandomRotation(5))
+    clf = DHOClassifier(net, distill_weight=0, classes=range(10), random_state=0)
+    make_pipeline(step, clf).fit(paths, y)
+    assert asked == [N]  # by TeacherProba itself
+
+
 def test_teachers_of_views_are_checked(digits, proba):
     paths, X, y, _ = digits
     with pytest.raises(ValueError, match="'once' or 'augmented'"):

@@ -505,7 +505,7 @@ class DHOClassifier(LabeledScoreMixin, ClassifierMixin, BaseEstimator):
             codes[sample_weight == 0] = -1
         weight = self._loss_weight()
         if weight == 0:
-            teacher_proba = columns = None
+            teacher_proba = columns = asked = None
         if keep and isinstance(self.net_.module_.heads, ResidualHeads):
             self._check_teacher_stays(weight)
             if teacher_proba is None:
