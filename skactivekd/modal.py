@@ -7,7 +7,7 @@ from modAL.models import ActiveLearner as _ModALActiveLearner
 
 from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
-from .utils._labels import is_missing
+from .utils._missing import is_missing
 from .utils._params import naming, refuse_mask
 
 __all__ = ["ActiveLearner"]

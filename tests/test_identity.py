@@ -20,7 +20,9 @@ from skactivekd.student import RowDataset, _memory
 from skactivekd.teacher import EmbeddingCache
 from skactivekd.teacher._encode_once import encode_rows
 from skactivekd.teacher._identity import identify
-from skactivekd.utils._identity import Unsure, fingerprint_of, is_installed, state_key
+from skactivekd.utils._code import Unsure, is_installed
+from skactivekd.utils._fingerprint import fingerprint_of
+from skactivekd.utils._identity import state_key
 
 X = np.random.default_rng(0).random((6, 5))
 FACTOR = 1.0

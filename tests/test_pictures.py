@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from skactivekd import DHOClassifier, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
 from skactivekd._digest import digest_rows
-from skactivekd.student._batches import as_input
+from skactivekd.student._tensors import as_input
 from skactivekd.teacher import ImageError
 from skactivekd.teacher._picture_formats import name_format
 from skactivekd.teacher._read_image import open_image, reason

@@ -16,8 +16,8 @@ from torch import nn
 
 from .._torch import seeded
 from ..student import TeacherProba
-from ..student._batches import as_input
 from ..student._clip_student import ImageTower
+from ..student._tensors import as_input
 from ._folder import hash_content, write_file
 from ._models import split_estimator, versions
 from ._net import cpu_copy

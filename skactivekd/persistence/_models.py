@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._torch import resolve_device
 from ..student import AcceleratedDHONet, DHOClassifier
 from ..student._left_out import LeftOut
-from ..utils._labels import Classes
+from ..utils._classes import Classes
 from . import _net
 from ._card import write_card
 from ._folder import CARD, WEIGHTS, read_folder, write_folder

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..query import UncertaintyHerding
-from ..utils._labels import as_labels, is_missing
+from ..utils._label_values import as_labels
+from ..utils._missing import is_missing
 from ._answers import Answers
 from ._asking import Asking
 from ._audit import Reserve

@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from .._rows import take_rows
 from ..student import TeacherProba
-from ..utils._labels import is_missing
+from ..utils._missing import is_missing
 
 _SEEDS = 2**31 - 1
 

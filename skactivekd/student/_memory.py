@@ -6,7 +6,8 @@ from collections import OrderedDict
 import torch
 from scipy import sparse
 
-from ..utils._identity import Unsure, hash_array, state_key
+from ..utils._code import Unsure
+from ..utils._identity import hash_array, state_key
 from ._pictures import Pictures
 
 _MAX_ENTRIES, _MAX_BYTES = 16, 2**30

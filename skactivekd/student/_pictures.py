@@ -2,13 +2,12 @@
 
 import os
 import re
-import warnings
 from contextlib import contextmanager
 from hashlib import blake2b
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ..teacher._image_error import ImageError
 from ..teacher._images import check_images
@@ -19,6 +18,7 @@ from ..teacher._skipping import report
 from ..teacher._urls import is_url
 from ..utils._files import hash_content, settle_file
 from ._views import drawing, row_seed
+from ._workers import Unreadable, make_loader, worker_settings
 
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
 _LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths
@@ -316,20 +316,6 @@ def _identify(item):
     return hash_content(settle_file(item).encode(errors="surrogatepass"))
 
 
-class Unreadable:
-    """In place of a batch: the rows that cannot be read.
-
-    An exception would reach the caller from another process as text only.
-    """
-
-    def __init__(self, bad):
-        self.bad = bad
-
-    def throw(self):
-        """Raise what it stands for."""
-        raise ImageError(self.bad, "cannot be read")
-
-
 class _Check(Dataset):
     def __init__(self, pictures):
         self.pictures = pictures
@@ -350,72 +336,6 @@ def _merge(batch):
     return {place: why for bad in batch for place, why in bad.items()}
 
 
-class Augmented(Dataset):
-    """A training set whose pictures are seen through a random view.
-
-    Parameters
-    ----------
-    dataset : RowDataset or Subset of one
-    view : callable
-    """
-
-    def __init__(self, dataset, view):
-        self.dataset, self.view = dataset, view
-
-    def __len__(self):
-        return len(self.dataset)
-
-    def __getitems__(self, drawn):
-        """Return the batch of a pair (seed, rows)."""
-        seed, rows = drawn
-        source = self.dataset
-        while isinstance(source, Subset):
-            rows, source = np.asarray(source.indices)[rows], source.dataset
-        return source.take(rows, self.view, seed)
-
-
-class Seeded:
-    """A batch sampler that hands out a seed with each batch.
-
-    So what is drawn for a row depends on the step and the row, and not on
-    which of how many processes reads it.
-    """
-
-    def __init__(self, sampler, seed):
-        self.sampler, self.seed, self.step = sampler, seed, 0
-        self.batch_size, self.share, self.drop_last = sampler.batch_size, sampler.share, False
-
-    def __len__(self):
-        return len(self.sampler)
-
-    def __iter__(self):
-        for rows in self.sampler:
-            yield (self.seed, self.step), rows
-            self.step += 1
-
-
-def make_loader(dataset, kind, **settings):
-    """Make a loader whose processes start without Python's warning.
-
-    Python warns of forks in programs with threads: these processes run
-    neither PIL's nor torch's threads of their parent.
-    """
-    return (PictureLoader if kind is DataLoader else kind)(dataset, **settings)
-
-
-class PictureLoader(DataLoader):
-    """torch's loader; pictures that cannot be read raise in the process that asks."""
-
-    def __iter__(self):
-        with warnings.catch_warnings():
-            if self.num_workers:
-                warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
-            batches = super().__iter__()
-        for batch in batches:
-            check_batch(batch)
-            yield batch
-
-
 @contextmanager
 def naming_all(X):
     """Where a picture cannot be read inside, raise an error that names all that cannot."""
@@ -425,19 +345,6 @@ def naming_all(X):
         if not isinstance(X, Pictures):
             raise
         raise ImageError({**error.bad, **X.find_bad()}, error.problem) from None
-
-
-def check_batch(batch):
-    """Raise if a batch could not be read."""
-    if isinstance(batch, Unreadable):
-        batch.throw()
-
-
-def worker_settings(n_workers, training):
-    """Return settings of a loader that go with a number of processes chosen here."""
-    if not n_workers:
-        return {}
-    return {"multiprocessing_context": "fork", "persistent_workers": training}
 
 
 def spread(X, values, good, fill):

@@ -8,10 +8,10 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ..teacher._settings import check_on_error
-from ._batches import EPOCHS
+from ..utils._params import is_integer
+from ._epochs import EPOCHS
+from ._net_images import check_pictures
 from ._schedule import WarmupDecay
-from ._views import is_augmentation
 
 _LOADER = {
     "shuffle": "training draws its rows in random order, and prediction needs them in order",
@@ -68,12 +68,12 @@ def check_settings(net):
 
 def _check_numbers(net):
     automatic = isinstance(net.max_epochs, str) and net.max_epochs == "auto"
-    if not automatic and not (_is_int(net.max_epochs) and net.max_epochs >= 0):
+    if not automatic and not (is_integer(net.max_epochs) and net.max_epochs >= 0):
         raise ValueError(
             f"max_epochs must be 'auto' or an int of at least 0, got {net.max_epochs!r}."
         )
     # skorch takes -1 for all rows at once.
-    if not (_is_int(net.batch_size) and (net.batch_size >= 1 or net.batch_size == -1)):
+    if not (is_integer(net.batch_size) and (net.batch_size >= 1 or net.batch_size == -1)):
         raise ValueError(f"batch_size must be an int of at least 1, got {net.batch_size!r}.")
     if not (isinstance(net.lr, numbers.Real) and 0 <= net.lr < np.inf):
         raise ValueError(f"lr must be a finite number, zero or more, got {net.lr!r}.")
@@ -81,40 +81,6 @@ def _check_numbers(net):
         raise TypeError(
             f"optimizer must be a class such as torch.optim.AdamW, got {net.optimizer!r}."
         )
-
-
-def check_pictures(net):
-    """Refuse settings of images that mean nothing.
-
-    Raises
-    ------
-    ValueError
-    """
-    size = net.image_size
-    sides = size if isinstance(size, tuple | list) else (size, size)
-    automatic = size is None or (isinstance(size, str) and size == "auto")
-    if not automatic and not (len(sides) == 2 and all(_is_int(s) and s >= 1 for s in sides)):
-        raise ValueError(
-            f"image_size must be 'auto', None, an int of at least 1 or a pair (height, width) of "
-            f"these, got {size!r}."
-        )
-    if not (isinstance(net.normalize, bool) or str(net.normalize) == "auto"):
-        raise ValueError(f"normalize must be 'auto', True or False, got {net.normalize!r}.")
-    if net.normalize is True and net.pixel_config() is None:
-        raise ValueError(
-            "normalize=True needs a backbone of timm's, whose mean and standard deviation are "
-            "known. Normalize in the backbone itself, by torch.nn.Sequential say."
-        )
-    if not is_augmentation(net.augment):
-        raise ValueError(
-            f"augment must be 'auto', None or a callable, such as a transform of "
-            f"torchvision.transforms.v2, got {net.augment!r}."
-        )
-    check_on_error(net.on_error)
-
-
-def _is_int(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def loader_settings(net, prefix):

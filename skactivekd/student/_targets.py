@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from ..utils._labels import as_labels, explain_kinds, find_positions, of_two_kinds
+from ..utils._classes import explain_kinds
+from ..utils._label_values import as_labels, of_two_kinds
+from ..utils._labels import find_positions
 from ..utils._proba import find_columns
 
 

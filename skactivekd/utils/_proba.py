@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._labels import as_labels, find_positions, of_two_kinds
+from ._label_values import as_labels, of_two_kinds
+from ._labels import find_positions
 from ._matrix import as_matrix, as_ndarray, blocks, refuse_rows
 
 _NEGATIVE = -1e-6  # what rounding may leave of a zero

@@ -5,16 +5,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from .._rows import n_rows, take_rows
-from ._labels import (
-    as_labels,
-    check_labels,
-    classes_of,
-    explain_kinds,
-    find_positions,
-    of_two_kinds,
-    plain,
-    refuse_learned_marker,
-)
+from ._classes import classes_of, explain_kinds, refuse_learned_marker
+from ._label_values import as_labels, of_two_kinds, plain
+from ._labels import check_labels, find_positions
 from ._params import naming, refuse_mask
 
 
