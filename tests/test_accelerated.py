@@ -17,7 +17,8 @@ from skorch.callbacks import Callback, EarlyStopping
 from skorch.hf import AccelerateMixin
 from torch import nn
 
-from skactivekd import AcceleratedDHONet, DHOClassifier, DHONet
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import AcceleratedDHONet
 from skactivekd.student._batches import PairedBatchSampler
 from skactivekd.student._dataset import RowDataset
 

@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-from skactivekd.student._dataset import RowDataset
-from skactivekd.student._network import Student
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from torch import nn
 from torch.nn import functional as F
@@ -11,6 +9,8 @@ from torch.nn import functional as F
 from skactivekd import DHONet
 from skactivekd._torch import seeded
 from skactivekd.student._backbones import build_backbone, count_features
+from skactivekd.student._dataset import RowDataset
+from skactivekd.student._network import Student
 
 
 class FeatureLoss(nn.Module):

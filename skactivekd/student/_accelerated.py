@@ -60,7 +60,8 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     --------
     >>> import numpy as np
     >>> from accelerate import Accelerator
-    >>> from skactivekd import AcceleratedDHONet, DHOClassifier
+    >>> from skactivekd import DHOClassifier
+    >>> from skactivekd.student import AcceleratedDHONet
     >>> net = AcceleratedDHONet(accelerator=Accelerator(cpu=True), max_epochs=100)
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> clf = DHOClassifier(net, device=None, random_state=0).fit(X, [0, -1, 1, -1])

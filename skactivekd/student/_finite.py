@@ -51,7 +51,7 @@ def check_step(net, step, batch):
     raise ValueError(f"{start}: {cause}")
 
 
-def check_weights(net):
+def check_network(net):
     """Refuse weights that are not finite, at the end of training.
 
     Raises

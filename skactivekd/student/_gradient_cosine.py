@@ -103,7 +103,8 @@ class GradientCosine(Callback):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd import DHOClassifier, DHONet, GradientCosine
+    >>> from skactivekd import DHOClassifier, DHONet
+    >>> from skactivekd.student import GradientCosine
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> teacher_proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
     >>> net = DHONet(max_epochs=21, callbacks=[("cosine", GradientCosine())])

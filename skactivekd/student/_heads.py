@@ -49,7 +49,7 @@ class DualHead(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skactivekd import DualHead
+    >>> from skactivekd.student import DualHead
     >>> ce_logits, kd_logits = DualHead(4, 3)(torch.zeros(2, 4))
     >>> ce_logits.shape, kd_logits.shape
     (torch.Size([2, 3]), torch.Size([2, 3]))
@@ -205,7 +205,7 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     Examples
     --------
     >>> import torch
-    >>> from skactivekd import mix_heads
+    >>> from skactivekd.student import mix_heads
     >>> mix_heads(torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, 0.0]]))
     tensor([[0.7500, 0.2500]])
     """

@@ -73,7 +73,7 @@ def dho_loss(
     Examples
     --------
     >>> import torch
-    >>> from skactivekd import dho_loss
+    >>> from skactivekd.student import dho_loss
     >>> logits = torch.zeros(2, 2)
     >>> teacher = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
     >>> dho_loss(logits, logits, torch.tensor([0, -1]), teacher)

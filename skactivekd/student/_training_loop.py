@@ -8,7 +8,7 @@ from torch.utils.data import Subset
 
 from .._torch import fewer_threads, is_small, own_settings
 from ._dataset import halves
-from ._finite import SpoiledWeights, check_outputs, check_step, check_weights, explain_weights
+from ._finite import SpoiledWeights, check_network, check_outputs, check_step, explain_weights
 from ._network import running_statistics
 from ._pictures import as_floats
 from ._workers import check_batch
@@ -58,7 +58,7 @@ class TrainingLoop:
         try:
             with fewer_threads(is_small(self.module_, self.input_shape)):
                 self._loop(X, y, epochs, **kwargs)
-            check_weights(self)
+            check_network(self)
         except SpoiledWeights as error:
             rows = self.get_dataset(X, y)
             took_part = np.concatenate(halves(rows)).astype(int)
