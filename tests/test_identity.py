@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from skactivekd import DHONet, SentenceEncoder, ZeroShotTeacher
-from skactivekd.student import RowDataset, _memory
+from skactivekd.student import RowDataset, _reuse
 from skactivekd.teacher import EmbeddingCache
 from skactivekd.teacher._encode_once import encode_rows
 from skactivekd.teacher._identity import identify
@@ -414,7 +414,7 @@ def project(tmp_path, monkeypatch):
 
 
 def student_key(module):
-    return _memory.identify(DHONet(module), RowDataset(X, None, np.full((6, 2), 0.5)), 0)
+    return _reuse.identify(DHONet(module), RowDataset(X, None, np.full((6, 2), 0.5)), 0)
 
 
 @pytest.mark.parametrize("name", CASES)

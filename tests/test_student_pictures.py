@@ -35,10 +35,11 @@ from skactivekd import (
     simulate,
 )
 from skactivekd.modal import ActiveLearner
-from skactivekd.student import _pictures
-from skactivekd.student._memory import memory
-from skactivekd.student._pictures import Pictures, Unreadable, holds_pictures, holds_texts
+from skactivekd.student import _image_files
+from skactivekd.student._image_files import Pictures, holds_pictures, holds_texts
+from skactivekd.student._reuse import memory
 from skactivekd.student._views import CropAndFlip, PlainView, are_photos, drawing
+from skactivekd.student._workers import Unreadable
 from skactivekd.teacher import ImageError, SkippedRowsWarning
 from skactivekd.teacher._read_image import open_image
 
@@ -449,7 +450,7 @@ def test_processes_are_counted_with_sense(digits, monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 32)
     paths = digits[0]
     assert Pictures(paths).count_workers(10) == 0
-    assert Pictures(paths).count_workers(1000) == (8 if _pictures._forks() else 0)
+    assert Pictures(paths).count_workers(1000) == (8 if _image_files._forks() else 0)
     assert Pictures([Image.fromarray(digits[1][0])]).count_workers(1000) == 0
     assert Pictures(digits[1]).count_workers(1000) == 0
 

@@ -6,23 +6,23 @@ import numpy as np
 
 from .._torch import draw_seed, fewer_threads, seeded
 from . import _distilled
-from ._memory import identify, memory
+from ._image_files import naming_all
 from ._new_net import device_of
 from ._penalty import PENALTIES, choose_residual, plan_folds
-from ._pictures import naming_all
 from ._residual import fit_residual
+from ._reuse import identify, memory
 
 
 class Correction:
     """The part of `DHOClassifier` for "residual" heads."""
 
-    def _fit_residual(self, rows, codes, label_weight, keep, further):
+    def _fit_residual(self, rows, lesson, keep, further):
         """Distill, or find what was distilled; then let the labels correct it."""
         seed = draw_seed(self._seeds)
         with naming_all(rows.X):
             distilled = self._distill(rows, seed, keep, further)
         with fewer_threads():
-            residual = self._find_correction(distilled, rows.X, codes, label_weight, seed, further)
+            residual = self._find_correction(distilled, rows.X, lesson, seed, further)
         if residual is not None:
             _distilled.set_correction(distilled, residual, further)
         self.net_ = distilled.net
@@ -53,8 +53,9 @@ class Correction:
         memory.put(key, distilled)
         return distilled
 
-    def _find_correction(self, distilled, X, codes, label_weight, seed, further):
+    def _find_correction(self, distilled, X, lesson, seed, further):
         """Return the correction that the labels ask for, None where they ask for none."""
+        codes, label_weight = lesson.codes, lesson.label_weight
         labeled = np.flatnonzero(codes >= 0)
         if self.distill_weight == 1:
             distilled.net.module_.heads.reset_correction()

@@ -8,7 +8,7 @@ from torch.utils.data import Subset
 
 from ..utils._label_values import as_labels, plain
 from ..utils._params import naming, refuse_mask
-from ._pictures import Pictures, as_floats, stack_pixels
+from ._image_files import Pictures, as_floats, stack_pixels
 from ._tensors import as_input
 from ._views import drawing, row_seed
 from ._workers import Unreadable

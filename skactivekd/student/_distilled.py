@@ -8,7 +8,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from ._pictures import Pictures
+from ._image_files import Pictures
 
 _N_ANCHORS = 16  # surest rows kept of each class; some of them may be labeled later
 _N_STAND_INS = 3  # of which stand for a class without a label, together as one label

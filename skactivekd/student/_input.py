@@ -14,7 +14,7 @@ from ..utils._params import (
     refuse_mask,
 )
 from ..utils._proba import column_names
-from ._pictures import ROW_SHAPE, Pictures, holds_pictures, holds_texts
+from ._image_files import ROW_SHAPE, Pictures, holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
 
 

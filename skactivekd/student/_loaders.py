@@ -9,7 +9,7 @@ from torch.utils.data import BatchSampler, Dataset, SequentialSampler, Subset
 from ._batches import PairedBatchSampler, Seeded
 from ._dataset import halves, source_of
 from ._epochs import PASSES
-from ._pictures import Pictures
+from ._image_files import Pictures
 from ._skorch_settings import loader_settings
 from ._workers import make_loader, worker_settings
 

@@ -12,9 +12,9 @@ from ._backbones import build_backbone, count_features
 from ._dataset import RowDataset, halves, source_of
 from ._epochs import TrainingLength
 from ._heads import DualHead, ResidualHeads
+from ._image_settings import ImageInput
 from ._loaders import Loading
 from ._loss import DHOLoss
-from ._net_images import ImageInput
 from ._network import Student
 from ._outputs import Outputs
 from ._schedule import WarmupDecay

@@ -5,8 +5,8 @@ from sklearn.base import clone
 
 from .._torch import draw_seed, resolve_device, seeded
 from ..teacher._pixels import channel_axis
+from ._image_files import Pictures, naming_all
 from ._net import DHONet
-from ._pictures import Pictures, naming_all
 from ._scaling import measure_scaling
 
 _ROUNDING = 0.1  # by which bicubic resizing may leave [0, 1]; normalized pixels leave it by far

@@ -7,8 +7,8 @@ from skorch.utils import to_tensor
 from .._torch import own_settings
 from ._finite import check_outputs
 from ._heads import mix_heads
+from ._image_files import as_floats
 from ._network import Student
-from ._pictures import as_floats
 from ._workers import check_batch
 
 

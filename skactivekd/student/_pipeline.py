@@ -16,7 +16,7 @@ from ..teacher._embedding_teacher import EncodesRows
 from ..utils._matrix import as_ndarray
 from ..utils._params import naming, refuse_mask
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
-from ._pictures import holds_pictures, holds_texts
+from ._image_files import holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
 
 

@@ -9,9 +9,9 @@ from ..utils._params import (
     check_choice,
 )
 from ._heads import mix_heads
+from ._image_files import naming_all, spread
 from ._input import readable
 from ._outputs import fill
-from ._pictures import naming_all, spread
 
 _BLOCK = 1024  # rows whose heads are mixed at once: the parts of a mixture are as large as it
 

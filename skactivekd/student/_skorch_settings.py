@@ -10,7 +10,7 @@ from torch.utils.data import Subset
 
 from ..utils._params import is_integer
 from ._epochs import EPOCHS
-from ._net_images import check_pictures
+from ._image_settings import check_pictures
 from ._schedule import WarmupDecay
 
 _LOADER = {

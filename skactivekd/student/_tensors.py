@@ -5,7 +5,7 @@ import torch
 from scipy import sparse
 
 from ..teacher._pixels import channel_axis, integer_problem, white_level
-from ._pictures import Pictures, as_floats
+from ._image_files import Pictures, as_floats
 from ._workers import check_batch
 
 

@@ -9,8 +9,8 @@ from torch.utils.data import Subset
 from .._torch import fewer_threads, is_small, own_settings
 from ._dataset import halves
 from ._finite import SpoiledWeights, check_network, check_outputs, check_step, explain_weights
+from ._image_files import as_floats
 from ._network import running_statistics
-from ._pictures import as_floats
 from ._workers import check_batch
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from ..utils._code import Unsure
 from ..utils._identity import hash_array, state_key
-from ._pictures import Pictures
+from ._image_files import Pictures
 
 _MAX_ENTRIES, _MAX_BYTES = 16, 2**30
 

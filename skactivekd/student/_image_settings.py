@@ -7,7 +7,7 @@ import numpy as np
 from ..teacher._settings import check_on_error
 from ..utils._params import is_integer
 from ._backbones import find_pixel_config
-from ._pictures import Pictures, holds_pictures
+from ._image_files import Pictures, holds_pictures
 from ._scaling import InputScaler, PixelScaler
 from ._views import CropAndFlip, OwnView, PlainView, are_photos, is_augmentation, sample_rows
 

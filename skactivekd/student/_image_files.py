@@ -43,7 +43,7 @@ def holds_pictures(X):
 
     Examples
     --------
-    >>> from skactivekd.student._pictures import holds_pictures
+    >>> from skactivekd.student._image_files import holds_pictures
     >>> holds_pictures(["cat.png"]), holds_pictures(["a cat"]), holds_pictures([[1.0], [2.0]])
     (True, False, False)
     """
