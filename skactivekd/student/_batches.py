@@ -69,14 +69,7 @@ class PairedBatchSampler(Sampler):
 def take_share(rows, share):
     """Return a process's share of the rows, or all of them where they do not divide evenly.
 
-    As all shares have one size, the mean over the processes of a mean over
-    their rows is the mean over the rows.
-
-    Examples
-    --------
-    >>> from skactivekd.student._batches import take_share
-    >>> take_share([5, 6, 7, 8], (1, 2)), take_share([5, 6, 7], (1, 2))
-    ([6, 8], [5, 6, 7])
+    As shares have one size, the mean over processes of means over rows is the mean over rows.
     """
     process, n_processes = share
     return rows if len(rows) % n_processes else rows[process::n_processes]

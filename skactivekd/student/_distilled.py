@@ -60,18 +60,7 @@ class Kept:
 def survey(net, rows, linear=True):
     """Imitate the teacher's choices linearly too, and pass once over the pool.
 
-    Parameters
-    ----------
-    net : DHONet
-        Trained on `rows`; it is changed in place.
-    rows : RowDataset
-        The pool with the teacher's probabilities.
-    linear : bool, default=True
-        Imitate the teacher linearly; else the imitation that is there stays.
-
-    Returns
-    -------
-    distilled : Distilled
+    The net, trained on `rows`, is changed in place; without `linear` the imitation there stays.
     """
     heads = net.module_.heads
     if heads.n_inputs and linear and rows.teacher_proba is not None:
@@ -140,23 +129,9 @@ def look(net, X):
 
 
 def correction_features(distilled, X, picked, corrected=False):
-    """Return what a correction of some rows sees.
+    """Return what a correction of some rows sees: logits (n, n_classes) and scaled features.
 
-    Parameters
-    ----------
-    distilled : Distilled
-    X : array, CSR matrix or Pictures
-        The pool.
-    picked : ndarray of int of shape (n,)
-        Rows of it.
-    corrected : bool, default=False
-        Correct the student as it is, in place of the teacher's head.
-
-    Returns
-    -------
-    logits : tensor of shape (n, n_classes)
-    features : tensor of shape (n, n_features)
-        Scaled; of the backbone, and the inputs where the heads see these.
+    The logits are the teacher head's, or with `corrected` those of the student as it is.
     """
     parts = []
     for ce_logits, kd_logits, features, inputs in _look_again(distilled, X, picked):
@@ -181,13 +156,7 @@ def _look_again(distilled, X, picked):
 def set_correction(distilled, residual, further=False):
     """Write a correction of scaled features into the heads, for features as they come.
 
-    Parameters
-    ----------
-    distilled : Distilled
-        Its net is changed in place.
-    residual : Residual
-    further : bool, default=False
-        It corrects what is there already.
+    With `further` it corrects what is there already.
     """
     n_features, heads = len(distilled.shift), distilled.net.module_.heads
     weight = residual.weight[:, :n_features] * distilled.scale
@@ -208,20 +177,7 @@ def set_correction(distilled, residual, further=False):
 
 
 def stand_ins(distilled, codes):
-    """Choose rows that stand for classes with one label or none.
-
-    Parameters
-    ----------
-    distilled : Distilled
-    codes : ndarray of int of shape (n,)
-        Class of each row of the pool, -1 where unlabeled.
-
-    Returns
-    -------
-    rows, classes : ndarray of int
-        Unlabeled rows that the distilled student is surest of, a few for each
-        such class.
-    """
+    """Choose rows that stand for classes with one label or none; return them and their classes."""
     counts = np.bincount(codes[codes >= 0], minlength=len(distilled.anchors))
     rows, classes = [], []
     # Nobody stands for a class of which the pool seems to hold not even half a row.
@@ -237,21 +193,9 @@ def stand_ins(distilled, codes):
 
 
 def imitate(rows, net):
-    """Fit a logistic regression to the teacher's choices.
+    """Fit a logistic regression to the teacher's choices; None if it chooses one class throughout.
 
-    Beside a network, which fits soft answers closely, it errs differently:
-    their mean is better than either wherever the teacher is noisy.
-
-    Parameters
-    ----------
-    rows : RowDataset
-    net : DHONet
-        Says how inputs are scaled.
-
-    Returns
-    -------
-    weight, bias : tensor of shape (n_classes, n_inputs), (n_classes,)
-        For scaled inputs; None if the teacher chooses one class throughout.
+    It errs otherwise than a network does: their mean is better than either if a teacher is noisy.
     """
     n, n_classes = len(rows), net.n_classes
     drawn = np.arange(n)

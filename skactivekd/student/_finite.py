@@ -14,24 +14,7 @@ class SpoiledWeights(ValueError):
 
 
 def check_step(net, step, batch):
-    """Refuse to go on from a loss that is not finite.
-
-    Parameters
-    ----------
-    net : DHONet
-        In training, before the optimizer's step.
-    step : dict
-        "loss" and "y_pred" of the batch.
-    batch : tuple
-        What the loader gave.
-
-    Raises
-    ------
-    ValueError
-        Naming the epoch, the learning rate and, if one is the cause, the row.
-    SpoiledWeights
-        If the cause is to be sought in earlier batches.
-    """
+    """Refuse to go on from a loss that is not finite, naming the row if one is the cause."""
     if torch.isfinite(step["loss"]):
         return
     start = f"The loss is {step['loss'].item()} {_where(net)}"
@@ -52,30 +35,13 @@ def check_step(net, step, batch):
 
 
 def check_network(net):
-    """Refuse weights that are not finite, at the end of training.
-
-    Raises
-    ------
-    SpoiledWeights
-        Naming the epoch and the learning rate.
-    """
+    """Refuse weights that are not finite, at the end of training, by `SpoiledWeights`."""
     if not _all_finite([*net.module_.parameters(), *net.module_.buffers()]):
         raise SpoiledWeights(f"Training gave weights that are not finite {_where(net)}")
 
 
 def explain_weights(net, dataset):
-    """Find out what may have spoiled the weights, by one more pass over the data.
-
-    Parameters
-    ----------
-    net : DHONet
-    dataset : dataset
-        The rows that took part.
-
-    Returns
-    -------
-    cause : str
-    """
+    """Find out what may have spoiled the weights, by one more pass over the rows of training."""
     found = [unpack_data(batch)[0] for batch in net.get_iterator(dataset)]
     for rows in found:
         if (cause := _bad_input(rows)) is not None:
@@ -88,20 +54,7 @@ def explain_weights(net, dataset):
 
 
 def check_outputs(outputs, batch):
-    """Refuse outputs of a trained network that are not finite.
-
-    Parameters
-    ----------
-    outputs : tensor or tuple of tensor
-        With a row for each row of the batch.
-    batch : tuple
-        What the loader gave.
-
-    Raises
-    ------
-    ValueError
-        Naming the first such row.
-    """
+    """Refuse outputs of a trained network that are not finite, naming the first such row."""
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     # One number for all: a look at each comes only when that is not finite.
     if torch.isfinite(sum(output.sum() for output in outputs)):

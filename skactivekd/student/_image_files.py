@@ -30,22 +30,7 @@ _WORTH_WORKERS = 256  # files of one pass from which on processes to read them p
 def holds_pictures(X):
     """Tell pictures one by one from an array of numbers.
 
-    Parameters
-    ----------
-    X : object
-        What a user passes as X.
-
-    Returns
-    -------
-    pictures : bool
-        True of sequences of paths, URLs, bytes, PIL images or arrays of several
-        sizes, and of data sets.
-
-    Examples
-    --------
-    >>> from skactivekd.student._image_files import holds_pictures
-    >>> holds_pictures(["cat.png"]), holds_pictures(["a cat"]), holds_pictures([[1.0], [2.0]])
-    (True, False, False)
+    That is: paths, URLs, bytes, PIL images, arrays of several sizes, and data sets.
     """
     if isinstance(X, Pictures) or is_lazy(X):
         return True
@@ -158,21 +143,9 @@ class Pictures:
             return None
 
     def read(self, rows, view=None, seed=None):
-        """Read some pictures.
+        """Read some pictures as a tensor (n, 3, H, W) of uint8 or float32, or as `Unreadable`.
 
-        Parameters
-        ----------
-        rows : integer array of shape (n,)
-        view : callable, default=None
-            From an RGB image of PIL to a tensor (3, H, W); None is that of
-            `shown`.
-        seed : tuple of int, default=None
-            With the row in X, of what the view draws at random.
-
-        Returns
-        -------
-        pixels : uint8 or float32 tensor of shape (n, 3, H, W), or Unreadable
-            The latter if pictures cannot be read.
+        A view, which may draw at random, makes a tensor of an image; None is that of `shown`.
         """
         view, made, bad = view or self.view, [], {}
         for row in np.asarray(rows).tolist():
@@ -205,22 +178,7 @@ class Pictures:
         return {place: why for bad in loader for place, why in bad.items()}
 
     def without_bad(self):
-        """Return the rows that can be read, and a warning's worth of the others.
-
-        Returns
-        -------
-        good : ndarray of int
-
-        Warns
-        -----
-        SkippedRowsWarning
-            Naming the others.
-
-        Raises
-        ------
-        ImageError
-            If none can be read.
-        """
+        """Return the rows that can be read, and warn of the others; raise if there is none."""
         bad = self.find_bad()
         if len(bad) == len(self):
             raise ImageError(bad, "cannot be read, and there is no other")
@@ -252,12 +210,7 @@ class Pictures:
         return isinstance(items, list) and not any(map(is_picture, items))
 
     def check_workers(self, n_workers):
-        """Refuse to let several processes read one open file.
-
-        Raises
-        ------
-        ValueError
-        """
+        """Refuse to let several processes read one open file."""
         if n_workers and isinstance(self.items, list) and any(map(_is_open, self.items)):
             raise ValueError(
                 "X holds images of PIL whose files are open but not read, which several processes "

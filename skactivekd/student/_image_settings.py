@@ -18,22 +18,9 @@ class ImageInput:
     """The part of `DHONet` that prepares images."""
 
     def find_input_shape(self, X):
-        """Return the shape of images as the backbone is to take them.
+        """Return the shape (C, H, W) of images as the backbone is to take them.
 
-        Parameters
-        ----------
-        X : Pictures, or tuple of int
-            Files and the like, or the shape (C, H, W) of images in an array.
-
-        Returns
-        -------
-        input_shape : tuple of int
-            (C, H, W).
-
-        Raises
-        ------
-        ValueError
-            If there is no way to tell.
+        `X` is `Pictures`, or the shape of the images in an array.
         """
         check_pictures(self)
         files = isinstance(X, Pictures)
@@ -117,12 +104,7 @@ class ImageInput:
 
 
 def check_pictures(net):
-    """Refuse settings of images that mean nothing.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Refuse settings of images that mean nothing."""
     size = net.image_size
     sides = size if isinstance(size, tuple | list) else (size, size)
     automatic = size is None or (isinstance(size, str) and size == "auto")

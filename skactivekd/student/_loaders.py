@@ -81,13 +81,7 @@ class Loading:
 
 
 class Augmented(Dataset):
-    """A training set whose pictures are seen through a random view.
-
-    Parameters
-    ----------
-    dataset : RowDataset or Subset of one
-    view : callable
-    """
+    """A training set whose pictures are seen through a random view."""
 
     def __init__(self, dataset, view):
         self.dataset, self.view = dataset, view

@@ -65,20 +65,7 @@ def _size(distilled):
 
 
 def identify(net, rows, *settings):
-    """Return the key of what training a net on rows gives, or None if there is no sure one.
-
-    Parameters
-    ----------
-    net : DHONet
-        Unfitted.
-    rows : RowDataset
-    *settings : object
-        What else decides the training.
-
-    Returns
-    -------
-    key : tuple or None
-    """
+    """Return the key of what training a net on rows gives; None if there is no sure one."""
     arrays = rows.X, rows.teacher_proba, rows.columns, rows.teacher_weight
     try:
         state = state_key(type(net), net.get_params(deep=False), settings)

@@ -31,17 +31,7 @@ _TRUE = {
 
 
 def check_settings(net):
-    """Refuse settings of skorch that could have no effect, or a wrong one.
-
-    Parameters
-    ----------
-    net : DHONet
-
-    Raises
-    ------
-    ValueError
-        Naming the setting, and what to do instead.
-    """
+    """Refuse settings of skorch that could have no effect, or a wrong one, and say what to do."""
     if net.epoch not in ("auto", *EPOCHS):
         raise ValueError(f"epoch must be 'auto', 'labeled' or 'all', got {net.epoch!r}.")
     _check_numbers(net)
@@ -90,15 +80,7 @@ def loader_settings(net, prefix):
 
 
 def replaces_schedule(callbacks):
-    """Tell whether a schedule of the learning rate is among the user's callbacks.
-
-    Examples
-    --------
-    >>> from skorch.callbacks import LRScheduler
-    >>> from skactivekd.student._skorch_settings import replaces_schedule
-    >>> replaces_schedule([("lr", LRScheduler("StepLR", step_size=10))]), replaces_schedule(None)
-    (True, False)
-    """
+    """Tell whether a schedule of the learning rate is among the user's callbacks."""
     if not isinstance(callbacks, list | tuple):
         return False
     found = [item[1] if isinstance(item, list | tuple) else item for item in callbacks]
@@ -109,29 +91,7 @@ def replaces_schedule(callbacks):
 def split_labeled(net, dataset, y=None, **fit_params):
     """Split off a validation set of labeled rows, as `train_split` of the net says.
 
-    Parameters
-    ----------
-    net : DHONet
-        With its callbacks initialized.
-    dataset : RowDataset, or a Subset of one
-        All rows.
-    y : array of shape (n,), default=None
-        Ignored: the data set has the labels.
-    **fit_params
-        Passed on to `train_split`.
-
-    Returns
-    -------
-    dataset_train : dataset
-        The labeled rows of the training part, and every unlabeled row.
-    dataset_valid : Subset or None
-        Labeled rows.
-
-    Raises
-    ------
-    ValueError
-        If no row is labeled, or `train_split` gives something else than rows
-        of these, or a callback scores rows that there are not.
+    Training keeps every unlabeled row. No labeled row, or a callback with none to score, raises.
     """
     scorings = _check_scorings(net)
     if not net.train_split and not scorings:

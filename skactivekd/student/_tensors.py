@@ -10,32 +10,9 @@ from ._workers import check_batch
 
 
 def as_input(rows, indices=None):
-    """Turn rows of X into a float32 tensor of the network's layout.
+    """Turn rows of X into a float32 tensor (n, n_features) or (n, C, H, W), pixels in [0, 1].
 
-    Parameters
-    ----------
-    rows : array or CSR matrix of shape (n, n_features), (n, H, W) or (n, C, H, W)
-        Rows as `RowDataset` takes them.
-    indices : integer array of shape (n,), default=None
-        Their places in X, for messages. None counts from 0.
-
-    Returns
-    -------
-    tensor : float32 tensor of shape (n, n_features) or (n, C, H, W)
-
-    Raises
-    ------
-    ValueError
-        If a finite number is too large for float32, or an integer of an image
-        is out of range, the message names its row; or if a shape may have its
-        channels first or last.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.student._tensors import as_input
-    >>> as_input(np.zeros((2, 8, 8, 3), dtype=np.uint8)).shape
-    torch.Size([2, 3, 8, 8])
+    `indices`, their places in X, are for messages: of numbers that float32 or an image cannot hold.
     """
     if isinstance(rows, Pictures):
         pixels = rows.read(np.arange(len(rows)))

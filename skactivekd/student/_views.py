@@ -134,22 +134,7 @@ def image_tensor(image):
 
 
 def _check_augmented(augment, pixels):
-    """Return what the user's augmentation makes of a picture, if that is a picture.
-
-    Parameters
-    ----------
-    augment : callable
-    pixels : tensor of shape (C, H, W)
-
-    Returns
-    -------
-    pixels : uint8 tensor, or float32 tensor in [0, 1], of shape (C, any, any)
-
-    Raises
-    ------
-    ValueError
-        If it returns something else.
-    """
+    """Return what the user's augmentation makes of a picture, if that is a picture."""
     name = getattr(augment, "__name__", type(augment).__name__)
     given = pixels
     pixels = augment(given)
@@ -207,26 +192,9 @@ def sample_rows(n):
 
 
 def are_photos(images):
-    """Tell photos, which may be cropped and flipped, from drawings, scans and small pictures.
+    """Tell whether two thirds of some RGB images are photos, which may be cropped and flipped.
 
-    Parameters
-    ----------
-    images : list of PIL.Image.Image
-        In RGB.
-
-    Returns
-    -------
-    photos : bool
-        Whether two thirds of them are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from PIL import Image
-    >>> from skactivekd.student._views import are_photos
-    >>> noise = np.random.RandomState(0).randint(256, size=(99, 99, 3), dtype=np.uint8)
-    >>> are_photos([Image.fromarray(noise)]), are_photos([Image.new("RGB", (99, 99))])
-    (True, False)
+    Drawings, scans and small pictures are none.
     """
     return 3 * sum(map(_is_photo, images)) >= 2 * len(images) > 0
 

@@ -30,33 +30,9 @@ class Classes(NamedTuple):
 
 
 def check_classes(classes, missing_label=-1, *, name="classes"):
-    """Return classes in sorted order.
+    """Return a sequence of labels, or a mapping of label to name, as `Classes` in sorted order.
 
-    Parameters
-    ----------
-    classes : sequence of labels, or mapping of label to what it is called
-    missing_label : int, float nan, pandas.NA, str or None, default=-1
-        The marker, which must not be among them.
-    name : str, default="classes"
-        What errors call them.
-
-    Returns
-    -------
-    classes : Classes
-
-    Raises
-    ------
-    TypeError
-        If they are a string, a set or a generator, or not strings or numbers.
-    ValueError
-        If there is none, one repeats, or one is a marker of unlabeled rows.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._classes import check_classes
-    >>> labels, called, given = check_classes({3: "cat", 1: "dog"})
-    >>> labels, called, given
-    (array([1, 3]), ['dog', 'cat'], array([1, 0]))
+    Refused are sets and generators, which have no order, kinds mixed, labels twice, and markers.
     """
     check_marker(missing_label)
     mapping = isinstance(classes, Mapping)
@@ -95,22 +71,7 @@ def check_classes(classes, missing_label=-1, *, name="classes"):
 
 
 def refuse_learned_marker(classes, missing_label, who="The estimator"):
-    """Refuse a model that took unlabeled rows for a class of their own.
-
-    Parameters
-    ----------
-    classes : array-like of shape (n_classes,) or None
-        Its ``classes_``; None where it has none.
-    missing_label : int, float nan, pandas.NA, str or None
-        The marker.
-    who : str, default="The estimator"
-        Subject of the error.
-
-    Raises
-    ------
-    ValueError
-        If `missing_label` is among `classes`.
-    """
+    """Refuse a model that took unlabeled rows for a class of their own; `who` is the subject."""
     check_marker(missing_label)
     classes = _of_one_output(classes)
     if classes is None or not is_missing(classes, missing_label).any():
@@ -142,15 +103,7 @@ def _of_one_output(classes):
 
 
 def explain_kinds(found, classes, name="y"):
-    """Say how names and numbers are brought together.
-
-    Parameters
-    ----------
-    found, classes : sequence of labels
-        The first of one kind, the second of the other.
-    name : str, default="y"
-        What holds the former.
-    """
+    """Say how labels found in `name`, and classes of the other kind, are brought together."""
     found, classes = as_labels(found).tolist(), as_labels(classes).tolist()
     if isinstance(found[0], str):
         return (

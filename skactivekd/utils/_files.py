@@ -34,10 +34,7 @@ def stamp_file(path):
 def stamp_path(path, limit):
     """Name the state of a file, or of all files in a folder.
 
-    Returns
-    -------
-    stamp : str or None
-        None where there is nothing, "too many" for a folder of more than `limit` files.
+    None where there is nothing, "too many" for a folder of more than `limit` files.
     """
     if not os.path.isdir(path):
         return stamp_file(path)
@@ -50,23 +47,9 @@ def stamp_path(path, limit):
 
 
 def hash_file(path):
-    """Hash what a file holds.
+    """Hash what a file holds, to 16 bytes.
 
-    A file that was changed a moment ago is read a moment later, as a further change might not
-    show in its dates.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    content : bytes of length 16
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
+    One changed a moment ago is read a moment later, as a change might not show in its dates.
     """
     with open(path, "rb") as file:
         _wait_for_tick(os.fstat(file.fileno()))
@@ -79,13 +62,7 @@ def hash_content(content):
 
 
 def settle_file(path):
-    """Name the state of a file like `stamp_file`, once a further change would show in it.
-
-    Raises
-    ------
-    OSError
-        If there is no such file.
-    """
+    """Name the state of a file like `stamp_file`, once a further change would show in it."""
     _wait_for_tick(os.stat(path))
     return stamp_file(path)
 

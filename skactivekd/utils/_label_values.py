@@ -7,14 +7,7 @@ import numpy as np
 
 
 def as_labels(y):
-    """Return labels as an array, without making strings of None or numbers.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._label_values import as_labels
-    >>> as_labels(["cat", -1])
-    array(['cat', -1], dtype=object)
-    """
+    """Return labels as an array, without making strings of None or numbers."""
     if hasattr(y, "dtype") or hasattr(y, "__array__"):
         return np.asarray(y)
     y = list(y)

@@ -14,42 +14,8 @@ from ._params import refuse_mask
 def check_labels(y, missing_label=-1, *, name="y", classes=None, n_rows=None, any_class=False):
     """Return labels as a 1-D array and the mask of the labeled rows, or say what is wrong.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels; unlabeled rows carry `missing_label`. One column is taken with
-        scikit-learn's warning.
-    missing_label : int, float nan, pandas.NA, str or None, default=-1
-        The marker.
-    name : str, default="y"
-        What errors call y.
-    classes : array-like of shape (n_classes,), default=None
-        The classes, where they are known: none of them is a stray marker.
-    n_rows : int, default=None
-        The length that y has to have.
-    any_class : bool, default=False
-        Whether 1 may be the only label beside the marker -1 although `classes`
-        are not known.
-
-    Returns
-    -------
-    y : ndarray of shape (n_samples,)
-    labeled : ndarray of bool of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If y has not one dimension or another length, is no target of a
-        classification, or seems to mark rows by something else than
-        `missing_label`.
-    TypeError
-        If `missing_label` or an entry of y is of a kind that no label has.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._labels import check_labels
-    >>> check_labels(["cat", ""], missing_label="")[1]
-    array([ True, False])
+    Errors call y by `name`. Where the `classes` are known, none of them is a stray marker; where
+    they need not be, `any_class` lets 1 be the only label beside the marker -1.
     """
     check_marker(missing_label)
     y = _check_column(y, name, n_rows)
@@ -65,37 +31,9 @@ def check_labels(y, missing_label=-1, *, name="y", classes=None, n_rows=None, an
 
 
 def encode_labels(y, classes, missing_label=-1, *, name="y", n_rows=None):
-    """Turn labels into positions among the classes, -1 where a row is not labeled.
+    """Turn labels into positions among the classes (by value), -1 where a row is not labeled.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels; `missing_label` marks unlabeled rows.
-    classes : array-like of shape (n_classes,)
-        In the order of the positions. Labels meet them by value.
-    missing_label : int, float nan, pandas.NA, str or None, default=-1
-        The marker.
-    name : str, default="y"
-        What errors call y.
-    n_rows : int, default=None
-        The length that y has to have.
-
-    Returns
-    -------
-    codes : ndarray of int64 of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        As for `check_labels`, or if a label is not among `classes`, or
-        `missing_label` is.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.utils._labels import encode_labels
-    >>> encode_labels(["b", "", "a"], np.array(["a", "b"]), missing_label="")
-    array([ 1, -1,  0])
+    Errors are those of `check_labels`, or name a label that is not among the classes.
     """
     classes = as_labels(classes)
     y, labeled = check_labels(y, missing_label, name=name, classes=classes, n_rows=n_rows)
@@ -109,14 +47,7 @@ def encode_labels(y, classes, missing_label=-1, *, name="y", n_rows=None):
 
 
 def find_positions(labels, classes):
-    """Find each label among classes by value; -1 where it is none of them.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._labels import find_positions
-    >>> find_positions(["owl", "cat", 0], ["cat", "dog", "owl"])
-    array([ 2,  0, -1])
-    """
+    """Find each label among classes by value; -1 where it is none of them."""
     position = {label: place for place, label in enumerate(as_labels(classes).tolist())}
     found = [position.get(label, -1) for label in as_labels(labels).tolist()]
     return np.array(found, dtype=np.int64)

@@ -11,27 +11,9 @@ _AS_TEXT = ("nan", "NaN", "None", "<NA>", "NaT", "-1")
 
 
 def is_missing(y, missing_label=-1):
-    """Tell which entries of y are not labeled.
+    """Tell which entries of y are not labeled, as a mask of its shape.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels; unlabeled rows carry `missing_label`.
-    missing_label : int, float nan, pandas.NA, str or None, default=-1
-        The marker. ``nan`` and ``pandas.NA`` are one: what is missing to pandas.
-
-    Returns
-    -------
-    mask : ndarray of bool of shape (n_samples,)
-        True where the row is not labeled.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._missing import is_missing
-    >>> is_missing([0, -1, 2])
-    array([False,  True, False])
-    >>> is_missing(["cat", None], missing_label=None)
-    array([False,  True])
+    The markers nan and pandas.NA are one: what is missing to pandas.
     """
     y = as_labels(y)
     if missing_label is None:

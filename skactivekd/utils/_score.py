@@ -41,30 +41,9 @@ class LabeledScoreMixin:
 
 
 def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
-    """Return the accuracy on the labeled rows.
+    """Return the accuracy of a fitted classifier on the labeled rows, which alone it predicts.
 
-    Parameters
-    ----------
-    estimator : fitted classifier
-    X : array-like of n_samples rows
-        Only the labeled ones are predicted.
-    y : array-like of shape (n_samples,)
-        Labels; rows with `missing_label` do not count. One that the estimator
-        does not know is an error of its, unless it knows none of them.
-    missing_label : int, float nan, pandas.NA, str or None, default=-1
-        The marker.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, zero or more.
-
-    Returns
-    -------
-    accuracy : float
-
-    Raises
-    ------
-    ValueError
-        If no row is labeled, or lengths differ, or the labels cannot be those
-        the estimator learned.
+    A label that it does not know is an error of its, unless it knows none of them.
     """
     classes = classes_of(estimator)
     refuse_learned_marker(classes, missing_label)
@@ -99,13 +78,7 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
 
 
 def check_weights(sample_weight, rows):
-    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If they are anything else; the error names `sample_weight`.
-    """
+    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None."""
     if sample_weight is None:
         return None
     refuse_mask(sample_weight, "sample_weight")
