@@ -489,11 +489,11 @@ def test_views_and_normalization_are_those_of_timm(tmp_path, name):
     transform = timm.data.create_transform(**config, is_training=False)
     expected = torch.stack([transform(open_image(path)) for path in paths])
     net = DHONet(name, n_classes=2, device="cpu")
-    net.set_params(input_shape=net.find_input_shape(Pictures(paths)))
+    net.set_params(input_shape=net._find_input_shape(Pictures(paths)))
     assert net.input_shape == config["input_size"]
     with drawing(0):
         net.initialize()
-    pixels = net.show(paths).read(range(3)).float() / 255
+    pixels = net._show(paths).read(range(3)).float() / 255
     np.testing.assert_allclose(net.module_.scaler(pixels), expected, atol=1e-4)
     assert net.module_.scaler.mean.flatten().tolist() == pytest.approx(config["mean"])
     assert len(net.embed(paths)) == 3

@@ -38,6 +38,8 @@ def export(estimator, path, X=None, *, overwrite=False):
     size, needs neither this package nor scikit-learn, and is compared with
     ``predict_proba`` before it is put in its place.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     estimator : DHOClassifier or Pipeline

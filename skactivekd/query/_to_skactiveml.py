@@ -10,6 +10,8 @@ def to_skactiveml(strategy, *, missing_label=np.nan, random_state=None):
 
     Needs the extra ``skactiveml``.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     strategy : QueryStrategy

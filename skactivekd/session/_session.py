@@ -33,6 +33,8 @@ class LabelingSession(Asking, Answers, Reports):
     once, through one session or each with one of their own on the same journal.
     All methods may be called from several threads.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     estimator : estimator

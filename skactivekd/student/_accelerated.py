@@ -19,6 +19,8 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     without dropout and batch normalisation comes out the same but for
     rounding. Weights, history and predictions agree in all processes.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     module : None, str, callable or torch.nn.Module, default=None

@@ -49,6 +49,8 @@ class DHOClassifier(
     ``heads="dual"`` is DHO as published [1]_: one head learns the labels, the
     other the teacher, on one backbone, and prediction mixes them evenly.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     net : DHONet, default=None
@@ -116,6 +118,12 @@ class DHOClassifier(
         Width of X seen in ``fit``; channels or height for images.
     feature_names_in_ : ndarray of str
         Column names, where X had some.
+
+    See Also
+    --------
+    DHONet : The net that it trains, with all of its settings.
+    TeacherProba : Brings a teacher into a pipeline.
+    skactivekd.save : Writes a fitted student without pickle.
 
     Notes
     -----

@@ -45,7 +45,7 @@ class Correction:
             if known is not None:
                 return known
             self._scale_inputs(net, rows.X, rows.teacher_weight)
-        rows.X = net.show(rows.X)
+        rows.X = net._show(rows.X)
         if rows.teacher_proba is not None:
             with seeded(seed, device_of(net)):
                 (net.partial_fit if keep else net.fit)(rows, None)

@@ -20,6 +20,8 @@ class RowDataset(Dataset):
     A whole mini-batch is one array look-up: PyTorch's loaders call
     ``__getitems__`` once a batch.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     X : array or CSR matrix of shape (n, n_features), (n, H, W) or (n, C, H, W), or Pictures
@@ -45,6 +47,10 @@ class RowDataset(Dataset):
         If the arrays do not fit together, or a weight is negative or not
         finite; from a batch, if a number of X has no place in float32 or in an
         image, or a shape may have its channels first or last.
+
+    See Also
+    --------
+    DHONet : Trains on it; a validation set of your own is one.
 
     Examples
     --------
@@ -100,9 +106,9 @@ class RowDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices):
-        return self.take(indices)
+        return self._take(indices)
 
-    def take(self, indices, view=None, seed=None):
+    def _take(self, indices, view=None, seed=None):
         """Return a batch, its pictures as a random view shows them if there is one."""
         indices = np.asarray(indices)
         if isinstance(self.X, Pictures):
@@ -115,7 +121,7 @@ class RowDataset(Dataset):
             X = X if view is None else self._augment(X, indices, view, seed)
         rows = {"X": X, "row": torch.as_tensor(row)}
         if self.teacher_proba is not None:
-            rows["teacher_proba"] = torch.from_numpy(self.teacher_rows(indices))
+            rows["teacher_proba"] = torch.from_numpy(self._teacher_rows(indices))
         for name in ("sample_weight", "teacher_weight"):
             if getattr(self, name) is not None:
                 rows[name] = torch.from_numpy(getattr(self, name)[indices])
@@ -131,10 +137,10 @@ class RowDataset(Dataset):
                 made.append(as_floats(view(image)))
         return stack_pixels(made)
 
-    def teacher_rows(self, indices):
-        return self.by_class(self.teacher_proba[indices])
+    def _teacher_rows(self, indices):
+        return self._by_class(self.teacher_proba[indices])
 
-    def by_class(self, proba):
+    def _by_class(self, proba):
         """Put the teacher's columns in the order of the classes."""
         with naming("teacher_proba"):
             proba = np.asarray(proba, dtype=np.float32)

@@ -14,6 +14,8 @@ _N_ANCHORS = 16  # surest rows kept of each class; some of them may be labeled l
 _N_STAND_INS = 3  # of which stand for a class without a label, together as one label
 _LENGTH = 4.0  # of a typical row of features in the correction: what its penalties are scaled for
 _MAX_KEPT = 2**28  # bytes of features, a quarter of what the memory of distilled students holds
+# A feature that varies by less than this share of the liveliest is rounding in float32.
+_CONSTANT = 1e-6
 _LINEAR_ROWS = 20_000  # enough for a linear imitation of the teacher, and seconds at most
 
 
@@ -85,7 +87,7 @@ def survey(net, rows, linear=True):
         n_counted += float(weight.sum())
     mean = total / n_counted
     spread = (square / n_counted - mean**2).clamp(min=0).sqrt()
-    constant = spread <= 1e-6 * spread.max()
+    constant = spread <= _CONSTANT * spread.max()
     n_parts = 2 if heads.n_inputs else 1
     length = _LENGTH / n_parts**0.5
     n_varying = max(int((~constant).sum()), 1)
@@ -124,7 +126,7 @@ def look(net, X):
     student = net.module_
     with torch.no_grad():
         for batch in net.get_iterator(net.get_dataset(X)):
-            inputs, features = student.features(net.inputs_of(batch))
+            inputs, features = student.features(net._inputs_of(batch))
             yield *student.heads(features, inputs), features, inputs.flatten(1)
 
 
@@ -201,7 +203,7 @@ def imitate(rows, net):
     drawn = np.arange(n)
     if n > _LINEAR_ROWS:
         drawn = np.sort(np.random.RandomState(0).permutation(n)[:_LINEAR_ROWS])
-    choices = rows.teacher_rows(drawn).argmax(axis=1)
+    choices = rows._teacher_rows(drawn).argmax(axis=1)
     found = np.unique(choices)
     if len(found) < 2:
         return None
@@ -213,6 +215,7 @@ def imitate(rows, net):
         # Of the network's loss only the ratios of the weights count; so here.
         weights = weights / weights[weights > 0].mean()
     # Scaled as the user has them: this is the regression one would fit by hand.
+    # Ten times scikit-learn's tolerance: what is left moves no choice of the teacher's.
     model = LogisticRegression(max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         # That it might still improve by a trifle, or that classes are many, is no news here.

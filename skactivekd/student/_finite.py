@@ -97,9 +97,14 @@ def _largest(rows):
     return rows["X"].abs().flatten(1).amax(dim=1)
 
 
+# Rows of a unit that was mistaken lie orders beyond the usual one; squares of numbers above 1e10,
+# summed over a layer, come near the end of float32 by themselves.
+_BEYOND, _HUGE = 1e6, 1e10
+
+
 def _outlier(largest, rows):
     """Name the first row whose numbers are of another order than the others, or return None."""
-    bad = largest > max(1e6 * float(largest.median()), 1e10)
+    bad = largest > max(_BEYOND * float(largest.median()), _HUGE)
     if not bad.any():
         return None
     return (

@@ -17,6 +17,8 @@ def gradient_cosine(loss_a, loss_b, parameters):
     where :math:`\theta` are all parameters as one vector. Below zero the
     losses are in conflict: a step along the one raises the other.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     loss_a, loss_b : scalar tensor
@@ -28,6 +30,10 @@ def gradient_cosine(loss_a, loss_b, parameters):
     -------
     cosine : float in [-1, 1]
         nan where a loss does not depend on the parameters.
+
+    See Also
+    --------
+    GradientCosine : Measures it while a student is trained.
 
     References
     ----------
@@ -67,6 +73,8 @@ class GradientCosine(Callback):
     compared with that of the distillation loss, both unweighted, on the batch
     and with the dropout that the step is about to use. The training is left
     as it is without the callback, to the last bit.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

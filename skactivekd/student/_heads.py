@@ -14,6 +14,8 @@ _WIDEST = 2**31  # weights beyond it are no layer
 class DualHead(nn.Module):
     """Two linear heads on shared features: one for labels, one for the teacher.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_features : int
@@ -184,6 +186,8 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     .. math:: p = \alpha \, \mathrm{softmax}(h_{CE})
               + (1 - \alpha) \, \mathrm{softmax}(h_{KD} / \beta)
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     ce_logits, kd_logits : tensor of shape (n, n_classes)
@@ -197,6 +201,11 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     -------
     proba : tensor of shape (n, n_classes)
         Rows sum to one.
+
+    See Also
+    --------
+    DualHead : The two heads.
+    dho_loss : What they are trained on.
 
     References
     ----------

@@ -17,7 +17,7 @@ _SIZE = 64  # pixels of a side, which the package's network learns on a laptop
 class ImageInput:
     """The part of `DHONet` that prepares images."""
 
-    def find_input_shape(self, X):
+    def _find_input_shape(self, X):
         """Return the shape (C, H, W) of images as the backbone is to take them.
 
         `X` is `Pictures`, or the shape of the images in an array.
@@ -28,7 +28,7 @@ class ImageInput:
             size = self.image_size
             size = (size, size) if isinstance(size, numbers.Integral) else tuple(size)
             return (3 if files else X[0], *size)
-        config = None if self.image_size is None and not files else self.pixel_config()
+        config = None if self.image_size is None and not files else self._pixel_config()
         if not files:
             return (X[0], *config.size) if config is not None and config.fixed else X
         if config is not None:
@@ -45,7 +45,7 @@ class ImageInput:
             )
         return (3, size, size) if isinstance(size, numbers.Integral) else (3, *size)
 
-    def pixel_config(self):
+    def _pixel_config(self):
         """Return how the backbone wants its images, None if that is not known."""
         return find_pixel_config(self.module, **self.get_params_for("module"))
 
@@ -60,14 +60,14 @@ class ImageInput:
             return InputScaler(*self.input_scaling)
         if len(self.input_shape) != 3:
             return None
-        config = self.pixel_config()
+        config = self._pixel_config()
         fixed = (config is not None and config.fixed) or self.image_size not in ("auto", None)
         size = tuple(self.input_shape[1:]) if fixed else None
         if config is not None and self.normalize:
             return PixelScaler(*config.for_channels(self.input_shape[0]), size)
         return None if size is None else PixelScaler(size=size)
 
-    def show(self, X):
+    def _show(self, X):
         """Return rows that the net can read: pictures get the size that the backbone takes."""
         if not isinstance(X, Pictures):
             if isinstance(X, np.ndarray) or not holds_pictures(X):
@@ -76,7 +76,7 @@ class ImageInput:
         return X.shown(self._plain_view())
 
     def _plain_view(self):
-        size, config = tuple(self.input_shape[1:]), self.pixel_config()
+        size, config = tuple(self.input_shape[1:]), self._pixel_config()
         if config is None:
             return PlainView(size)
         return PlainView(
@@ -115,7 +115,7 @@ def check_pictures(net):
         )
     if not (isinstance(net.normalize, bool) or str(net.normalize) == "auto"):
         raise ValueError(f"normalize must be 'auto', True or False, got {net.normalize!r}.")
-    if net.normalize is True and net.pixel_config() is None:
+    if net.normalize is True and net._pixel_config() is None:
         raise ValueError(
             "normalize=True needs a backbone of timm's, whose mean and standard deviation are "
             "known. Normalize in the backbone itself, by torch.nn.Sequential say."

@@ -62,7 +62,7 @@ class TakesRows:
     def _rows(self, X):
         X = self._take_in(X.X if isinstance(X, SoftLabeled) else X)
         if isinstance(X, Pictures):
-            return self.net_.show(X)
+            return self.net_._show(X)
         if X.shape[1:] != self._row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but DHOClassifier was fitted on rows of shape "

@@ -95,7 +95,7 @@ class Augmented(Dataset):
         source = self.dataset
         while isinstance(source, Subset):
             rows, source = np.asarray(source.indices)[rows], source.dataset
-        return source.take(rows, self.view, seed)
+        return source._take(rows, self.view, seed)
 
 
 def _as_is(batch):

@@ -23,11 +23,13 @@ from ._training_loop import TrainingLoop
 
 
 class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralNet):
-    """skorch net with the two heads of DHO on a backbone of your choice.
+    """The skorch net with the two heads of DHO on a backbone of your choice.
 
     Give it, unfitted, to `DHOClassifier`, which clones it, tells it the shape
     of the input and the number of classes, and trains it. Every other setting
     is skorch's: callbacks, optimizer, learning rate, epochs, batch sizes.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -55,6 +57,7 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
     criterion : class, default=DHOLoss
         The loss; called with (ce_logits, kd_logits), y, teacher_proba.
     optimizer : class, default=torch.optim.AdamW
+        Its arguments are ``optimizer__weight_decay`` and the like.
     lr : float, default=0.001
         Highest learning rate; see `WarmupDecay`, the callback ``schedule``.
         Another `WarmupDecay` or a skorch `LRScheduler` among the callbacks
@@ -98,7 +101,7 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
         probabilities and zeros as features, and name them in one
         `SkippedRowsWarning`.
     train_split : None or callable, default=None
-        skorch's internal validation split, ``ValidSplit(5)`` say. It splits the
+        The internal validation split of skorch, ``ValidSplit(5)`` say. It splits the
         labeled rows only; all unlabeled ones stay in training. A validation
         set of your own is a `RowDataset`. None trains on every label.
     verbose : int, default=0
@@ -306,7 +309,7 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
 
     def get_dataset(self, X, y=None):
         """Wrap arrays for look-ups by batch; a dataset stays as it is."""
-        return X if is_dataset(X) else RowDataset(self.show(X), y)
+        return X if is_dataset(X) else RowDataset(self._show(X), y)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Return training and validation rows; only labeled ones are for validation."""

@@ -54,14 +54,14 @@ def device_of(net):
 def _input_shape(net, X):
     """Shape of one row as the network sees it: (n_features,) or (C, H, W)."""
     if isinstance(X, Pictures):
-        return net.find_input_shape(X)
+        return net._find_input_shape(X)
     shape = _row_shape(X.shape)
     if len(shape) != 3:
         return shape
-    if net.normalize == "auto" and X.dtype.kind == "f" and net.pixel_config() is not None:
+    if net.normalize == "auto" and X.dtype.kind == "f" and net._pixel_config() is not None:
         pixels = X.min(initial=0) >= -_ROUNDING and X.max(initial=0) <= 1 + _ROUNDING
         net.set_params(normalize=bool(pixels))
-    return net.find_input_shape(shape)
+    return net._find_input_shape(shape)
 
 
 def _row_shape(shape):

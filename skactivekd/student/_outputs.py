@@ -75,7 +75,7 @@ class Outputs:
         dataset, outputs, start = self.get_dataset(X), None, 0
         with torch.no_grad():
             for batch in self.get_iterator(dataset):
-                output = function(self.inputs_of(batch))
+                output = function(self._inputs_of(batch))
                 check_outputs(output, batch)
                 if outputs is None:
                     outputs = tuple(room(part, len(dataset)) for part in output)
@@ -84,7 +84,7 @@ class Outputs:
                 start += len(output[0])
         return outputs
 
-    def inputs_of(self, batch):
+    def _inputs_of(self, batch):
         """Return what the network takes of a batch, on its device."""
         check_batch(batch)
         rows, _ = unpack_data(batch)

@@ -17,6 +17,7 @@ _PRIOR_DECADES, _PRIOR_NONE = 1.0, -2.0
 # Penalties are tried from strong to weak; once one is this many nats behind the best, it and the
 # weaker ones, which take the longest, have no share above exp(-20) in the mean.
 _HOPELESS = 20.0
+_NO_PART = 1e-3  # share in the mean below which a fit moves no prediction
 
 
 def choose_residual(features, teacher_logits, codes, fit_weight, test_weight):
@@ -67,7 +68,7 @@ def choose_residual(features, teacher_logits, codes, fit_weight, test_weight):
     posterior = np.exp(scores - scores.max())
     posterior /= posterior.sum()
     # What has no part in the mean need not be fitted.
-    fits = [whole.start(), *_path(whole, posterior[1:] > 1e-3)]
+    fits = [whole.start(), *_path(whole, posterior[1:] > _NO_PART)]
     mean = sum(float(share) * fit for share, fit in zip(posterior, fits, strict=True))
     return basis.residual(mean), posterior
 

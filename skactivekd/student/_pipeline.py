@@ -33,6 +33,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     travel along with X; ``transform`` passes X alone, so that the teacher
     never runs at prediction.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     teacher : estimator, callable, array-like or None, default=None
@@ -70,6 +72,11 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         The fitted transformer.
     n_features_in_ : int
         Width of X, where it has one.
+
+    See Also
+    --------
+    DHOClassifier : The student that comes after it.
+    LabeledOnly : Makes a teacher of a classifier that knows no unlabeled rows.
 
     References
     ----------

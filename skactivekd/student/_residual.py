@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-_MAX_ITER = 50
+_MAX_ITER = 50  # a convex problem, scaled: ten to twenty steps are usual
 _TOLERANCE = 1e-3  # of a gradient, per row: far below what moves a prediction
+_CHANGE = 1e-7  # of the loss, per row: what float32 still tells apart
+# Directions in which the features hardly vary, as squares in float64, are left out; the second
+# number keeps features that are all zero from having any.
+_FLAT, _ZERO = 1e-9, 1e-30
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Basis:
         n, d = features.shape
         gram = features @ features.T if n < d else features.T @ features
         values, vectors = torch.linalg.eigh(gram.double())
-        kept = values > 1e-9 * values[-1].clamp(min=1e-30)
+        kept = values > _FLAT * values[-1].clamp(min=_ZERO)
         values, vectors = values[kept], vectors[:, kept].to(features.dtype)
         self.squares = values.to(features.dtype)  # squared lengths of the columns of `rows`
         if n < d:
@@ -135,7 +139,7 @@ class Problem:
             [x],
             max_iter=_MAX_ITER,
             tolerance_grad=_TOLERANCE * n**0.5,
-            tolerance_change=1e-7 * n,
+            tolerance_change=_CHANGE * n,
             line_search_fn="strong_wolfe",
         )
 

@@ -10,6 +10,7 @@ from ..utils._code import Unsure
 from ..utils._identity import hash_array, state_key
 from ._image_files import Pictures
 
+# Some folds of a search over some settings, and no more memory than a process can spare.
 _MAX_ENTRIES, _MAX_BYTES = 16, 2**30
 
 

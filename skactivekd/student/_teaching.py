@@ -51,7 +51,7 @@ class Lesson:
 
     def rows(self, net):
         """Return the rows as a net is to learn them, from labels and teacher together."""
-        return self._rows(net.show(self.X), self.codes, sample_weight=self.label_weight)
+        return self._rows(net._show(self.X), self.codes, sample_weight=self.label_weight)
 
     def rows_without_labels(self):
         """Return the rows as a net is to learn them from the teacher alone."""

@@ -135,4 +135,4 @@ class TrainingLoop:
                 f"The teacher returned probabilities of shape {proba.shape} for {len(images)} "
                 f"views of images, but {self._asked.teacher_proba.shape[1]} columns before."
             )
-        return torch.from_numpy(self._asked.by_class(proba))
+        return torch.from_numpy(self._asked._by_class(proba))

@@ -77,6 +77,10 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
     return float(accuracy_score(known, predicted, sample_weight=sample_weight))
 
 
+# Weights whose sums are finite, and which single precision tells from zero.
+_LEAST, _MOST = 1e-30, 1e30
+
+
 def check_weights(sample_weight, rows):
     """Return weights of rows as an array: finite, zero or more, not all zero; None stays None."""
     if sample_weight is None:
@@ -87,9 +91,8 @@ def check_weights(sample_weight, rows):
             raise TypeError("sample_weight must hold numbers, got texts.")
         weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
         weight = weight if weight.dtype.kind in "fiu" else weight.astype(np.float64)
-    # Their sums have to be finite, and single precision has to tell them from zero.
     with np.errstate(over="ignore"):
-        beyond = ~np.isfinite(weight) | (weight > 1e30) | ((weight > 0) & (weight < 1e-30))
+        beyond = ~np.isfinite(weight) | (weight > _MOST) | ((weight > 0) & (weight < _LEAST))
     if beyond.any():
         row = int(beyond.argmax())
         raise ValueError(
