@@ -215,7 +215,7 @@ def imitate(rows, net):
         # Of the network's loss only the ratios of the weights count; so here.
         weights = weights / weights[weights > 0].mean()
     # Scaled as the user has them: this is the regression one would fit by hand.
-    # Ten times scikit-learn's tolerance: what is left moves no choice of the teacher's.
+    # Coarser than scikit-learn's 1e-4: an imitation, beside that of the network.
     model = LogisticRegression(max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         # That it might still improve by a trifle, or that classes are many, is no news here.

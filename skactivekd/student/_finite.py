@@ -97,8 +97,8 @@ def _largest(rows):
     return rows["X"].abs().flatten(1).amax(dim=1)
 
 
-# Rows of a unit that was mistaken lie orders beyond the usual one; squares of numbers above 1e10,
-# summed over a layer, come near the end of float32 by themselves.
+# What makes a row an outlier: numbers orders beyond those of the usual row, as of a mistaken unit,
+# and large by themselves.
 _BEYOND, _HUGE = 1e6, 1e10
 
 

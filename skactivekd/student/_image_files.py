@@ -23,7 +23,7 @@ from ._workers import Unreadable, make_loader, worker_settings
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
 _LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths
 _SUFFIX = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$", re.IGNORECASE)
-_MAX_WORKERS = 8  # more processes than that wait for one disk
+_MAX_WORKERS = 8  # so that one reader does not fill a large machine
 _WORTH_WORKERS = 256  # files of one pass from which on processes to read them pay
 
 

@@ -17,7 +17,7 @@ _PRIOR_DECADES, _PRIOR_NONE = 1.0, -2.0
 # Penalties are tried from strong to weak; once one is this many nats behind the best, it and the
 # weaker ones, which take the longest, have no share above exp(-20) in the mean.
 _HOPELESS = 20.0
-_NO_PART = 1e-3  # share in the mean below which a fit moves no prediction
+_NO_PART = 1e-3  # a share in the mean that is not worth a fit
 
 
 def choose_residual(features, teacher_logits, codes, fit_weight, test_weight):
