@@ -50,11 +50,11 @@ class LabelEfficiencyDisplay:
 
     def __init__(self, curves, *, baselines=None, score_name="accuracy"):
         if not (baselines is None or isinstance(baselines, Mapping)):
-            raise TypeError(f"baselines must be a dict of name to score, got {baselines!r}")
+            raise TypeError(f"baselines must be a dict of name to score, got {baselines!r}.")
         for name, score in (baselines or {}).items():
             check_number(score, f"baselines[{name!r}]")
         if not isinstance(score_name, str):
-            raise TypeError(f"score_name must be a text, got {score_name!r}")
+            raise TypeError(f"score_name must be a text, got {score_name!r}.")
         self.curves = curves
         self.baselines = baselines
         self.score_name = score_name

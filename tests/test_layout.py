@@ -176,3 +176,33 @@ def test_each_check_is_defined_once(name):
         if isinstance(node, ast.FunctionDef) and node.name == name
     ]
     assert [path.parent.name for path in defined] == ["utils"]
+
+
+# Rooms whose errors reach the user as they are; those of persistence are parts of longer ones.
+SPEAKING = {"student", "query", "session", "model_selection", "plotting", "modal", "datasets"}
+ERRORS = {"ValueError", "TypeError", "IndexError", "ImportError", "RuntimeError"}
+# Variables that end in a period themselves, or hold the words of another library.
+SENTENCES = {"error", "cause", "hint"}
+
+
+def end_of(message):
+    """Return how a message ends: its last letter, or the variable that it ends with."""
+    part = message.values[-1] if isinstance(message, ast.JoinedStr) else message
+    if isinstance(part, ast.FormattedValue):
+        return getattr(part.value, "id", "?")
+    return str(getattr(part, "value", "."))[-1:]
+
+
+@pytest.mark.parametrize("room", sorted(SPEAKING))
+def test_errors_are_sentences(room):
+    home = PACKAGE / room
+    for path in [home.with_suffix(".py")] if not home.is_dir() else sorted(home.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            call = node.exc if isinstance(node, ast.Raise) else None
+            if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") in ERRORS):
+                continue
+            if call.args and isinstance(call.args[0], ast.Constant | ast.JoinedStr):
+                end = end_of(call.args[0])
+                assert end in {".", "?", ")", *SENTENCES}, (
+                    f"{path.name}:{node.lineno} ends in {end!r}"
+                )

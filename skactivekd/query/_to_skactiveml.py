@@ -64,6 +64,6 @@ def require_skactiveml():
         from . import _skactiveml
     except ImportError as error:
         raise ImportError(
-            f"This needs scikit-activeml: pip install skactivekd[skactiveml] ({error})"
+            f"This needs scikit-activeml: pip install skactivekd[skactiveml] ({error})."
         ) from error
     return _skactiveml

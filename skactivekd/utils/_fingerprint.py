@@ -18,7 +18,7 @@ def fingerprint_of(obj, methods=()):
     if not isinstance(text, str):
         raise TypeError(
             f"{type(obj).__qualname__}.fingerprint() returned a {type(text).__name__}; it must "
-            "return a str that changes whenever the embeddings may"
+            "return a str that changes whenever the embeddings may."
         )
     return text
 

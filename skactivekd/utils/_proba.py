@@ -75,7 +75,7 @@ def find_columns(names, classes, name):
     if of_two_kinds(names, classes):
         raise ValueError(
             f"{fault}. Columns of a data frame are matched by name: set {name}.columns to the "
-            f"class of each, or pass {name}.to_numpy(), whose columns follow classes="
+            f"class of each, or pass {name}.to_numpy(), whose columns follow classes=."
         )
     missing = [label for label in classes if label not in names]
     extra = [label for label in names if label not in classes]
