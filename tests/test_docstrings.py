@@ -1,7 +1,9 @@
 """Every public object says what it is, what it takes, what it gives, and what is near."""
 
+import ast
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,22 @@ def test_help_is_not_empty(path):
             name for name in missing if f"{name}," in thing.__doc__ or f", {name}" in thing.__doc__
         }
         assert missing <= together | {"fit_kwargs"}
+
+
+# Formulas have their symbols explained wherever they stand.
+FORMULAS = {"fit_residual", "choose_residual", "plan_folds", "measure_scaling", "warmup_decay"}
+
+
+@pytest.mark.parametrize("room", ["student", "utils"])
+def test_inner_functions_say_it_in_a_few_lines(room):
+    folder = Path(skactivekd.__file__).parent / room
+    public = {thing.__name__ for thing in OBJECTS.values()}
+    long = []
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef) or node.name in public | FORMULAS:
+                continue
+            doc = ast.get_docstring(node) or ""
+            if len(doc.splitlines()) > 4 or ">>>" in doc:
+                long.append(f"{path.name}: {node.name}")
+    assert not long

@@ -39,38 +39,10 @@ class TrainingLength:
 
 
 def steps_per_epoch(n_labeled, n_unlabeled, batch_size, epoch="labeled"):
-    """Count the batches of one epoch of `PairedBatchSampler`.
+    """Count the batches of one epoch, of `batch_size` rows at most from each half.
 
-    Parameters
-    ----------
-    n_labeled, n_unlabeled : int
-        Rows of the two halves.
-    batch_size : int
-        Rows of each half in a batch, at most.
-    epoch : {"labeled", "all"}, default="labeled"
-        "labeled": a pass over the labeled rows, or over the unlabeled ones
-        where none is labeled. "all": a pass over the larger half.
-
-    Returns
-    -------
-    n_steps : int
-
-    Raises
-    ------
-    ValueError
-        If `epoch` is neither.
-
-    References
-    ----------
-    .. [1] "PCoreSet: Effective Active Learning through Knowledge Distillation
-       from Vision-Language Models". 2025. arXiv:2506.00910. Its epochs are
-       those of "labeled".
-
-    Examples
-    --------
-    >>> from skactivekd.student._epochs import steps_per_epoch
-    >>> steps_per_epoch(10, 1000, 64), steps_per_epoch(10, 1000, 64, epoch="all")
-    (1, 16)
+    "labeled" is a pass over the labeled rows, or the unlabeled ones if none is, as arXiv:2506.00910
+    has it; "all" one over the larger half.
     """
     if epoch not in EPOCHS:
         raise ValueError(f"epoch must be 'labeled' or 'all', got {epoch!r}.")

@@ -24,24 +24,10 @@ _BLOCK = 2**24  # bytes hashed at once, so that no array is copied as a whole
 
 
 def state_key(*values):
-    """Tell a state of some objects from every other, in this process.
+    """Return a tuple that tells a state of some objects from every other, in this process.
 
-    Parameters
-    ----------
-    *values : object
-        Values count by content; functions and classes as objects, those of the user's also by
-        their attributes and all they read. What names a file counts by the file's state too.
-
-    Returns
-    -------
-    key : tuple
-        Equal for the same state, and for no other. It keeps alive what it names.
-
-    Raises
-    ------
-    Unsure
-        If there is something whose state cannot be seen, such as an open file, or code that
-        may read what nobody can foresee.
+    Values count by content; functions and classes as objects, those of the user's also by all they
+    read; what names a file by the file's state. What cannot be seen for sure raises `Unsure`.
     """
     describer = _Describer()
     try:
