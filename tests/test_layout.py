@@ -79,6 +79,31 @@ def test_imports_go_one_way(path):
         assert {here, room} != {"simulation", "session"}
 
 
+def modules_imported(path):
+    """Yield the files within the package that a file imports when it is imported itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = PACKAGE.joinpath(*parts[:-1][: len(parts) - node.level])
+            target = folder.joinpath(*(node.module or "").split("."))
+            for place in [target, *(target / alias.name for alias in node.names)]:
+                yield from filter(Path.is_file, (place.with_suffix(".py"), place / "__init__.py"))
+
+
+def test_no_imports_run_in_circles():
+    """An `__init__` gathers what is below it, and is left out of what its own files import."""
+    left = {
+        path: {other for other in modules_imported(path) if other.name != "__init__.py"}
+        for path in FILES
+        if path.name != "__init__.py"
+    }
+    while left:
+        free = [path for path, others in left.items() if not others & set(left)]
+        assert free, sorted(str(path.relative_to(PACKAGE)) for path in left)
+        for path in free:
+            del left[path]
+
+
 def test_nothing_is_imported_by_its_full_name():
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
