@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ..utils._classes import classes_of
-from ..utils._labels import encode_labels
+from ..utils._labels import classes_of, encode_labels
 from ..utils._matrix import blocks
 from ..utils._params import naming
 from ..utils._proba import check_proba

@@ -11,9 +11,7 @@ from sklearn.base import clone
 from .._rows import check_candidates, n_rows, take_rows
 from .._torch import draw_seed
 from ..teacher._skipping import numbered
-from ..utils._classes import check_classes
-from ..utils._label_values import as_labels
-from ..utils._labels import encode_labels, find_classes
+from ..utils._labels import as_labels, check_classes, encode_labels, find_classes
 from ..utils._matrix import blocks
 from ._base import QueryStrategy, _check_view
 from ._checks import check_finite, check_labeled, check_n_instances

@@ -1,7 +1,7 @@
 """Base of the strategies that look at predicted probabilities."""
 
 from .._rows import n_rows
-from ..utils._classes import classes_of
+from ..utils._labels import classes_of
 from ..utils._proba import check_proba, column_names, ordered_proba
 from ._base import QueryStrategy
 from ._checks import check_n_instances, check_same_width
