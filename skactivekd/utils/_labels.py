@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-# teacher/ and simulation.py still look here.
 # Some of these names only pass through, for modules that still look for them here.
 from ._classes import check_classes, classes_of, explain_kinds, listed, refuse_learned_marker  # noqa: F401
 from ._label_values import as_labels, is_list, of_two_kinds, plain, refuse_odd_values
