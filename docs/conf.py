@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "myst_parser",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
@@ -27,12 +28,15 @@ extensions = [
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skactivekd"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {"show_toc_level": 2}
 html_sidebars = {"installation": [], "changelog": []}
 exclude_patterns = ["_build", "_ext"]
 templates_path = ["_templates"]
 default_role = "obj"
 nitpicky = True
+suppress_warnings = ["myst.header"]  # the changelog begins below its own title
 # Of a docstring inherited from scikit-learn.
 nitpick_ignore = [("py:obj", '["class_name0", "class_name1", "class_name2"]')]
 
