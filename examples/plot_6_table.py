@@ -26,7 +26,7 @@ X, y = load_breast_cancer(return_X_y=True)
 y = np.array(["malignant", "benign"])[y]
 there, X, y_there, y = train_test_split(X, y, train_size=100, stratify=y, random_state=0)
 rng = np.random.default_rng(0)
-there[:, ::2] += rng.normal(scale=0.5, size=there[:, ::2].shape[1]) * there[:, ::2].std(0)
+there[:, ::2] += rng.normal(scale=1.0, size=there[:, ::2].shape[1]) * there[:, ::2].std(0)
 forest = RandomForestClassifier(500, random_state=0).fit(there, y_there)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.4, stratify=y, random_state=0)
 print(f"The forest here: {forest.score(X_test, y_test):.3f}")
