@@ -47,7 +47,7 @@ def test_batches_are_read_ahead_and_embedded_alike(tiny_clip, paths, monkeypatch
 
     monkeypatch.setattr(encoders, "AheadList", noted)
     ahead = OpenCLIPEncoder(tiny_clip.directory, batch_size=3, n_workers=2, cache=EmbeddingCache())
-    np.testing.assert_array_equal(encode_rows(ahead, paths), expected)
+    np.testing.assert_allclose(encode_rows(ahead, paths), expected, atol=1e-6)
     assert begun == [3, 3, 1]  # all batches but the first
 
 
@@ -76,23 +76,59 @@ def test_data_sets_are_encoded_as_lists_are(tiny_clip, paths, batch_size, cache)
         np.testing.assert_allclose(encode_rows(encoder, rows), expected, atol=1e-6)
 
 
-def test_preparation_is_that_of_open_clip_to_the_bit(tiny_clip, paths):
+def _prepared(preparation, images, device):
+    return preparation.to_model([preparation(i) for i in images], device, torch.float32).cpu()
+
+
+def test_preparation_is_that_of_open_clip(tiny_clip, paths):
     _, transform, device = OpenCLIPEncoder(tiny_clip.directory)._load_model()
-    images = [open_image(path) for path in paths]
-    preparation = Preparation(transform)
-    found = preparation.to_model([preparation(i) for i in images], device, torch.float32)
-    assert torch.equal(found.cpu(), torch.stack([transform(image) for image in images]))
-    fast = Preparation(transform, "torch")
-    rounded = fast.to_model([fast(image) for image in images], device, torch.float32)
-    difference = (rounded.cpu() - found.cpu()).abs()
-    assert difference.max() < 1.01 / 255 / min(tiny_clip.preprocess["std"])
-    assert difference.mean() < 1e-3
+    random = np.random.RandomState(0)
+    photos = [random.randint(256, size=(h, w, 3), dtype=np.uint8) for h, w in [(256, 300)] * 3]
+    small, photos = [open_image(path) for path in paths], [Image.fromarray(x) for x in photos]
+    for resizer, images, same in [
+        ("pil", [*small, *photos], True),
+        ("auto", small, True),
+        ("auto", [Image.new("RGB", (5000, 16), (5, 99, 200))], True),  # no side is made smaller
+        ("auto", photos, False),
+        ("torch", [*small, *photos], False),
+    ]:
+        preparation = Preparation(transform, resizer)
+        found = preparation.to_model([preparation(i) for i in images], device, torch.float32).cpu()
+        expected = torch.stack([transform(image) for image in images])
+        assert torch.equal(found, expected) == same, resizer
+        std = torch.tensor(tiny_clip.preprocess["std"]).view(-1, 1, 1)
+        difference = (found - expected).abs() * std  # of pixels in [0, 1]
+        assert difference.max() < 1.01 / 255
+        assert difference.mean() < 1e-4
+
+
+def test_files_are_encoded_on_threads_that_do_not_wait_for_each_other(
+    tiny_clip, paths, monkeypatch
+):
+    counts, before = [], torch.get_num_threads()
+    original = Preparation.to_model
+
+    def noted(self, images, *args):
+        counts.append((len(images), torch.get_num_threads()))
+        return original(self, images, *args)
+
+    monkeypatch.setattr(Preparation, "to_model", noted)
+    encoder = OpenCLIPEncoder(tiny_clip.directory, batch_size=10, n_workers=2, device="cpu")
+    try:
+        torch.set_num_threads(2)
+        found = encoder.encode_image(paths)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert counts == [(5, 1), (5, 1)]
+    expected = encoder.set_params(n_workers=0).encode_image(paths)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_the_resizer_is_part_of_what_the_embeddings_depend_on(tiny_clip, paths):
     plain, fast = (
         OpenCLIPEncoder(tiny_clip.directory, preprocess=preprocess)
-        for preprocess in ({}, {"resizer": "torch"})
+        for preprocess in ({"resizer": "pil"}, {"resizer": "torch"})
     )
     assert plain.fingerprint() != fast.fingerprint()
     np.testing.assert_allclose(fast.encode_image(paths), plain.encode_image(paths), atol=1e-2)

@@ -30,7 +30,7 @@ _RUNTIME = (
     "verbose",
 )
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
-_REVISION = 2  # to be raised when the same weights come to embed the same row otherwise
+_REVISION = 3  # to be raised when the same weights come to embed the same row otherwise
 
 
 class OpenCLIPEncoder(BaseEstimator):
@@ -60,9 +60,11 @@ class OpenCLIPEncoder(BaseEstimator):
     preprocess : dict or None, default=None
         What to change in the preparation of images: "mean", "std" (three
         numbers each, for pixels in [0, 1]), "interpolation" ("bicubic" or
-        "bilinear"), "resize_mode" ("shortest", "longest" or "squash"),
-        "resizer" ("pil", or "torch", which takes a fifth of its time and rounds
-        one value of 200 otherwise, by 1 of 255). A bare
+        "bilinear"), "resize_mode" ("shortest", "longest" or "squash") and
+        "resizer" ("pil" gives open_clip's pixels to the bit; "torch" takes a
+        fifth of its time and rounds one value of 200 otherwise, by 1 of 255;
+        "auto", the default, is "torch" for images of at least 65,536 pixels
+        whose sides are both longer than the model's, "pil" for others). A bare
         checkpoint file does not say how its images were prepared: without
         this, OpenAI's way is used with a warning. Pass ``{}`` if it is right.
     n_workers : int or None, default=None
@@ -199,7 +201,8 @@ class OpenCLIPEncoder(BaseEstimator):
                 batches, bad, lambda row, error: reason(X[row], error), ImageError, self.on_error
             )
             blank = [preparation(Image.new("RGB", (1, 1)))]
-            embeddings = _open_clip.embed(forward, good, blank, len(X), self.verbose)
+            shared = device.type == "cpu" and bool(ahead or n_workers)
+            embeddings = _open_clip.embed(forward, good, blank, len(X), self.verbose, shared)
         return settle(embeddings, bad, len(X), self.on_error, ImageError)
 
     def encode_text(self, texts):
@@ -310,7 +313,7 @@ class OpenCLIPEncoder(BaseEstimator):
         return AheadList(X, pool, lambda item: preparation(open_image(item)))
 
     def _preparation(self, transform):
-        return Preparation(transform, dict(self.preprocess or {}).get("resizer", "pil"))
+        return Preparation(transform, dict(self.preprocess or {}).get("resizer", "auto"))
 
     def _source(self):
         name, pretrained = _sources.find_source(self.model, self.pretrained)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import threading
 import warnings
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ from ._skipping import show_progress
 from ._sources import CONFIG, HUB, check_source
 from ._texts import shorten
 
+_PART = 16  # rows that one thread computes at a time: their pixels take 10 MB
 _PRECISIONS = ("fp32", "fp16", "bf16", "pure_fp16", "pure_bf16")
 _PREPROCESS = {
     "mean": None,
     "std": None,
     "interpolation": ("bicubic", "bilinear"),
     "resize_mode": ("shortest", "longest", "squash"),
-    "resizer": ("pil", "torch"),
+    "resizer": ("auto", "pil", "torch"),
 }
 
 
@@ -129,7 +131,7 @@ def load_tokenizer(name, files, cache_dir):
         ) from error
 
 
-def embed(forward, batches, blank, total, verbose):
+def embed(forward, batches, blank, total, verbose, shared_cores=False):
     """Embed batches in order.
 
     Parameters
@@ -142,6 +144,10 @@ def embed(forward, batches, blank, total, verbose):
     total : int
         Rows, for the progress bar.
     verbose : int
+    shared_cores : bool, default=False
+        Whether other threads prepare rows on the cores that compute. Then
+        parts of a batch are computed side by side, each on one thread: the
+        threads of one operation would wait for each other in the middle of it.
 
     Returns
     -------
@@ -152,6 +158,9 @@ def embed(forward, batches, blank, total, verbose):
 
     from .._torch import own_settings
 
+    whole = forward
+    if shared_cores:
+        forward = functools.partial(_forward_parts, forward)
     rows, hidden = [], not show_progress(verbose)
     with (
         own_settings(),
@@ -161,7 +170,24 @@ def embed(forward, batches, blank, total, verbose):
         for batch in batches:
             rows.append(forward(batch).float().cpu())
             bar.update(len(batch))
-        return torch.cat(rows or [forward(blank)[:0].float().cpu()]).numpy()
+        return torch.cat(rows or [whole(blank)[:0].float().cpu()]).numpy()
+
+
+def _forward_parts(forward, batch):
+    import torch
+
+    from .._torch import own_settings, threads_apart
+
+    def compute(part):
+        with own_settings(), torch.inference_mode():  # each thread has its own
+            parts[part] = forward(batch[part * size : (part + 1) * size])
+
+    # The pixels of more rows are memory that the system has to clear for each batch anew.
+    size = max(1, min(_PART, math.ceil(len(batch) / torch.get_num_threads())))
+    parts = [None] * math.ceil(len(batch) / size)
+    with threads_apart(torch.device("cpu")) as run:
+        run(compute, range(len(parts)))
+    return torch.cat(parts)
 
 
 _TOKENIZING = threading.Lock()  # fast tokenizers refuse a second thread
