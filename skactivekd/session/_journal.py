@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import pathlib
 import sqlite3
 import tempfile
 import threading
@@ -14,9 +13,11 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from ..utils._locks import check_locks
+from ..utils._strangers_sqlite import check_schema, open_file
 
 APPLICATION = 0x736B6C62  # "sklb" in the header says that the file is ours
 FORMAT = 1
+_LARGEST = 2**26  # bytes of an event; they have some hundred
 PATIENCE = 30  # seconds; a write of another process takes milliseconds
 _LEAKED = []  # connections of a parent process: closing them here would harm it
 
@@ -150,7 +151,8 @@ class Journal:
     def known_files(self):
         """Return what files held when they were read: a dict of stamp to content."""
         with self._connection() as db:
-            return dict(db.execute("SELECT stamp, content FROM file").fetchall())
+            known = db.execute("SELECT stamp, content FROM file").fetchall()
+            return {stamp: text for stamp, text in known if isinstance(text, str)}
 
     def remember_files(self, contents):
         """Keep what files held, so that they need not be read again."""
@@ -183,12 +185,18 @@ class Journal:
 
     def _event(self, place, uid, when, kind, annotator, item, data, crc):
         values = uid, when, kind, annotator, item, data
-        if _crc(values) != crc:
+        try:
+            sound = _crc(values) == crc
+            event = Event(kind, annotator, item, json.loads(data), uid, when, place)
+            check_event(event)
+        except (TypeError, ValueError, RecursionError):  # values of other types
+            sound = False
+        if not (sound and isinstance(event.data, dict)):
             raise ValueError(
-                f"{self.path} is damaged: event {place} ({kind}) is not as it was written. Restore "
-                "the file from a backup."
+                f"{self.path} is damaged: event {place} ({kind!r:.60}) is not as it was written. "
+                "Restore the file from a backup."
             )
-        return Event(kind, annotator, item, json.loads(data), uid, when, place)
+        return event
 
     @contextmanager
     def _connection(self, check_place=False):
@@ -242,14 +250,9 @@ def _place(path):
 
 def _open(path):
     _check_folder(path)
-    db = sqlite3.connect(
-        f"{pathlib.Path(path).as_uri()}?mode=rwc",
-        uri=True,
-        timeout=PATIENCE,
-        isolation_level=None,
-        check_same_thread=False,  # one lock lets threads take turns
-    )
+    db = open_file(path, "rwc", PATIENCE)
     try:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
         db.execute("PRAGMA synchronous = EXTRA")
         if not _is_ours(db, path):
             db.execute("BEGIN IMMEDIATE")
@@ -277,6 +280,7 @@ def _is_ours(db, path):
                 f"{path} was written by a newer skactivekd (format {version}, this one reads up to "
                 f"{FORMAT}): upgrade skactivekd, or choose another journal."
             )
+        check_schema(db, _SCHEMA)
         return True
     if application or version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise ValueError(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..utils._locks import check_locks
+from ..utils._strangers_sqlite import vacuum
 from ._memory_store import WIDTHS
 from ._sqlite import connect, explain, transaction, used_bytes
 
@@ -85,7 +86,7 @@ class FileStore:
                 if max_bytes is not None:
                     self._shrink(db, max_bytes)
                 count -= _count(db)
-            db.execute("VACUUM")
+            vacuum(db)
             return count
 
     def clear(self):
@@ -130,7 +131,7 @@ class FileStore:
                     self._db = connect(self.place, create)
                     self._inode = _inode(self.place)
                 yield self._db
-            except (sqlite3.Error, UnicodeDecodeError) as error:
+            except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 self._close()
                 raise explain(self.place, error) from error
 
@@ -170,6 +171,8 @@ class FileStore:
         found = np.empty((len(slots), KEY_SIZE // 8), dtype=np.uint64)
         blocks = _read_blocks(db, name, numbers.tolist())
         for (n, own, data), start, stop in zip(blocks, starts, stops, strict=True):
+            if not n or not data or len(data) % (n * self.dtype.itemsize):
+                raise sqlite3.DatabaseError("the rows of a batch have no width")
             block = np.frombuffer(data, dtype=self.dtype).reshape(n, -1)
             if start == 0:
                 rows = np.empty((len(slots), block.shape[1]), self.dtype)

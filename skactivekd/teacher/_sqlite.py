@@ -1,12 +1,12 @@
 """The SQLite file of embeddings: opened, created, and errors that say what to do."""
 
 import os
-import pathlib
 import sqlite3
 import warnings
 from contextlib import contextmanager
 
 from ..utils._locks import no_locks
+from ..utils._strangers_sqlite import check_schema, open_file
 
 APPLICATION = 0x736B6B64  # "skkd" in the header says that the file is ours
 SCHEMA_VERSION = 2  # 1 had no seals: a flipped bit could give the row of another key
@@ -50,11 +50,8 @@ def connect(path, create):
         os.makedirs(os.path.dirname(path), exist_ok=True)
     elif not os.path.exists(path):
         return None
-    uri = f"{pathlib.Path(path).as_uri()}?mode={'rwc' if create else 'rw'}"
     # One lock guards the connection, so that threads may take turns.
-    db = sqlite3.connect(
-        uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-    )
+    db = open_file(path, "rwc" if create else "rw", PATIENCE)
     try:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -16000")
@@ -73,9 +70,9 @@ def connect(path, create):
 def _is_ours(db, path):
     """Tell whether the file holds our tables; if not, it is empty or of an old format."""
     application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
-    tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+    kinds = {kind for (kind,) in db.execute("SELECT type FROM sqlite_master").fetchall()}
     if application != APPLICATION:
-        if application or version or tables:
+        if application or version or kinds:
             raise ValueError(
                 f"{path} is an SQLite file of another program, not a cache of embeddings; choose "
                 "another path"
@@ -87,10 +84,11 @@ def _is_ours(db, path):
             f"to {SCHEMA_VERSION}) or is damaged: upgrade skactivekd, choose another path, or "
             "delete it"
         )
+    if version < 1 or (version == 1 and kinds - {"table", "index"}):
+        raise sqlite3.DatabaseError("its tables are not those of a cache")
     if version == 1:
         return False
-    if version < 1 or any(tables.get(name) != text for name, text in _TABLES.items()):
-        raise sqlite3.DatabaseError("its tables are not those of a cache")
+    check_schema(db, _TABLES.values())
     return True
 
 
@@ -109,6 +107,7 @@ def _create(db, path):
         for name, text in _TABLES.items():
             db.execute(f"DROP TABLE IF EXISTS {name}")
             db.execute(text)
+        check_schema(db, _TABLES.values())
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
