@@ -98,7 +98,8 @@ class CLAPTeacher(FewShotTeacher):
     those without a label keep the probability that zero-shot gives them, and
     the logits are a mean of zero-shot's and the trained ones, of the share
     `trust_`: it weighs the likelihood of labels that a fit in folds was not
-    shown, and is near 1 for equal numbers, near 0 for few others.
+    shown. It is a half for one label of each class, which leaves none to be
+    held out, near 0 for few others, and goes to 1 where labels teach.
 
     References
     ----------

@@ -7,9 +7,11 @@ from ._calibration import best_logit_scale
 SHARES = np.linspace(0, 1, 6)  # of the taught logits in the mean with zero-shot's
 
 # Log-odds of the labels against zero-shot, before any row was held out. Equal numbers of each class
-# are drawn by design: it is what these methods were published for. Other draws say too little of
-# the classes they are short of, and of those alone: there zero-shot has to be proven wrong.
-_BY_DESIGN, _AT_RANDOM = 6.0, -8.0
+# are drawn by design: it is what these methods were published for, with up to 16 of each. One of
+# each may harm, so belief grows with the labels of a class that are held out. Other draws say too
+# little of the classes they are short of, and of those alone: there zero-shot has to be proven
+# wrong.
+_PER_LABEL, _BY_DESIGN, _AT_RANDOM = 0.6, 6.0, -8.0
 _EVEN = 0.95
 _LEAST = 0.1  # a share that even the prior alone has
 
@@ -77,9 +79,11 @@ def choose_trust(zero_shot, taught, targets, even):
        \bigl((1 - g) z_{0i} + g z_i) / T\bigr)_{y_i}
 
     and the shares are averaged with weights in proportion to
-    :math:`\exp S(g)`. With equal numbers of labels these are 0 and 1: the
-    published method, or zero-shot. The temperature is free, as being too sure is no reason
+    :math:`\exp S(g)`. The temperature is free, as being too sure is no reason
     to be distrusted, and :math:`\lambda` depends on how the labels were drawn.
+    One label of each class says nothing of the share, which is a half then: on
+    weak encoders of rows the published method, a share of 1, loses several
+    points there.
 
     Parameters
     ----------
@@ -104,15 +108,14 @@ def choose_trust(zero_shot, taught, targets, even):
     >>> choose_trust(right, wrong, y, even=1.0)
     0.0
     """
-    by_design = even >= _EVEN
-    shares = SHARES[[0, -1]] if by_design else SHARES
-    scores = shares * (_BY_DESIGN if by_design else _AT_RANDOM)
+    by_design = min(_PER_LABEL * len(targets) / zero_shot.shape[1], _BY_DESIGN)
+    scores = SHARES * (by_design if even >= _EVEN else _AT_RANDOM)
     if len(targets):
         scores = scores + [
-            _log_likelihood((1 - share) * zero_shot + share * taught, targets) for share in shares
+            _log_likelihood((1 - share) * zero_shot + share * taught, targets) for share in SHARES
         ]
     weights = np.exp(scores - scores.max())
-    trust = float(weights @ shares / weights.sum() * even)
+    trust = float(weights @ SHARES / weights.sum() * even)
     return trust if trust > _LEAST else 0.0
 
 
