@@ -21,8 +21,8 @@ from benchmarks.paper.data import draw_pool
 from benchmarks.paper.data import load as load_data
 from benchmarks.paper.splits import hold_out, official_ucf101
 from benchmarks.paper.table import make_student, make_teacher, markdown, run_table, score
-from skactivekd import AcceleratedDHONet, DHOClassifier
-from skactivekd.student import RowDataset
+from skactivekd import DHOClassifier
+from skactivekd.student import AcceleratedDHONet, RowDataset
 from skactivekd.student._image_files import Pictures
 from skactivekd.teacher import ImageError
 from skactivekd.teacher._read_image import open_image

@@ -11,6 +11,7 @@ from skorch.callbacks import Callback
 from torchvision.transforms import InterpolationMode, v2
 
 import skactivekd as sk
+from skactivekd.student import AcceleratedDHONet
 from skactivekd.teacher import prompt_templates
 
 from .data import draw_pool, load
@@ -80,7 +81,7 @@ def make_student(backbone, teacher, config, data, root):
     if config["accelerate"]:
         from accelerate import Accelerator
 
-        kind, extra = sk.AcceleratedDHONet, {"accelerator": Accelerator()}
+        kind, extra = AcceleratedDHONet, {"accelerator": Accelerator()}
     net = kind(
         backbone,
         module__pretrained=config["pretrained"] and not config["student_checkpoint"],
