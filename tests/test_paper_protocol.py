@@ -248,10 +248,10 @@ def test_views_are_the_papers(name, cropped, root):
     crop, flip = net.augment.transforms
     assert (crop.size, crop.scale, crop.interpolation.value) == ((224, 224), (0.5, 1.0), cropped)
     assert flip.p == 0.5
-    net.set_params(input_shape=net.find_input_shape(Pictures([path])))
+    net.set_params(input_shape=net._find_input_shape(Pictures([path])))
     plain = transforms.Compose([transforms.Resize(224), transforms.CenterCrop(224)])
     expected = transforms.functional.pil_to_tensor(plain(open_image(path)))
-    assert torch.equal(net.show([path]).read([0])[0], expected)
+    assert torch.equal(net._show([path]).read([0])[0], expected)
 
 
 @pytest.mark.parametrize("name", names())

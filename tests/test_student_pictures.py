@@ -691,12 +691,12 @@ def test_what_timm_says_of_its_model_may_be_changed(tmp_path):
     path = photos(tmp_path, 1, (301, 217))[0]
     overlay = {"crop_pct": 1.0, "interpolation": "bilinear"}
     net = DHONet("resnet18", module__pretrained_cfg_overlay=overlay, n_classes=2)
-    net.set_params(input_shape=net.find_input_shape(Pictures([path])))
-    shown = net.show([path]).read([0])[0].float()
+    net.set_params(input_shape=net._find_input_shape(Pictures([path])))
+    shown = net._show([path]).read([0])[0].float()
     expected = v2.Compose([v2.Resize(224), v2.CenterCrop(224), v2.PILToTensor()])(open_image(path))
     assert net.input_shape == (3, 224, 224)
     np.testing.assert_allclose(shown, expected.float(), atol=1)
-    plain = DHONet("resnet18", n_classes=2, input_shape=(3, 224, 224)).show([path]).read([0])[0]
+    plain = DHONet("resnet18", n_classes=2, input_shape=(3, 224, 224))._show([path]).read([0])[0]
     assert (shown - plain.float()).abs().mean() > 2
 
 
