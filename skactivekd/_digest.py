@@ -5,6 +5,7 @@ import functools
 import hashlib
 import numbers
 import os
+import re
 import stat
 
 import numpy as np
@@ -13,7 +14,17 @@ _BLOCK = 2**24  # bytes that are hashed at once
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta
 
-_IDLE = {"cache", "cache_dir", "memory", "n_jobs", "n_workers", "verbose"}  # decide no number
+_IDLE = {  # decide no number
+    "cache",
+    "cache_dir",
+    "iterator_train__num_workers",
+    "iterator_valid__num_workers",
+    "memory",
+    "n_jobs",
+    "n_workers",
+    "verbose",
+}
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def digest(*settings):
@@ -24,8 +35,9 @@ def digest(*settings):
     *settings : object
         Numbers, strings, None, arrays and containers of them count by value;
         estimators by the name of their class and their parameters, except where
-        they keep what, and how many processes they use; all else, such as
-        functions, classes and open files, by name.
+        they keep what, and how many processes they use; modules of torch, such
+        as transforms of images, by what they print; all else, such as functions,
+        classes and open files, by name.
 
     Returns
     -------
@@ -209,6 +221,8 @@ def _describe_array(array):
 def _describe_object(value):
     if isinstance(value, functools.partial):
         return "partial", describe([value.func, value.args, value.keywords])
+    if hasattr(value, "extra_repr"):  # a module of torch, such as a transform of images
+        return _ADDRESS.sub("", repr(value))
     if hasattr(value, "get_params"):
         params = value.get_params(deep=False).items()
         kept = {name: param for name, param in params if name not in _IDLE}

@@ -289,7 +289,11 @@ def test_what_several_processes_cannot_do_is_refused(monkeypatch):
     rows = RowDataset(X, Y, sample_weight=np.ones(41))
     with pytest.raises(ValueError, match="cannot be trained on several processes"):
         net.partial_fit(rows)
+    net.set_params(apart=True)
+    with pytest.raises(ValueError, match=r"apart=True cannot be trained on 2 processes"):
+        net._validate_params()
     monkeypatch.setattr("accelerate.state.is_initialized", lambda: False)
+    net.set_params(apart=False)
     with pytest.raises(ValueError, match=r"2 processes cannot be sent .* Set n_jobs=None"):
         clone(net)
 

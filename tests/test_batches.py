@@ -163,7 +163,7 @@ def test_weights_and_places_travel_with_the_rows():
     assert rows["sample_weight"].tolist() == [2, 0]
     assert rows["teacher_weight"].tolist() == [1, 3]
     assert rows["row"].tolist() == [2, 0]
-    assert set(RowDataset(np.eye(4)).__getitems__([0])[0]) == {"X", "row"}
+    assert set(RowDataset(np.eye(4)).__getitems__([0])[0]) == {"X", "row", "labeled"}
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,39 @@ def test_an_epoch_may_pass_over_the_larger_half():
     assert [(rows < 100).sum() for rows in batches] == [3, 3, 3]
     with pytest.raises(ValueError, match="epoch must be 'labeled' or 'all', got 'both'"):
         steps_per_epoch(1, 1, 1, epoch="both")
+
+
+def drawn(n_labeled, n_unlabeled, n_rounds=1, **params):
+    generator = torch.Generator().manual_seed(0)
+    labeled, unlabeled = np.arange(n_labeled), 100 + np.arange(n_unlabeled)
+    sampler = PairedBatchSampler(labeled, unlabeled, 4, generator, replacement=True, **params)
+    return [rows.tolist() for _ in range(n_rounds) for rows in sampler]
+
+
+@pytest.mark.parametrize("n_labeled", [1, 3, 9])
+@pytest.mark.parametrize("even", [True, False])
+def test_labels_drawn_with_replacement_fill_their_half(n_labeled, even):
+    batches = drawn(n_labeled, 20, n_rounds=20, even=even)
+    assert len(batches) == 20 * -(-n_labeled // 4)
+    assert [[row < 100 for row in rows] for rows in batches] == [[True] * 4 + [False] * 4] * len(
+        batches
+    )
+    seen = [row for rows in batches for row in rows if row < 100]
+    assert set(seen) == set(range(n_labeled))
+    assert any(len(set(rows[:4])) < 4 for rows in batches)
+    passed = [row for rows in batches for row in rows if row >= 100]
+    assert sorted(passed[:20]) == list(range(100, 120))  # the other half in rounds, as ever
+
+
+def test_no_labels_cannot_be_drawn():
+    assert [len(rows) for rows in drawn(0, 8)] == [4, 4]
+
+
+def test_processes_share_what_was_drawn_with_replacement():
+    shares = [drawn(3, 20, share=(process, 2), n_rounds=5) for process in (0, 1)]
+    for whole, *parts in zip(drawn(3, 20, n_rounds=5), *shares, strict=True):
+        assert sorted(whole) == sorted(parts[0] + parts[1])
+        assert len(parts[0]) == len(parts[1]) == 4
 
 
 def test_read_only_memory_is_copied():

@@ -17,8 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from torchvision.transforms import v2
 
-from skactivekd import Entropy, LabeledOnly, Random, simulate
+from skactivekd import DHONet, Entropy, LabeledOnly, Random, simulate
 from skactivekd._digest import digest
 from skactivekd._journal import COLUMNS, Journal, Round
 
@@ -332,5 +333,12 @@ def test_digest_knows_values_and_names(tmp_path):
     half = functools.partial(round, ndigits=1)
     assert digest(half) != digest(functools.partial(round, ndigits=2))
     assert digest(FunctionTransformer(np.log)) != digest(FunctionTransformer(np.exp))
+    crops = [v2.RandomResizedCrop(8), v2.RandomResizedCrop(8), v2.RandomResizedCrop(9)]
+    nets = [DHONet(augment=v2.Compose([crop, v2.Lambda(np.copy)])) for crop in crops]
+    assert digest(DHONet(augment=crops[0])) == digest(DHONet(augment=crops[1]))
+    assert digest(nets[0]) == digest(nets[1]) != digest(nets[2])
+    assert digest(DHONet(iterator_train__num_workers=2)) == digest(
+        DHONet(iterator_train__num_workers=3)
+    )
     with open(tmp_path / "a", "w") as one, open(tmp_path / "b", "w") as other:
         assert digest(one) == digest(other)

@@ -311,3 +311,77 @@ def test_small_networks_train_on_one_thread_and_give_the_others_back(backbone, e
     finally:
         torch.set_num_threads(before)
     assert seen == [expected]
+
+
+class Normalized(nn.Sequential):
+    """Batch normalization alone, and a count of the rows that it sees."""
+
+    def __init__(self):
+        super().__init__(nn.BatchNorm1d(5, momentum=None))
+        self.seen = []
+
+    def forward(self, x):
+        if self.training:
+            self.seen.append(len(x))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("heads", ["dual", "single"])
+def test_halves_apart_are_normalized_apart(heads):
+    fitted = {
+        apart: train(DHONet(Normalized, max_epochs=2, batch_size=8, apart=apart), heads=heads).net_
+        for apart in (True, False)
+    }
+    seen = {apart: net.module_.backbone.seen for apart, net in fitted.items()}
+    assert seen == {True: [8, 8] * 6, False: [16] * 6}
+    assert not torch.equal(*(net.module_.heads.ce.weight for net in fitted.values()))
+    batch = fitted[True].get_dataset(X, np.where(np.arange(40) < 3, 0, -1)).__getitems__(range(8))
+    fitted[True].module_.train()
+    together = fitted[True].module_(batch[0]["X"])
+    apart = [
+        torch.cat(parts)
+        for parts in zip(
+            fitted[True].module_(batch[0]["X"][:3]),
+            fitted[True].module_(batch[0]["X"][3:]),
+            strict=True,
+        )
+    ]
+    found = fitted[True].infer(batch[0])
+    for part, expected, other in zip(found, apart, together, strict=True):
+        assert torch.equal(part, expected)
+        assert not torch.allclose(part, other, atol=1e-3)
+
+
+def test_one_kind_of_rows_is_not_taken_apart():
+    both = [
+        DHOClassifier(
+            DHONet(Normalized, max_epochs=2, batch_size=8, apart=apart),
+            heads="dual",
+            random_state=0,
+        )
+        .fit(X, Y)
+        .predict_proba(X)
+        for apart in (True, False)
+    ]
+    assert np.array_equal(*both)
+
+
+def test_few_labels_fill_a_batch_by_replacement():
+    y = np.where(np.arange(40) < 3, Y, -1)
+    sizes = []
+    for replacement in (True, False):
+        net = DHONet(max_epochs=2, batch_size=8, replacement=replacement)
+        clf = DHOClassifier(net, heads="dual", random_state=0).fit(X, y, teacher_proba=TEACHER)
+        sizes.append(clf.net_.history[:, "batches", :, "train_batch_size"])
+    assert sizes == [[[16]] * 2, [[11]] * 2]
+
+
+@pytest.mark.parametrize("name", ["replacement", "apart"])
+def test_halves_are_no_setting_of_a_network_that_has_one(name):
+    with pytest.raises(ValueError, match=f"{name}=True is for heads='dual' or 'single'"):
+        train(DHONet(max_epochs=1, **{name: True}), heads="residual")
+    with pytest.raises(ValueError, match=f"{name}=1 must be True or False"):
+        train(DHONet(max_epochs=1, **{name: 1}))
+    # Without a teacher the default student has a head for the labels alone.
+    clf = DHOClassifier(DHONet(max_epochs=1, **{name: True}), random_state=0).fit(X, HIDDEN)
+    assert clf.predict(X).shape == (40,)

@@ -363,6 +363,18 @@ def student():
     return teach(numbers(), net=net(module__hidden=4), names=("a", "b", "c"))
 
 
+def test_a_snapshot_of_a_hub_is_a_saved_model(student, tmp_path):
+    student.save(tmp_path / "model")
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / ".gitattributes").write_text("*.safetensors filter=lfs\n")
+    for number, path in enumerate(sorted((tmp_path / "model").iterdir())):
+        path.rename(tmp_path / "blobs" / str(number))
+        (tmp_path / "snapshot" / path.name).symlink_to(tmp_path / "blobs" / str(number))
+    twin = load(tmp_path / "snapshot")
+    assert np.array_equal(twin.predict_proba(numbers()), student.predict_proba(numbers()))
+
+
 def test_nothing_is_replaced_unasked(student, tmp_path):
     folder = tmp_path / "some" / "model"
     student.save(folder)

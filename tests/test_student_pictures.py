@@ -2,7 +2,10 @@
 
 import io
 import os
+import re
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ import torch
 from PIL import Image
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
 from torch import nn
 from torchvision.transforms import v2
 
@@ -35,10 +39,10 @@ from skactivekd import (
     simulate,
 )
 from skactivekd.modal import ActiveLearner
-from skactivekd.student import _image_files
+from skactivekd.student import RowDataset, _image_files
 from skactivekd.student._image_files import Pictures, holds_pictures, holds_texts
 from skactivekd.student._reuse import memory
-from skactivekd.student._views import CropAndFlip, PlainView, are_photos, drawing
+from skactivekd.student._views import CropAndFlip, OwnView, PlainView, are_photos, drawing
 from skactivekd.student._workers import Unreadable
 from skactivekd.teacher import ImageError, SkippedRowsWarning
 from skactivekd.teacher._read_image import open_image
@@ -315,13 +319,76 @@ def test_all_bad_rows_are_named(digits, proba, fitted, tmp_path, n_workers):
     early, late = broken(digits, tmp_path)
     found = student(iterator_train__num_workers=n_workers, iterator_valid__num_workers=n_workers)
     for paths, rows in ((early, {3, 50}), (late, {7, 55})):
-        with pytest.raises(ImageError, match=r"2 images cannot be read:\n  row") as caught:
+        with pytest.raises(ImageError, match=r"2 images cannot be read; .*:\n  row") as caught:
             found.fit(paths, digits[2], proba)
         assert set(caught.value.bad) == rows
         assert not hasattr(found, "net_")
         with pytest.raises(ImageError) as caught:
             fitted.predict(paths)
         assert set(caught.value.bad) == rows
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_what_is_no_picture_is_named_with_its_remedy(digits, proba, tmp_path, on_error):
+    paths, _, y, _ = digits
+    paths = [*paths]
+    reasons = {
+        3: ("missing.png", None, "no such file"),
+        5: ("empty.png", b"", "an empty file"),
+        9: ("text.jpg", b"no picture\n", "text, .*convert it to PNG or JPEG"),
+        33: ("large.png", png_header(30_000, 30_000), "30000 x 30000 pixels, .*: shrink it"),
+        34: ("folder.png", "", "a directory, not a file"),
+        41: ("cut.png", Path(paths[0]).read_bytes()[:80], "OSError: "),
+    }
+    for row, (name, content, _) in reasons.items():
+        paths[row] = str(tmp_path / name)
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        elif content is not None:
+            (tmp_path / name).mkdir()
+    found = student(on_error=on_error)
+    early, all_bad = {3, 5, 34}, set(reasons)
+    if on_error == "raise":
+        with pytest.raises(ImageError, match=r"set on_error='skip':\n") as caught:
+            found.fit(paths, y, proba)
+        assert set(caught.value.bad) == early  # at a glance
+        good = [paths[0] if row in early else path for row, path in enumerate(paths)]
+        with pytest.raises(ImageError) as late:
+            found.fit(good, y, proba)
+        bad = {**caught.value.bad, **late.value.bad}
+        assert not hasattr(found, "net_")
+    else:
+        with pytest.warns(SkippedRowsWarning) as warned:
+            found.fit(paths, y, proba)
+        bad = warned[0].message.bad
+    assert set(bad) == all_bad
+    for row, (name, _, reason) in reasons.items():
+        assert re.search(f"{name}: {reason}", bad[row])
+
+
+def png_header(width, height):
+    """The beginning of a PNG file, which says how large it is."""
+    size = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [b"\x89PNG\r\n\x1a\n", struct.pack(">I", 13), size, struct.pack(">I", zlib.crc32(size))]
+    return b"".join(parts) + struct.pack(">I", 99) + b"IDAT"
+
+
+def test_a_file_that_breaks_during_training_is_named(digits, proba, tmp_path):
+    paths, _, y, _ = digits
+    broken, whole = tmp_path / "broken.png", Path(paths[4]).read_bytes()
+    broken.write_bytes(whole)
+
+    class Break(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            broken.write_bytes(whole[:80])
+
+    paths = [*paths[:4], str(broken), *paths[5:]]
+    found = student().fit(paths, y, proba)
+    expected = found.predict_proba(digits[0])
+    found.set_params(net__callbacks=[("break", Break())])
+    with pytest.raises(ImageError, match=r"on_error='skip':\n  row 4: .*broken\.png"):
+        found.fit(paths, y, proba)
+    assert np.array_equal(found.predict_proba(digits[0]), expected)
 
 
 def test_bad_rows_are_skipped_on_request(digits, proba, tmp_path):
@@ -602,6 +669,35 @@ def test_crop_and_flip_keeps_size_and_type(tmp_path):
     assert len({item.numpy().tobytes() for item in made}) == 8
     plain = PlainView((20, 30))(image).float().mean(dim=(1, 2))
     assert (torch.stack(made).float().mean(dim=(0, 2, 3)) - plain).abs().max() < 30
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_row_drawn_twice_is_read_once_and_seen_in_two_views(digits, files, monkeypatch):
+    paths, X, _, _ = digits
+    opened = []
+    monkeypatch.setattr(
+        _image_files, "open_image", lambda item: opened.append(item) or open_image(item)
+    )
+    shift = v2.RandomAffine(0, translate=(0.3, 0.3))
+    view = OwnView(shift, PlainView((16, 16)))
+    rows = RowDataset(Pictures(paths) if files else X)
+    once, twice = (rows._take(taken, view, (0, 1))[0]["X"] for taken in ([4, 7], [7, 4, 7, 7]))
+    assert len(opened) == (4 if files else 0)
+    assert torch.equal(twice[:2], once[[1, 0]])
+    assert len({pixels.numpy().tobytes() for pixels in twice[[0, 2, 3]]}) == 3
+
+
+def test_what_timm_says_of_its_model_may_be_changed(tmp_path):
+    path = photos(tmp_path, 1, (301, 217))[0]
+    overlay = {"crop_pct": 1.0, "interpolation": "bilinear"}
+    net = DHONet("resnet18", module__pretrained_cfg_overlay=overlay, n_classes=2)
+    net.set_params(input_shape=net._find_input_shape(Pictures([path])))
+    shown = net._show([path]).read([0])[0].float()
+    expected = v2.Compose([v2.Resize(224), v2.CenterCrop(224), v2.PILToTensor()])(open_image(path))
+    assert net.input_shape == (3, 224, 224)
+    np.testing.assert_allclose(shown, expected.float(), atol=1)
+    plain = DHONet("resnet18", n_classes=2, input_shape=(3, 224, 224))._show([path]).read([0])[0]
+    assert (shown - plain.float()).abs().mean() > 2
 
 
 @pytest.mark.parametrize("files", [True, False])

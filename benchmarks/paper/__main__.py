@@ -20,9 +20,7 @@ def main(arguments=None):
     show = commands.add_parser("show", help="what a data set on disk holds")
     show.add_argument("name")
     show.add_argument("--root", type=Path, required=True)
-    copies = commands.add_parser("copies", help="write tiny generated copies of all data sets")
-    copies.add_argument("--out", type=Path, required=True)
-    check = commands.add_parser("check", help="run every data set end to end on such copies")
+    check = commands.add_parser("check", help="run every data set end to end on generated copies")
     check.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     return globals()[f"_{options.command}"](options)
@@ -36,34 +34,23 @@ def _table(options):
         changes.append(f"student_checkpoint={options.student_checkpoint}")
     config = load_config(options.name, changes)
     results = run_table(config, options.root, options.out)
-    if _is_first_process(config):
-        print(markdown(results))
+    if config["accelerate"]:
+        from accelerate import PartialState
+
+        if not PartialState().is_main_process:
+            return 0
+    print(markdown(results))
     return 0
-
-
-def _is_first_process(config):
-    if not config["accelerate"]:
-        return True
-    from accelerate import PartialState
-
-    return PartialState().is_main_process
 
 
 def _show(options):
     from .data import load
 
-    data = load(options.name, options.root)
+    data = load(load_config(options.name), options.root)
     print(f"{data.name}: {len(data.class_names)} classes, {data.source}")
     for part in ("train", "val", "test"):
         print(f"{part}: {len(getattr(data, part)[0])} images")
     print(", ".join(data.class_names))
-    return 0
-
-
-def _copies(options):
-    from .copies import write_copies
-
-    write_copies(options.out)
     return 0
 
 

@@ -14,42 +14,18 @@ from .copies import CLASSES, write_copies
 _CLIP = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
-    "text_cfg": {
-        "context_length": 32,
-        "vocab_size": 49408,
-        "width": 32,
-        "heads": 2,
-        "layers": 1,
-    },
+    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
 # A table in seconds: tiny networks, a few steps, two rounds.
-SMALL = [
-    "n_classes=0",
-    'students=["test_resnet"]',
-    "pretrained=false",
-    "student_checkpoint=",
-    "teacher_pretrained=",
-    "image_size=32",
-    "batch_size=8",
-    "passes=2",
-    "final_passes=3",
-    "rounds=2",
-    "seeds=[1]",
-    "clap_epochs=5",
-    "n_workers=0",
-    "device=cpu",
-]
+SMALL = """
+    n_classes=0 students=["test_resnet"] pretrained=false student_checkpoint= teacher_pretrained=
+    image_size=32 batch_size=8 passes=2 final_passes=3 rounds=2 seeds=[1] clap_epochs=5 n_workers=0
+    device=cpu
+""".split()
 
 
 def check_all(out):
-    """Run all data sets; print a line for each, and return the number of those that failed.
-
-    Parameters
-    ----------
-    out : path
-        Gets the copies, the teacher and the results; what is in a folder of an earlier run is
-        left alone.
-    """
+    """Run all data sets in a new folder of `out`; print a line for each, return how many fail."""
     Path(out).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=out))
     write_copies(folder / "data")
@@ -75,7 +51,7 @@ def check_one(name, folder):
         "augmented": ['teachers=["zero_shot", "clap", "none"]', "pool=12"],
         "once": ['teachers=["zero_shot", "clap"]', 'strategies=["random", "pcoreset"]'],
     }
-    n_rounds, scores = 0, []
+    scores = []
     for views, changes in parts.items():
         changes = [*SMALL, *changes, f"teacher_views={views}", f"teacher_model={folder / 'clip'}"]
         config = load_config(name, changes)
@@ -83,14 +59,11 @@ def check_one(name, folder):
         expected = len(config["strategies"]) * len(config["teachers"]) * config["rounds"]
         budgets = [len(CLASSES[name]) * (number + 1) for number in range(config["rounds"])]
         if len(results) != expected or sorted(set(results["n_labels"])) != budgets:
-            raise AssertionError(
-                f"{name}: {expected} rounds at {budgets} labels expected:\n{results}"
-            )
-        n_rounds += len(results)
+            raise AssertionError(f"{expected} rounds at {budgets} labels expected:\n{results}")
         scores += list(results["score"])
     if not np.isfinite(scores).all():
         raise AssertionError(f"{name}: scores are {scores}")
-    return f"{n_rounds} rounds, accuracy {min(scores):.2f} to {max(scores):.2f}"
+    return f"{len(scores)} rounds, accuracy {min(scores):.2f} to {max(scores):.2f}"
 
 
 def save_random_clip(folder, seed=0):
@@ -103,9 +76,7 @@ def save_random_clip(folder, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CLIP(**_CLIP)
-    config = {
-        "model_cfg": _CLIP,
-        "preprocess_cfg": {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]},
-    }
+    pixels = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}
+    config = {"model_cfg": _CLIP, "preprocess_cfg": pixels}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")

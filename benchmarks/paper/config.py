@@ -12,26 +12,11 @@ def names():
 
 
 def load_config(name, changes=()):
-    """Read the configuration of a data set.
+    """Read the configuration of a data set as a dict.
 
-    Parameters
-    ----------
-    name : str
-        One of `names`, or the path of a TOML file.
-    changes : sequence of str, default=()
-        Each ``key=value``; values are TOML, or else plain text.
+    `name` is one of `names`, or the path of a TOML file; each of `changes` is ``key=value``,
+    where the value is TOML, or else plain text.
 
-    Returns
-    -------
-    config : dict
-
-    Raises
-    ------
-    ValueError
-        If there is no such configuration or key, or a value is of another type.
-
-    Examples
-    --------
     >>> from benchmarks.paper.config import load_config
     >>> load_config("dtd", ["rounds=3", "teacher_views=once"])["rounds"]
     3
@@ -43,26 +28,23 @@ def load_config(name, changes=()):
     base = own.pop("base", None)
     config = {**(tomllib.loads((FOLDER / f"{base}.toml").read_text()) if base else {}), **own}
     for change in changes:
-        key, _, value = change.partition("=")
-        config[key.strip()] = _checked(key.strip(), _parse(value), config)
+        key, _, value = (part.strip() for part in change.partition("="))
+        config[key] = _checked(key, value, config)
     return config
 
 
-def _parse(value):
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value.strip()
-
-
-def _checked(key, value, config):
+def _checked(key, text, config):
     if key not in config:
         raise ValueError(f"there is no setting {key!r}; there are {', '.join(sorted(config))}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
     kind = type(config[key])
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     if kind is str:
         return str(value)
+    if kind is float and type(value) is int:
+        return float(value)
     if type(value) is not kind:
         raise ValueError(f"{key}={value!r} must be of type {kind.__name__}")
     return value

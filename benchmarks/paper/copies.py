@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from .data import IMAGES, SPLIT_FILES, load
+from .config import load_config
 
 PER_CLASS = 12
 CLASSES = {
@@ -30,39 +30,28 @@ CLASSES = {
 
 
 def write_copies(root, names=tuple(CLASSES)):
-    """Write the copies.
-
-    Parameters
-    ----------
-    root : path
-        Gets the folder of each data set.
-    names : sequence of str, default=all
-    """
+    """Write the copies, each into its own folder in `root`."""
     for name in names:
-        _WRITERS[name](Path(root), CLASSES[name])
+        images = Path(root) / load_config(name)["images"][0]
+        globals()[f"_{name}"](images, CLASSES[name])
 
 
-def write_split_file(root, name, seed=1):
-    """Write a split file in CoOp's format beside a copy; it differs from the split without."""
-    data = load(name, root, seed)
-    images = Path(root) / IMAGES[name][0]
-    rows = {
-        part: [
-            [Path(path).relative_to(images).as_posix(), int(label), data.class_names[label]]
-            for path, label in zip(*lists, strict=True)
-        ]
-        for part, lists in {"train": data.test, "val": data.val, "test": data.train}.items()
-    }
-    (images.parent / SPLIT_FILES[name]).write_text(json.dumps(rows))
+def _images(folder, classes, file):
+    """Write images of noise; return (name, code) of those in train, val and test, a third each.
 
-
-def _image(path, code):
-    """Write noise in the colour of a class."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.RandomState(list(path.name.encode()))
-    colour = np.array([[40, 200, 120], [200, 60, 90], [90, 90, 220]])[code % 3]
-    pixels = np.clip(colour + rng.normal(scale=40, size=(36, 48, 3)), 0, 255)
-    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    `file` makes a name of the class, the number of the image in it and that in all.
+    """
+    parts = {"train": [], "val": [], "test": []}
+    for code, label in enumerate(classes):
+        for number in range(1, PER_CLASS + 1):
+            name = file(label, number, code * PER_CLASS + number)
+            parts[("train", "val", "test")[number % 3]].append((name, code))
+            rng = np.random.RandomState(list(Path(name).name.encode()))
+            colour = np.array([[40, 200, 120], [200, 60, 90], [90, 90, 220]])[code % 3]
+            pixels = np.clip(colour + rng.normal(scale=40, size=(36, 48, 3)), 0, 255)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+    return parts
 
 
 def _text(path, lines):
@@ -70,147 +59,90 @@ def _text(path, lines):
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _folders(images, classes, file):
-    """Write a folder of images for each class; `file` makes a name of class and number."""
-    for code, label in enumerate(classes):
-        for number in range(1, PER_CLASS + 1):
-            _image(images / label / file(label, number), code)
+def _caltech101(images, classes):
+    classes = ["BACKGROUND_Google", "Faces_easy", *classes]
+    _images(images, classes, lambda label, number, _: f"{label}/image_{number:04d}.jpg")
 
 
-def _part(number):
-    """Put a third of the images of a class into each of train, val and test."""
-    return ("train", "val", "test")[number % 3]
+def _dtd(images, classes):
+    parts = _images(images, classes, lambda label, number, _: f"{label}/{label}_{number:04d}.jpg")
+    for part, rows in parts.items():
+        _text(images.parent / "labels" / f"{part}1.txt", [name for name, _ in rows])
 
 
-def _numbered(classes):
-    """Yield (image number, code, number in the class), the images numbered through from 1."""
-    for code in range(len(classes)):
-        for number in range(1, PER_CLASS + 1):
-            yield code * PER_CLASS + number, code, number
+def _eurosat(images, classes):
+    _images(images, classes, lambda label, number, _: f"{label}/{label}_{number}.jpg")
 
 
-def _caltech101(root, classes):
-    folders = ["BACKGROUND_Google", "Faces_easy", *classes]
-    images = root / IMAGES["caltech101"][0]
-    _folders(images, folders, lambda label, number: f"image_{number:04d}.jpg")
+def _fgvc_aircraft(images, classes):
+    _text(images.parent / "variants.txt", classes)
+    parts = _images(images, classes, lambda label, number, overall: f"{overall:07d}.jpg")
+    for part, rows in parts.items():
+        lines = [f"{name[:7]} {classes[code]}" for name, code in rows]
+        _text(images.parent / f"images_variant_{part}.txt", lines)
 
 
-def _dtd(root, classes):
-    images = root / IMAGES["dtd"][0]
-    _folders(images, classes, lambda label, number: f"{label}_{number:04d}.jpg")
-    for part in ("train", "val", "test"):
-        files = [
-            f"{label}/{label}_{number:04d}.jpg"
-            for label in classes
-            for number in range(1, PER_CLASS + 1)
-            if _part(number) == part
-        ]
-        _text(images.parent / "labels" / f"{part}1.txt", files)
-
-
-def _eurosat(root, classes):
-    _folders(root / IMAGES["eurosat"][0], classes, lambda label, number: f"{label}_{number}.jpg")
-
-
-def _fgvc_aircraft(root, classes):
-    folder = (root / IMAGES["fgvc_aircraft"][0]).parent
-    _text(folder / "variants.txt", classes)
-    rows = {"train": [], "val": [], "test": []}
-    for image, code, number in _numbered(classes):
-        _image(folder / "images" / f"{image:07d}.jpg", code)
-        rows[_part(number)].append(f"{image:07d} {classes[code]}")
-    for part, lines in rows.items():
-        _text(folder / f"images_variant_{part}.txt", lines)
-
-
-def _flowers102(root, classes):
-    folder = (root / IMAGES["flowers102"][0]).parent
-    ids, labels = {"train": [], "val": [], "test": []}, []
-    for image, code, number in _numbered(classes):
-        _image(folder / "jpg" / f"image_{image:05d}.jpg", code)
-        ids[_part(number)].append(image)
-        labels.append(classes[code])
-    savemat(folder / "imagelabels.mat", {"labels": np.array([labels])})
+def _flowers102(images, classes):
+    parts = _images(images, classes, lambda label, number, overall: f"image_{overall:05d}.jpg")
+    labels = np.repeat(classes, PER_CLASS)[None]
+    savemat(images.parent / "imagelabels.mat", {"labels": labels})
     keys = {"trnid": "train", "valid": "val", "tstid": "test"}
-    savemat(folder / "setid.mat", {key: np.array([ids[part]]) for key, part in keys.items()})
+    ids = {key: np.array([[int(n[6:11]) for n, _ in parts[part]]]) for key, part in keys.items()}
+    savemat(images.parent / "setid.mat", ids)
 
 
-def _food101(root, classes):
-    images = root / IMAGES["food101"][0]
-    _folders(images, classes, lambda label, number: f"{1000 + number}.jpg")
-    for part, kept in {"train": ("train", "val"), "test": ("test",)}.items():
-        files = {
-            label: [f"{label}/{1000 + n}" for n in range(1, PER_CLASS + 1) if _part(n) in kept]
-            for label in classes
-        }
+def _food101(images, classes):
+    parts = _images(images, classes, lambda label, number, _: f"{label}/{1000 + number}.jpg")
+    for part, rows in {"train": parts["train"] + parts["val"], "test": parts["test"]}.items():
+        files = {label: [n[:-4] for n, _ in rows if n.startswith(label)] for label in classes}
         _text(images.parent / "meta" / f"{part}.json", [json.dumps(files)])
 
 
-def _oxford_pets(root, classes):
-    images = root / IMAGES["oxford_pets"][0]
-    rows = {"trainval": [], "test": []}
-    for _, code, number in _numbered(classes):
-        stem = f"{classes[code]}_{number}"
-        _image(images / f"{stem}.jpg", code)
-        part = "test" if _part(number) == "test" else "trainval"
-        rows[part].append(f"{stem} {code + 1} {1 + (code == 2)} 1")  # id, class, cat or dog, breed
-    for part, lines in rows.items():
+def _oxford_pets(images, classes):
+    parts = _images(images, classes, lambda label, number, _: f"{label}_{number}.jpg")
+    for part, rows in {"trainval": parts["train"] + parts["val"], "test": parts["test"]}.items():
+        # The file, the class, cat or dog, the breed.
+        lines = [f"{name[:-4]} {code + 1} {1 + (code == 2)} 1" for name, code in rows]
         _text(images.parent / "annotations" / f"{part}.txt", lines)
 
 
-def _stanford_cars(root, classes):
-    folder = root / IMAGES["stanford_cars"][0]
-    rows = {"train": [], "test": []}
-    for _, code, number in _numbered(classes):
-        part = "test" if _part(number) == "test" else "train"
-        name = f"{len(rows[part]) + 1:05d}.jpg"
-        _image(folder / f"cars_{part}" / name, code)
-        rows[part].append((1, 1, 40, 30, code + 1, name))  # the box, the class, the file
-    names = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname"]
-    kinds = [(name, object) for name in names]
-    (folder / "devkit").mkdir()
-    files = {
-        "train": folder / "devkit" / "cars_train_annos.mat",
-        "test": folder / "cars_test_annos_withlabels.mat",
-    }
-    for part, file in files.items():
-        savemat(file, {"annotations": np.array([rows[part]], dtype=kinds)})
+def _stanford_cars(images, classes):
+    def file(label, number, _):
+        code, before = classes.index(label), (number + 1) // 3  # of the test part
+        if number % 3 == 2:
+            return f"cars_test/{PER_CLASS // 3 * code + before:05d}.jpg"
+        return f"cars_train/{2 * PER_CLASS // 3 * code + number - before:05d}.jpg"
+
+    parts = _images(images, classes, file)
+    (images / "devkit").mkdir()
+    for place, rows in {
+        "devkit/cars_train_annos.mat": parts["train"] + parts["val"],
+        "cars_test_annos_withlabels.mat": parts["test"],
+    }.items():
+        fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname"]
+        rows = [(1, 1, 40, 30, code + 1, Path(name).name) for name, code in rows]
+        rows = np.array([rows], dtype=[(field, object) for field in fields])
+        savemat(images / place, {"annotations": rows})
     names = np.array([classes], dtype=object)
-    savemat(folder / "devkit" / "cars_meta.mat", {"class_names": names})
+    savemat(images / "devkit" / "cars_meta.mat", {"class_names": names})
 
 
-def _sun397(root, classes):
-    images = root / IMAGES["sun397"][0]
+def _sun397(images, classes):
     _text(images / "ClassName.txt", classes)
-    for _, code, number in _numbered(classes):
-        _image(images / classes[code][1:] / f"sun_{'abcdefghijklmnop'[number]}{code}.jpg", code)
+    _images(images, classes, lambda label, _, overall: f"{label[1:]}/sun_{overall:04d}.jpg")
 
 
-def _ucf101(root, classes):
-    def file(label, number):
-        return f"v_{label.replace('_', '')}_g{(number + 3) // 4:02d}_c{number % 4 + 1:02d}.jpg"
+def _ucf101(images, classes):
+    def file(label, number, _):
+        group, clip = (number + 3) // 4, number % 4 + 1
+        return f"{label}/v_{label.replace('_', '')}_g{group:02d}_c{clip:02d}.jpg"
 
-    _folders(root / IMAGES["ucf101"][0], classes, file)
-
-
-def _imagenet(root, classes):
-    images = root / IMAGES["imagenet"][0]
-    _folders(images / "train", classes, lambda label, number: f"{label}_{number}.JPEG")
-    for code, label in enumerate(classes):
-        for number in range(4):
-            _image(images / "val" / label / f"ILSVRC2012_val_{4 * code + number:08d}.JPEG", code)
+    _images(images, classes, file)
 
 
-_WRITERS = {
-    "caltech101": _caltech101,
-    "dtd": _dtd,
-    "eurosat": _eurosat,
-    "fgvc_aircraft": _fgvc_aircraft,
-    "flowers102": _flowers102,
-    "food101": _food101,
-    "imagenet": _imagenet,
-    "oxford_pets": _oxford_pets,
-    "stanford_cars": _stanford_cars,
-    "sun397": _sun397,
-    "ucf101": _ucf101,
-}
+def _imagenet(images, classes):
+    _images(images, classes, lambda label, number, _: f"{label}/{label}_{number}.JPEG")
+    file = "ILSVRC2012_val_{:08d}.JPEG"
+    _images(
+        images.parent / "val", classes, lambda label, _, overall: f"{label}/{file.format(overall)}"
+    )

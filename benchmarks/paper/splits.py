@@ -1,44 +1,25 @@
 """Splits: CoOp's files, the official lists of UCF101, and seeded ones where there is neither."""
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 
 def read_split_file(path, images):
-    """Read a CoOp split.
+    """Read a CoOp split, ``{"train": [[path, label, class name], ...], "val": ..., "test": ...}``.
 
-    Parameters
-    ----------
-    path : Path
-        A file ``{"train": [[path, label, class name], ...], "val": ..., "test": ...}``.
-    images : Path
-        The folder its paths start from.
-
-    Returns
-    -------
-    names : list of str
-        Of the classes, in the order of their labels.
-    train, val, test : list of (Path, int)
-
-    Raises
-    ------
-    ValueError
-        If one label has two names.
-    FileNotFoundError
-        If images of the split are not there; the first is named.
+    Return the class names and the lists of (path, label), paths below the folder `images`.
     """
-    rows = json.loads(path.read_text())
+    parts = json.loads(path.read_text())
+    parts = [parts[part] for part in ("train", "val", "test")]
     named = {}
-    for _, label, name in (row for part in ("train", "val", "test") for row in rows[part]):
+    for _, label, name in chain(*parts):
         if named.setdefault(label, name) != name:
             raise ValueError(f"{path}: label {label} is {named[label]!r} and {name!r}")
     codes = {label: code for code, label in enumerate(sorted(named))}
-    lists = [
-        [(images / file, codes[label]) for file, label, _ in rows[part]]
-        for part in ("train", "val", "test")
-    ]
+    lists = [[(images / file, codes[label]) for file, label, _ in part] for part in parts]
     missing = [file for pairs in lists for file, _ in pairs if not file.exists()]
     if missing:
         raise FileNotFoundError(
@@ -48,23 +29,11 @@ def read_split_file(path, images):
 
 
 def hold_out(rows, shares, seed):
-    """Split rows at random, each class by the same shares.
+    """Split (path, label) rows at random into train, val and test, each class alike.
 
-    Parameters
-    ----------
-    rows : list of (path, int)
-    shares : pair of float
-        Of the validation and the test rows; the rest is for training. Each
-        class keeps a training row, and a row of each share above 0 that it has
-        rows left for, test rows first.
-    seed : int
+    `shares` are those of val and test. Each class keeps a training row, and a row of each share
+    above 0 that it has rows left for, test rows first.
 
-    Returns
-    -------
-    train, val, test : list of (path, int)
-
-    Examples
-    --------
     >>> from benchmarks.paper.splits import hold_out
     >>> [len(part) for part in hold_out([(i, i % 2) for i in range(20)], (0.2, 0.3), 0)]
     [10, 4, 6]
@@ -97,12 +66,12 @@ def official_ucf101(folder, rows, seed):
     unlisted = [video for video in videos if video not in train | test]
     if unlisted:
         raise ValueError(f"{len(unlisted)} frames are in no list of {folder}: {unlisted[0]}")
-    listed = [
+    seen, held = (
         [row for row, video in zip(rows, videos, strict=True) if video in part]
         for part in (train, test)
-    ]
-    seen, val, _ = hold_out(listed[0], (0.2, 0.0), seed)
-    return seen, val, listed[1]
+    )
+    train_rows, val, _ = hold_out(seen, (0.2, 0.0), seed)
+    return train_rows, val, held
 
 
 def _video(name):

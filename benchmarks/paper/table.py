@@ -1,78 +1,58 @@
 """One table of the paper: every strategy, student, teacher and seed on one data set."""
 
+import copy
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
+from torchvision.transforms import InterpolationMode, v2
 
-from skactivekd import (
-    Badge,
-    CLAPTeacher,
-    ClassBalanced,
-    CoreSet,
-    EmbeddingCache,
-    Entropy,
-    OpenCLIPEncoder,
-    PCoreSet,
-    Random,
-    ZeroShotTeacher,
-    simulate,
-)
+import skactivekd as sk
+from skactivekd.student import AcceleratedDHONet
 from skactivekd.teacher import prompt_templates
 
 from .data import draw_pool, load
-from .student import FolderStudent
 
-STRATEGIES = {
-    "random": Random,
-    "coreset": CoreSet,
-    "entropy": Entropy,
-    "badge": Badge,
-    "classbalanced": ClassBalanced,
-    "pcoreset": PCoreSet,
-}
-TEACHERS = ("zero_shot", "clap", "none")
-_DINO = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
+_STRATEGIES = (sk.Random, sk.CoreSet, sk.Entropy, sk.Badge, sk.ClassBalanced, sk.PCoreSet)
+STRATEGIES = {kind.__name__.lower(): kind for kind in _STRATEGIES}
+TEACHERS = {"zero_shot": sk.ZeroShotTeacher, "clap": sk.CLAPTeacher, "none": None}
 
 
 def run_table(config, root, store):
-    """Play all cells of a table, but for those that are in the file already.
-
-    Parameters
-    ----------
-    config : dict
-        From `load_config`.
-    root : path
-        Where the data sets are.
-    store : path
-        CSV file of finished rounds.
-
-    Returns
-    -------
-    results : pandas.DataFrame
-        As `skactivekd.simulate` has it.
-    """
-    data = load(config["data"], root, config["split_seed"])
-    if config["n_classes"] not in (0, len(data.class_names)):
+    """Play all cells of a table, but for those that are in the CSV file `store` already."""
+    data = load(config, root)
+    n_classes = len(data.class_names)
+    if config["n_classes"] not in (0, n_classes):
         raise ValueError(
-            f"{root} has {len(data.class_names)} classes of {data.name}, not "
-            f"{config['n_classes']}; pass --set n_classes=0 if that is meant"
+            f"{root} has {n_classes} classes of {data.name}, not {config['n_classes']}; pass "
+            "--set n_classes=0 if that is meant"
         )
-    students = make_students(config, data, root)
-    strategies = make_strategies(config)
+    for setting, known in (("strategies", STRATEGIES), ("teachers", TEACHERS)):
+        unknown = [name for name in config[setting] if name not in known]
+        if unknown:
+            raise ValueError(f"{setting} has {unknown}; there are {', '.join(known)}")
+    teachers = {kind: make_teacher(kind, config, data) for kind in config["teachers"]}
+    students = {
+        f"{backbone}/{kind}": make_student(backbone, teacher, config, data, root)
+        for backbone in config["students"]
+        for kind, teacher in teachers.items()
+    }
     tables = []
     # The pool differs from seed to seed where it is a part of the training images.
     for seed in config["seeds"]:
-        X, y = draw_pool(data, config["pool"], seed)
-        results = simulate(
+        results = sk.simulate(
             students,
-            X,
-            y,
+            *draw_pool(data, config["pool"], seed),
             X_test=data.test[0],
             y_test=data.test[1],
-            strategies=strategies,
+            strategies=[STRATEGIES[name]() for name in config["strategies"]],
             n_rounds=config["rounds"],
-            n_instances=len(data.class_names),
+            n_instances=n_classes,
             seeds=[seed],
+            scoring=partial(score, mixtures=config["eval_mixture"]),
             store=store,
             progress=False,
         )
@@ -80,96 +60,113 @@ def run_table(config, root, store):
     return pd.concat(tables, ignore_index=True)
 
 
-def make_strategies(config):
-    """Make the strategies by their names; random always takes part."""
-    unknown = set(config["strategies"]) - STRATEGIES.keys()
-    if unknown:
-        raise ValueError(f"there is no strategy {unknown}; there are {', '.join(STRATEGIES)}")
-    return {name: STRATEGIES[name]() for name in config["strategies"]}
+def score(model, X, y, mixtures):
+    """Return the accuracy with another mixture of the heads than the strategies ask."""
+    if not hasattr(model, "steps"):  # no teacher, and so a single head
+        return model.score(X, y)
+    kind = next(kind for kind in mixtures if isinstance(model[0].teacher, TEACHERS[kind]))
+    alpha, beta = mixtures[kind]
+    return copy.copy(model[-1]).set_params(alpha=alpha, beta=beta).score(X, y)
 
 
-def make_students(config, data, root):
-    """Make a student for each backbone and teacher, named ``backbone/teacher``."""
-    checkpoint = _find_checkpoint(config["student_checkpoint"], Path(root))
-    teachers = {kind: make_teacher(kind, config, data) for kind in config["teachers"]}
-    kept = "image_size interpolation teacher_views batch_size lr schedule passes passes_over"
-    kept += " final_passes replacement apart distill_weight temperature n_workers accelerate device"
-    shared = {name: config[name] for name in kept.split()}
-    last = config["rounds"] * len(data.class_names)
-    shared["final_labels"] = None if config["final_passes"] == config["passes"] else last
-    return {
-        f"{backbone}/{kind}": FolderStudent(
-            len(data.class_names),
-            teacher,
-            backbone=backbone,
-            pretrained=config["pretrained"],
-            checkpoint=checkpoint,
-            eval_alpha=config["eval_mixture"][kind][0],
-            eval_beta=config["eval_mixture"][kind][1],
-            **shared,
-        )
-        for backbone in config["students"]
-        for kind, teacher in teachers.items()
-    }
+def make_student(backbone, teacher, config, data, root):
+    """Make the package's student with the published settings; without `teacher` none is asked."""
+    size = config["image_size"]
+    crop = v2.RandomResizedCrop(
+        size, (0.5, 1.0), interpolation=InterpolationMode(config["interpolation"])
+    )
+    passes = [config[name] for name in ("passes", "passes_over", "final_passes")]
+    last = config["rounds"] * len(data.class_names) if passes[0] != passes[2] else np.inf
+    kind, extra = sk.DHONet, {}
+    if config["accelerate"]:
+        from accelerate import Accelerator
+
+        kind, extra = AcceleratedDHONet, {"accelerator": Accelerator()}
+    net = kind(
+        backbone,
+        module__pretrained=config["pretrained"] and not config["student_checkpoint"],
+        module__checkpoint_path=_find_checkpoint(config["student_checkpoint"], Path(root)),
+        # In prediction the shorter side comes to the size, and the middle is cut out.
+        module__pretrained_cfg_overlay={"crop_pct": 1.0, "interpolation": "bilinear"},
+        image_size=size,
+        augment=v2.Compose([crop, v2.RandomHorizontalFlip()]),
+        epoch={"labeled": "labeled", "unlabeled": "all"}[config["passes_over"]],
+        callbacks=[("length", Length(*passes, last))],
+        callbacks__schedule__warmup=0.1 if config["schedule"] == "linear" else 0.0,
+        callbacks__schedule__shape=config["schedule"],
+        iterator_train__num_workers=config["n_workers"],
+        iterator_valid__num_workers=config["n_workers"],
+        **{name: config[name] for name in ("batch_size", "replacement", "apart", "lr")},
+        **extra,
+    )
+    student = sk.DHOClassifier(
+        net,
+        heads="dual",
+        distill_weight=config["distill_weight"],
+        temperature=config["temperature"],
+        classes=range(len(data.class_names)),
+        device=None if config["accelerate"] else config["device"],
+    )
+    if teacher is None:
+        return student
+    return make_pipeline(sk.TeacherProba(teacher, teacher_views=config["teacher_views"]), student)
+
+
+class Length(Callback):
+    """Train for the passes of the protocol, another number in the last round, teacher or not."""
+
+    def __init__(self, passes, passes_over, final_passes, final_labels):
+        self.passes, self.passes_over = passes, passes_over
+        self.final_passes, self.final_labels = final_passes, final_labels
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        n_labeled = int((X.y >= 0).sum())
+        passes = self.final_passes if n_labeled >= self.final_labels else self.passes
+        n_rows = n_labeled if self.passes_over == "labeled" else len(X) - n_labeled
+        net.max_epochs = passes * -(-n_rows // net.batch_size) // net.count_steps(X)
 
 
 def make_teacher(kind, config, data):
     """Make a teacher by its name: "zero_shot", "clap", or "none" for no distillation."""
-    if kind not in TEACHERS:
-        raise ValueError(f"there is no teacher {kind!r}; there are {', '.join(TEACHERS)}")
     if kind == "none":
         return None
-    path = config["teacher_pretrained"]
-    encoder = OpenCLIPEncoder(
+    encoder = sk.OpenCLIPEncoder(
         config["teacher_model"] or None,
-        path or None,
+        config["teacher_pretrained"] or None,
         precision=config["teacher_precision"],
         device=config["device"],
-        cache=EmbeddingCache(config["embedding_cache"]) if config["embedding_cache"] else None,
+        cache=sk.EmbeddingCache(config["embedding_cache"]) if config["embedding_cache"] else None,
     )
-    classes = dict(enumerate(data.class_names))
-    templates = prompt_templates(config["templates"])
-    if kind == "zero_shot":
-        return ZeroShotTeacher(encoder, classes, templates)
-    return CLAPTeacher(
-        encoder,
-        classes,
-        templates,
-        max_epochs=config["clap_epochs"],
-        batch_size=config["clap_batch_size"],
-        device=config["device"],
-    )
+    classes, templates = dict(enumerate(data.class_names)), prompt_templates(config["templates"])
+    teacher = TEACHERS[kind](encoder, classes, templates)
+    if kind == "clap":
+        length = {"max_epochs": config["clap_epochs"], "batch_size": config["clap_batch_size"]}
+        teacher.set_params(**length, device=config["device"])
+    return teacher
 
 
 def _find_checkpoint(name, root):
-    if not name:
-        return None
-    for path in (Path(name), root / name):
-        if path.is_file():
-            return str(path)
-    hint = f" It is at {_DINO}" if name == Path(_DINO).name else ""
-    raise FileNotFoundError(
-        f"the student's weights {name!r} are neither here nor in {root}; pass "
-        f"--student-checkpoint.{hint}"
-    )
+    found = [str(path) for path in (Path(name), root / name) if path.is_file()]
+    if name and not found:
+        raise FileNotFoundError(
+            f"the student's weights {name!r} are neither here nor in {root}; pass "
+            "--student-checkpoint. benchmarks/paper/README.md says where those of DINO are."
+        )
+    return found[0] if found else None
 
 
 def markdown(results):
     """Write results as Markdown: accuracy in percent, mean and deviation over the seeds."""
     lines = []
     for name, part in results.groupby("estimator", sort=False):
-        scores = part.assign(score=100 * part["score"])
-        scores = scores.groupby(["strategy", "n_labels"])["score"].agg(["mean", "std", "count"])
-        n_seeds = int(scores["count"].max())
-        budgets = sorted(part["n_labels"].unique())
+        scores = (100 * part["score"]).groupby([part["strategy"], part["n_labels"]])
+        scores = scores.agg(["mean", "std", "count"])
+        n_seeds, budgets = int(scores["count"].max()), np.unique(part["n_labels"])
         lines += ["", f"**{name}**: accuracy in % by labels, mean ± std of {n_seeds} seeds", ""]
         lines += ["| strategy | " + " | ".join(map(str, budgets)) + " |"]
         lines += ["|---" * (len(budgets) + 1) + "|"]
         for strategy in part["strategy"].unique():
-            cells = [_cell(scores.loc[(strategy, budget)]) for budget in budgets]
+            cells = (scores.loc[(strategy, budget)] for budget in budgets)
+            cells = (f"{c['mean']:.1f}" + f" ± {c['std']:.1f}" * int(c["count"] > 1) for c in cells)
             lines += [f"| {strategy} | " + " | ".join(cells) + " |"]
     return "\n".join(lines).strip() + "\n"
-
-
-def _cell(row):
-    return f"{row['mean']:.1f}" + (f" ± {row['std']:.1f}" if row["count"] > 1 else "")

@@ -216,6 +216,11 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
                 f"batch_size={self.batch_size} must be a multiple of the {n_processes} processes, "
                 "which share each half of a batch."
             )
+        if self.apart and n_processes > 1:
+            raise ValueError(
+                f"apart=True cannot be trained on {n_processes} processes, which pass each batch "
+                "through the network once. Set apart=False."
+            )
 
 
 def _has_weights(criterion):

@@ -156,12 +156,12 @@ def _timm_config(module, kwargs):
         return None
     import timm
 
-    if ":" in module or any(name.startswith("pretrained_cfg") for name in kwargs):
-        # Settings stand in files, or are changed by the arguments.
+    if ":" in module or "pretrained_cfg" in kwargs:
+        # Settings stand in files, or are replaced by the arguments.
         without = {**kwargs, "pretrained": False}
         return timm.create_model(module, num_classes=0, **without).pretrained_cfg
     known = timm.get_pretrained_cfg(module) if timm.is_model(module) else None
-    return known and known.to_dict()
+    return known and {**known.to_dict(), **(kwargs.get("pretrained_cfg_overlay") or {})}
 
 
 def _is_fixed(known, kwargs):

@@ -30,6 +30,8 @@ class PairedBatchSampler(Sampler):
         Let an epoch take each row of the half it passes over once, in batches
         of one size but for a row, where else batches are full and the last one
         begins the next round: for rows that take long to read.
+    replacement : bool, default=False
+        Draw each labeled half with replacement, of `batch_size` rows.
 
     References
     ----------
@@ -45,16 +47,20 @@ class PairedBatchSampler(Sampler):
         share=(0, 1),
         epoch="labeled",
         even=False,
+        replacement=False,
     ):
         self.batch_size = batch_size
         self.share = share
         self.drop_last = False
         self._steps = steps_per_epoch(len(labeled), len(unlabeled), batch_size, epoch)
-        self._halves = [_Cycle(rows, generator) for rows in (labeled, unlabeled)]
+        kinds = (_Draws if replacement else _Cycle, _Cycle)
+        self._halves = [
+            kind(rows, generator) for kind, rows in zip(kinds, (labeled, unlabeled), strict=True)
+        ]
         self._sizes = [[batch_size] * self._steps for _ in self._halves]
-        for sizes, rows in zip(self._sizes, (labeled, unlabeled), strict=True):
-            # Processes share full batches only.
-            if even and share[1] == 1 and -(-len(rows) // batch_size) == self._steps:
+        for sizes, half, rows in zip(self._sizes, self._halves, (labeled, unlabeled), strict=True):
+            full = share[1] > 1 or isinstance(half, _Draws)  # processes share full batches only
+            if even and not full and -(-len(rows) // batch_size) == self._steps:
                 sizes[:] = np.diff(np.arange(self._steps + 1) * len(rows) // self._steps).tolist()
 
     def __len__(self):
@@ -73,6 +79,19 @@ def take_share(rows, share):
     """
     process, n_processes = share
     return rows if len(rows) % n_processes else rows[process::n_processes]
+
+
+class _Draws:
+    """Rows drawn with replacement."""
+
+    def __init__(self, rows, generator):
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self._generator = generator
+
+    def take(self, size):
+        if not len(self._rows):
+            return self._rows
+        return self._rows[torch.randint(len(self._rows), (size,), generator=self._generator)]
 
 
 class _Cycle:

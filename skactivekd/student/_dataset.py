@@ -8,7 +8,7 @@ from torch.utils.data import Subset
 
 from ..utils._label_values import as_labels, plain
 from ..utils._params import naming, refuse_mask
-from ._image_files import Pictures, as_floats, stack_pixels
+from ._image_files import Pictures, as_floats, places_of, stack_pixels
 from ._tensors import as_input
 from ._views import drawing, row_seed
 from ._workers import Unreadable
@@ -119,22 +119,24 @@ class RowDataset(Dataset):
             with naming("X"):
                 X, row = as_input(self.X[indices], indices), indices
             X = X if view is None else self._augment(X, indices, view, seed)
-        rows = {"X": X, "row": torch.as_tensor(row)}
+        y = torch.as_tensor(self.y[indices], dtype=torch.int64)
+        rows = {"X": X, "row": torch.as_tensor(row), "labeled": y >= 0}
         if self.teacher_proba is not None:
             rows["teacher_proba"] = torch.from_numpy(self._teacher_rows(indices))
         for name in ("sample_weight", "teacher_weight"):
             if getattr(self, name) is not None:
                 rows[name] = torch.from_numpy(getattr(self, name)[indices])
-        return rows, torch.as_tensor(self.y[indices], dtype=torch.int64)
+        return rows, y
 
     def _augment(self, X, indices, view, seed):
         """Apply the user's augmentation to each image of an array, as bytes if it holds bytes."""
         if self.X.dtype == np.uint8:
             X = (X * 255).round().to(torch.uint8)
-        made = []
-        for image, row in zip(X, indices.tolist(), strict=True):
-            with drawing(row_seed(*seed, row)):
-                made.append(as_floats(view(image)))
+        made = [None] * len(indices)
+        for row, places in places_of(indices).items():
+            for number, place in enumerate(places):
+                with drawing(row_seed(*seed, row, number)):
+                    made[place] = as_floats(view(X[place]))
         return stack_pixels(made)
 
     def _teacher_rows(self, indices):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..teacher._image_error import ImageError
+from ..teacher._image_error import REMEDY, ImageError
 from ..teacher._images import check_images
 from ..teacher._lazy_rows import LazyRows, is_lazy
 from ..teacher._read_image import is_path, is_picture, open_image, reason, upright_size
@@ -95,7 +95,7 @@ class Pictures:
     def __init__(self, X, on_error="raise"):
         self.items, bad = check_images(X, on_error)
         if bad and on_error == "raise":
-            raise ImageError(bad, "cannot be read")
+            raise ImageError(bad, f"cannot be read; {REMEDY}")
         self.on_error = on_error
         self.places = np.arange(len(self.items))
         self.view = None
@@ -145,10 +145,11 @@ class Pictures:
     def read(self, rows, view=None, seed=None):
         """Read some pictures as a tensor (n, 3, H, W) of uint8 or float32, or as `Unreadable`.
 
-        A view, which may draw at random, makes a tensor of an image; None is that of `shown`.
+        A view makes a tensor of an image; None is that of `shown`. What it draws at random
+        follows from the seed, the row in X, and how often that came before.
         """
-        view, made, bad = view or self.view, [], {}
-        for row in np.asarray(rows).tolist():
+        view, made, bad = view or self.view, [None] * len(rows), {}
+        for row, found in places_of(rows).items():
             place = int(self.places[row])
             try:
                 item = self.items[row]
@@ -156,11 +157,12 @@ class Pictures:
             except Exception as error:
                 bad[place] = reason(_named(self.items, row), error)
                 continue
-            if seed is None:
-                made.append(view(image))
-            else:
-                with drawing(row_seed(*seed, place)):
-                    made.append(view(image))
+            for number, at in enumerate(found):
+                if seed is None:
+                    made[at] = view(image)
+                else:
+                    with drawing(row_seed(*seed, place, number)):
+                        made[at] = view(image)
         return Unreadable(bad) if bad else stack_pixels(made)
 
     def find_bad(self):
@@ -242,6 +244,14 @@ def _forks():
 
 def _is_open(item):
     return is_picture(item) and getattr(item, "fp", None) is not None
+
+
+def places_of(rows):
+    """Return for each row its places in a batch: where it stands twice, it is read once."""
+    places = {}
+    for place, row in enumerate(np.asarray(rows).tolist()):
+        places.setdefault(row, []).append(place)
+    return places
 
 
 def stack_pixels(pixels):

@@ -36,6 +36,7 @@ class Loading:
                 self._share,
                 self._epoch_rule(),
                 even=pictures is not None,
+                replacement=self.replacement,
             )
             self.augment_ = self._choose_augmentation(X)
             asked = getattr(source_of(dataset), "teacher", None)

@@ -71,6 +71,17 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
         unlabeled ones where none is labeled, the rule of [2]_. "all": a pass
         over the larger half. "auto": "all" with "residual" heads, which learn
         from all rows alike, else "labeled".
+    replacement : bool, default=False
+        Draw the labeled half of a batch with replacement, as in [2]_, so that it
+        has `batch_size` rows however few labels there are, and sees several
+        views of one image. False: it runs through the labeled rows, and holds
+        none twice. Not for "residual" heads, whose network learns from the
+        teacher alone.
+    apart : bool, default=False
+        Run the labeled and the unlabeled half of a training batch through the
+        network one after the other, as in [2]_ on its ten small sets, so that
+        batch normalization takes the statistics of each. Not for "residual"
+        heads.
     batch_size : int, default=64
         Rows of each half, labeled and unlabeled, of a training batch; with
         "residual" heads, which know one kind of rows, it has twice as many. At
@@ -169,6 +180,8 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
         lr=1e-3,
         max_epochs="auto",
         epoch="auto",
+        replacement=False,
+        apart=False,
         batch_size=64,
         image_size="auto",
         normalize="auto",
@@ -185,6 +198,8 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
         self.head_weights = head_weights
         self.kd_scale = kd_scale
         self.epoch = epoch
+        self.replacement = replacement
+        self.apart = apart
         self.image_size = image_size
         self.normalize = normalize
         self.augment = augment

@@ -8,7 +8,7 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ..utils._params import is_integer
+from ..utils._params import check_flag, is_integer
 from ._epochs import EPOCHS
 from ._image_settings import check_pictures
 from ._schedule import WarmupDecay
@@ -34,6 +34,13 @@ def check_settings(net):
     """Refuse settings of skorch that could have no effect, or a wrong one, and say what to do."""
     if net.epoch not in ("auto", *EPOCHS):
         raise ValueError(f"epoch must be 'auto', 'labeled' or 'all', got {net.epoch!r}.")
+    for name in ("replacement", "apart"):
+        check_flag(getattr(net, name), name)
+        if getattr(net, name) and net.heads == "residual":
+            raise ValueError(
+                f"{name}=True is for heads='dual' or 'single': with heads='residual' the network "
+                "learns from the teacher alone, so that its batches have no labeled half."
+            )
     _check_numbers(net)
     check_pictures(net)
     _check_dataset(net)

@@ -105,7 +105,15 @@ class TrainingLoop:
 
     def infer(self, x, **fit_params):
         """Return (ce_logits, kd_logits) of a batch."""
-        x = as_floats(x["X"])
+        rows = as_floats(x["X"])
+        if not (self.apart and self.module_.training):
+            return self._infer(rows, **fit_params)
+        n_labeled = int(x["labeled"].sum())  # which come first
+        halves = [half for half in (rows[:n_labeled], rows[n_labeled:]) if len(half)]
+        logits = [self._infer(half, **fit_params) for half in halves]
+        return tuple(torch.cat(parts) for parts in zip(*logits, strict=True))
+
+    def _infer(self, x, **fit_params):
         if len(x) > 1 or not self.module_.training:
             return super().infer(x, **fit_params)
         with running_statistics(self.module_):

@@ -4,7 +4,7 @@ import warnings
 
 from torch.utils.data import DataLoader
 
-from ..teacher._image_error import ImageError
+from ..teacher._image_error import REMEDY, ImageError
 
 
 def make_loader(dataset, kind, **settings):
@@ -46,7 +46,7 @@ class Unreadable:
 
     def throw(self):
         """Raise what it stands for."""
-        raise ImageError(self.bad, "cannot be read")
+        raise ImageError(self.bad, f"cannot be read; {REMEDY}")
 
 
 def worker_settings(n_workers, training):

@@ -1,5 +1,8 @@
 """The errors that name every row that cannot be encoded."""
 
+# What to do about rows that cannot be read or encoded, wherever they can be skipped.
+REMEDY = "mend or leave out these rows, or set on_error='skip'"
+
 
 class RowError(ValueError):
     """Rows that cannot be encoded, all of them named at once.

@@ -4,6 +4,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from ._image_error import REMEDY
+
 
 def load_batches(prepare, rows, batch_size, n_workers):
     """Prepare rows batch by batch, one batch ahead of whoever takes them.
@@ -106,4 +108,4 @@ def good_batches(batches, bad, reason, error, on_error):
         if good and not (bad and on_error == "raise"):
             yield good
     if bad and on_error == "raise":
-        raise error(bad, "cannot be read")
+        raise error(bad, f"cannot be read; {REMEDY}")

@@ -325,7 +325,9 @@ def picture_marks(image):
 def reason(item, error):
     """Say which image could not be read and why."""
     what = str(error)
-    if not isinstance(error, UnreadableError):
+    if is_path(item) and not is_url(item) and _file_problem(item):
+        what = _file_problem(item)
+    elif not isinstance(error, UnreadableError):
         what = f"{type(error).__name__}: {what}"
     return f"{describe(item)}: {what}"
 

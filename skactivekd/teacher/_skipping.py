@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from ._image_error import RowError, list_rows, move
+from ._image_error import REMEDY, RowError, list_rows, move
 
 _COLLECTED = ContextVar("rows skipped so far", default=None)
 
@@ -168,7 +168,7 @@ def settle(embeddings, bad, n, on_error, error):
     for i in np.flatnonzero(~usable):
         bad[int(good[i])] = f"the model gives it an embedding of norm {norms[i]:g}"
     if bad and on_error == "raise":
-        raise error(bad, "cannot be encoded")
+        raise error(bad, f"cannot be encoded; {REMEDY}")
     unit = embeddings[usable] / norms[usable, None]
     if not bad:
         return unit

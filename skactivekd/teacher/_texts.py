@@ -1,7 +1,7 @@
 """Texts in any form a user holds them."""
 
 from .._rows import one_column
-from ._image_error import TextError
+from ._image_error import REMEDY, TextError
 from ._settings import check_on_error
 
 _SHOWN = 60  # characters of a value in a message
@@ -54,7 +54,7 @@ def check_texts(texts, on_error="raise"):
     reasons = {row: _reason(text) for row, text in enumerate(texts)}
     bad = {row: reason for row, reason in reasons.items() if reason}
     if bad and on_error == "raise":
-        raise TextError(bad, "cannot be encoded")
+        raise TextError(bad, f"cannot be encoded; {REMEDY}")
     return [text for row, text in enumerate(texts) if row not in bad], bad
 
 
