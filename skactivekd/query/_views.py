@@ -110,6 +110,9 @@ def check_views(strategy, given, counts=None):
                 check_same_width(pool, "proba_pool", checked[name], name)
         elif name == "y_labeled":
             checked[name] = np.zeros(0, dtype=np.int64) if not n_labeled else rows
+    if counts is None:
+        _refuse_unequal(given, "pool")
+        _refuse_unequal(given, "labeled")
     return Views(n_pool, n_labeled, **checked)
 
 
@@ -137,10 +140,14 @@ def _refuse_missing(strategy, given, needed, part):
 
 
 def _count(given, part):
-    """Count the rows of a part, the same in each of its views."""
+    """Count the rows of the first view of a part."""
+    return next((n_rows(given[name], name) for name in given if name.endswith(f"_{part}")), 0)
+
+
+def _refuse_unequal(given, part):
+    """Raise ValueError unless all views of a part have as many rows."""
     counts = {name: n_rows(rows, name) for name, rows in given.items() if name.endswith(f"_{part}")}
     first = next(iter(counts), None)
     for name, count in counts.items():
         if count != counts[first]:
             raise ValueError(f"{first} has {counts[first]} rows but {name} has {count}.")
-    return counts.get(first, 0)
