@@ -25,6 +25,8 @@ _TOLERANCE = 1e-4
 def check_query_strategy(strategy):
     """Check that a query strategy chooses what it may, and leaves all else as it is.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     strategy : QueryStrategy
@@ -73,6 +75,8 @@ def check_query_strategy(strategy):
 def check_teacher(teacher, X, y=None, *, missing_label=-1):
     """Check that a teacher gives probabilities for classes that it names.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     teacher : estimator
@@ -93,6 +97,10 @@ def check_teacher(teacher, X, y=None, *, missing_label=-1):
         that sums to one, in columns of the classes; if they depend on the other
         rows of the call, or differ from one call to the next; or if it changes
         its parameters or X.
+
+    See Also
+    --------
+    check_encoder : Where a teacher asks an encoder.
 
     Examples
     --------
@@ -137,6 +145,8 @@ def check_teacher(teacher, X, y=None, *, missing_label=-1):
 def check_encoder(encoder, X, texts=None):
     """Check that an encoder embeds each row by itself, as unit vectors, and can be cached.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     encoder : object
@@ -155,6 +165,10 @@ def check_encoder(encoder, X, texts=None):
         texts have embeddings of another width; if it changes X; if it cannot be
         pickled; or if ``fingerprint``, by which `EmbeddingCache` keeps
         embeddings in a file, is no text that stays the same.
+
+    See Also
+    --------
+    check_teacher : What is made of an encoder.
 
     Examples
     --------
