@@ -37,7 +37,9 @@ def compare(n_rows):
     theirs = FromSkactiveml(MaxHerding(metric="cosine"), random_state=0)
     picks, memory, took = {}, {}, {}
     calls = {
-        "ours": lambda: ours.select((proba, pool), labeled, N_PICKS),
+        "ours": lambda: ours.select(
+            proba, features_pool=pool, features_labeled=labeled, n_instances=N_PICKS
+        ),
         "theirs": lambda: theirs.select(pool, labeled, N_PICKS),
     }
     for name, call in calls.items():
@@ -60,7 +62,11 @@ def large(n_rows):
     proba = np.full((n_rows, 2), 0.5)
     strategy = UncertaintyHerding(power=0, random_state=0, device="cpu")
     with Memory() as used:
-        whole = seconds(lambda: strategy.select((proba, features), features[:100], N_PICKS))
+        whole = seconds(
+            lambda: strategy.select(
+                proba, features_pool=features, features_labeled=features[:100], n_instances=N_PICKS
+            )
+        )
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     one_pass = seconds(lambda: [unit[i : i + 256] @ unit[:16384].T for i in range(0, n_rows, 256)])
     print(

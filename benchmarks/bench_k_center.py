@@ -201,7 +201,9 @@ def badge(n_rows):
     proba = dirichlet(n_rows, 1000, alpha=0.05)
     features = rng.standard_normal((n_rows, 512), np.float32)
     with Memory() as memory:
-        took = seconds(lambda: Badge(random_state=0).select((proba, features), n_instances=100))
+        took = seconds(
+            lambda: Badge(random_state=0).select(proba, features_pool=features, n_instances=100)
+        )
     return {
         "rows": f"{n_rows} x 512 features x 1000 classes, 100 picks",
         "seconds": round(took, 1),

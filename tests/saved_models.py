@@ -1,5 +1,8 @@
 """Small fitted students of every kind, for the tests of saving and exporting."""
 
+import copy
+import functools
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -77,7 +80,7 @@ def _csr():
 # name -> what gives a fitted estimator and rows for it
 MODELS = {
     "mlp": lambda: (teach(numbers()), numbers()),
-    "mlp-csr": lambda: (teach(_csr()), _csr()),
+    "mlp-csr": lambda: (teach(_csr(), net=net()), _csr()),
     "mlp-settings": lambda: (
         teach(
             numbers().astype(np.float32),
@@ -149,4 +152,13 @@ MODELS = {
         numbers(),
     ),
 }
+
+
+def _fitted_once(make):
+    """Fit once per process, and give each test a copy of its own."""
+    made = functools.cache(make)
+    return lambda: copy.deepcopy(made())
+
+
+MODELS = {name: _fitted_once(make) for name, make in MODELS.items()}
 SLOW = ("resnet18", "mobilenetv3", "vit", "clip")

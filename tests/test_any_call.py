@@ -32,7 +32,6 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from test_strategies_common import PAIRED
 
 import skactivekd
 from skactivekd import (
@@ -497,7 +496,7 @@ def made(name, params):
 
 
 def select_check(picks, good, args):
-    pool = args.get("proba_pool", args.get("features_pool", args.get("pool")))
+    pool = args.get("proba_pool", args.get("features_pool"))
     n_pool = pool.shape[0] if hasattr(pool, "shape") else len(pool)
     check_picks(picks, args["n_instances"], range(n_pool))
 
@@ -515,11 +514,7 @@ def adder(name):
 
     def select(**args):
         mine = {key: args.pop(key) for key in params if key in args}
-        strategy = made(name, mine)
-        if isinstance(strategy, PAIRED):
-            pair = args.pop("proba_pool"), args.pop("features_pool")
-            return strategy.select(pair, **args)
-        return strategy.select(**args)
+        return made(name, mine).select(**args)
 
     common = {**{key: value for key, value in params.items() if key != "missing_label"},
               "n_instances": 3}  # fmt: skip
@@ -535,10 +530,10 @@ def adder(name):
     elif name == "ClassBalanced":
         views = {"proba_pool": "proba", "y_labeled": "labels"}
     else:
-        views = {"pool": "matrix"}
+        views = {"features_pool": "matrix"}
     values = {
         "proba_pool": PROBA, "proba_labeled": PROBA[:4], "features_pool": X,
-        "features_labeled": X[:4], "candidates": CANDIDATES, "y_labeled": CODES[:4], "pool": X,
+        "features_labeled": X[:4], "candidates": CANDIDATES, "y_labeled": CODES[:4],
     }  # fmt: skip
     base = {key: values[key] for key in views} | common
     words = {

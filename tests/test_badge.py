@@ -90,7 +90,7 @@ def test_second_picks_come_as_often_as_their_squared_distance_says():
     weights = d_squared(rows, [first])
     counts, n_runs = np.zeros(7), 700
     for seed in range(n_runs):
-        picks = Badge(random_state=seed).select((proba, features), None, 2)
+        picks = Badge(random_state=seed).select(proba, features_pool=features, n_instances=2)
         assert picks[0] == first
         counts[picks[1]] += 1
     expected = weights / weights.sum()
@@ -103,7 +103,10 @@ def test_it_is_not_farthest_first_and_lengths_count():
     sure = np.eye(5)[np.zeros(200, int)] * 0.999 + 0.0002
     proba = np.concatenate([proba, sure / sure.sum(axis=1, keepdims=True)])
     features = np.concatenate([features, features])
-    picks = [Badge(random_state=seed).select((proba, features), None, 10) for seed in range(20)]
+    picks = [
+        Badge(random_state=seed).select(proba, features_pool=features, n_instances=10)
+        for seed in range(20)
+    ]
     assert len({tuple(row) for row in picks}) == 20
     # Of the 200 short gradients one may stand for all: it lies far from the long ones.
     assert max((row >= 200).sum() for row in picks) <= 2
@@ -124,18 +127,22 @@ def test_all_zero_gradients_are_drawn_uniformly():
     proba, features = np.eye(3)[np.arange(30) % 3], np.ones((30, 2))
     counts = np.zeros(30)
     for seed in range(600):
-        counts[Badge(random_state=seed).select((proba, features), None, 3)] += 1
+        counts[Badge(random_state=seed).select(proba, features_pool=features, n_instances=3)] += 1
     assert counts.min() > 25
     assert counts.max() < 105
-    assert sorted(Badge(random_state=0).select((proba, features), None, 30)) == list(range(30))
-    zeros = Badge(random_state=0).select((problem(6)[0], np.zeros((6, 2))), None, 6)
+    assert sorted(
+        Badge(random_state=0).select(proba, features_pool=features, n_instances=30)
+    ) == list(range(30))
+    zeros = Badge(random_state=0).select(
+        problem(6)[0], features_pool=np.zeros((6, 2)), n_instances=6
+    )
     assert sorted(zeros) == list(range(6))
 
 
 def test_duplicates_wait_until_every_distinct_row_is_drawn():
     proba, features = problem(6)
     proba, features = np.tile(proba, (50, 1)), np.tile(features, (50, 1))
-    picks = Badge(random_state=0).select((proba, features), None, 300)
+    picks = Badge(random_state=0).select(proba, features_pool=features, n_instances=300)
     assert sorted(picks[:6] % 6) == list(range(6))
     assert sorted(picks) == list(range(300))
 
@@ -143,26 +150,28 @@ def test_duplicates_wait_until_every_distinct_row_is_drawn():
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1.0, 1e30, 1e200])
 def test_the_scale_of_the_features_does_not_matter(scale):
     proba, features = problem(60)
-    expected = Badge(random_state=0).select((proba, features), None, 20)
-    picks = Badge(random_state=0).select((proba, features * scale), None, 20)
+    expected = Badge(random_state=0).select(proba, features_pool=features, n_instances=20)
+    picks = Badge(random_state=0).select(proba, features_pool=features * scale, n_instances=20)
     np.testing.assert_array_equal(picks, expected)
 
 
 def test_tensors_memmaps_and_blocks_do_not_matter(tmp_path, monkeypatch):
     proba, features = problem(60)
-    expected = Badge(random_state=0).select((proba, features), None, 40)
+    expected = Badge(random_state=0).select(proba, features_pool=features, n_instances=40)
     np.save(tmp_path / "proba.npy", proba)
     mapped = np.load(tmp_path / "proba.npy", mmap_mode="r")
     tensors = torch.tensor(proba, requires_grad=True), torch.tensor(features)
     monkeypatch.setattr(_badge, "_BLOCK_ELEMENTS", 20)
     for pool in ((mapped, np.asfortranarray(features)), tensors):
-        np.testing.assert_array_equal(Badge(random_state=0).select(pool, None, 40), expected)
+        np.testing.assert_array_equal(
+            Badge(random_state=0).select(pool[0], features_pool=pool[1], n_instances=40), expected
+        )
 
 
 def test_the_inputs_are_left_as_they_are():
     pool = problem(30)
     before = [part.copy() for part in pool]
-    Badge(random_state=0).select(pool, None, 10)
+    Badge(random_state=0).select(pool[0], features_pool=pool[1], n_instances=10)
     for part, copy in zip(pool, before, strict=True):
         np.testing.assert_array_equal(part, copy)
 
@@ -171,7 +180,9 @@ def test_none_and_random_state_draw_anew():
     pool = problem(200)
     for random_state in (None, np.random.RandomState(0)):
         strategy = Badge(random_state=random_state)
-        first, second = (strategy.select(pool, None, 30) for _ in range(2))
+        first, second = (
+            strategy.select(pool[0], features_pool=pool[1], n_instances=30) for _ in range(2)
+        )
         assert set(first) != set(second)
 
 
@@ -179,7 +190,9 @@ def test_none_and_random_state_draw_anew():
 def test_the_outer_products_are_never_built():
     proba, features = (part.astype(np.float32) for part in problem(4000, 1000, 512))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert len(set(Badge(random_state=0).select((proba, features), None, 20))) == 20
+    assert (
+        len(set(Badge(random_state=0).select(proba, features_pool=features, n_instances=20))) == 20
+    )
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 300 * 2**10  # written out they would take 7.6 GiB
 
@@ -190,27 +203,30 @@ def test_query_asks_for_predictions_and_for_what_reaches_the_last_step():
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X[y != -1], y[y != -1])
     pool = np.flatnonzero(y == -1)
     views = model.predict_proba(X[pool]), model[0].transform(X[pool])
-    expected = pool[Badge(random_state=0).select(views, None, 6)]
+    expected = pool[Badge(random_state=0).select(views[0], features_pool=views[1], n_instances=6)]
     np.testing.assert_array_equal(Badge(random_state=0).query(X, y, model, 6), expected)
 
 
-def test_what_is_no_pair_of_equal_length_is_refused():
+def test_what_is_missing_or_of_unequal_length_is_refused():
     proba, features = problem()
-    for pool in (proba, (proba,), (proba, features, features), None):
-        with pytest.raises(TypeError, match=r"pool must be a pair \(proba_pool, features_pool\)"):
+    for pool in ((proba, features), proba):
+        with pytest.raises(TypeError, match=r"Badge looks at features_pool, but .* got proba_pool"):
             Badge().select(pool)
     with pytest.raises(ValueError, match="proba_pool has 30 rows but features_pool has 29"):
-        Badge().select((proba, features[1:]))
+        Badge().select(proba, features_pool=features[1:])
     features[4, 0] = np.nan
     with pytest.raises(ValueError, match="features_pool: row 4 has a value that is not finite"):
-        Badge().select((proba, features))
+        Badge().select(proba, features_pool=features)
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_draws_what_the_cpu_draws():
     pool = problem(500)
-    expected = Badge(random_state=0, device="cpu").select(pool, None, 60)
+    expected = Badge(random_state=0, device="cpu").select(
+        pool[0], features_pool=pool[1], n_instances=60
+    )
     np.testing.assert_array_equal(
-        Badge(random_state=0, device="cuda").select(pool, None, 60), expected
+        Badge(random_state=0, device="cuda").select(pool[0], features_pool=pool[1], n_instances=60),
+        expected,
     )

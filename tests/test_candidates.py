@@ -157,7 +157,7 @@ def test_skactiveml_is_given_them_as_its_own(theirs, X, y, model, some):
     assert (n_rows, n_unlabeled, len(candidates)) == (N, N - 12, len(some))
 
 
-CONTEXT = {name for name, strategy in ALL.items() if strategy._uses_pool}
+CONTEXT = {name for name, strategy in ALL.items() if strategy.needs_whole_pool}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -188,14 +188,23 @@ def test_the_rest_of_the_pool_decides_what_represents_it():
     features = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], *[[0.05, 1.0]] * 9])
     proba = np.full((12, 2), 0.5)
     herding = ALL["UncertaintyHerding"]
-    assert herding.select((proba, features), candidates=[0, 1, 2]).tolist() == [2]
-    assert herding.select((proba[:3], features[:3])).tolist() == [1]
+    assert herding.select(proba, features_pool=features, candidates=[0, 1, 2]).tolist() == [2]
+    assert herding.select(proba[:3], features_pool=features[:3]).tolist() == [1]
 
 
-def test_select_takes_them_where_the_pool_counts(X, y, model):
-    for name in CONTEXT:
-        strategy = ALL[name]
-        assert "candidates" in inspect.signature(strategy.select).parameters
+def test_select_takes_them(strategy, X, y, model, some):
+    pool, known = np.flatnonzero(y == -1), np.flatnonzero(y != -1)
+    proba = model.predict_proba(X)
+    picks = strategy.select(
+        proba[pool],
+        proba[known],
+        3,
+        features_pool=X[pool],
+        features_labeled=X[known],
+        y_labeled=y[known],
+        candidates=np.searchsorted(pool, some),
+    )
+    np.testing.assert_array_equal(pool[picks], strategy.query(X, y, model, 3, candidates=some))
 
 
 def test_fewer_than_asked_for_warns_and_gives_all(strategy, X, y, model, some):
@@ -260,11 +269,9 @@ def test_modal_hears_it_too(strategy, X, y, model, candidates, message):
         strategy(learner_of(X, y, model), X, candidates=candidates)
 
 
-@pytest.mark.parametrize("name", sorted(CONTEXT))
-def test_select_hears_it_too(name, X):
-    pool = (X, X) if name == "UncertaintyHerding" else X
+def test_select_hears_it_too(strategy, X):
     with pytest.raises(ValueError, match=f"the {N} rows of the pool"):
-        ALL[name].select(pool, candidates=[N])
+        strategy.select(X, features_pool=X, candidates=[N])
 
 
 def test_own_strategies_need_not_know_of_them(X, y, model, some):
@@ -272,10 +279,7 @@ def test_own_strategies_need_not_know_of_them(X, y, model, some):
         def __init__(self, *, missing_label=-1):
             self.missing_label = missing_label
 
-        def _view(self, estimator, X):
-            return X
-
-        def select(self, pool, labeled=None, n_instances=1):
+        def _pick(self, views, n_instances):
             return np.arange(n_instances)
 
     picks = First().query(X, y, model, 2, candidates=some[::-1])

@@ -22,7 +22,9 @@ def drawn(sizes, counts, n_instances, seed=0):
     """Count the classes of the picks, given the labels per class."""
     proba, predicted = pool_of(sizes)
     labels = np.repeat(np.arange(len(counts)), counts)
-    picks = ClassBalanced(random_state=seed).select(proba, labels, n_instances)
+    picks = ClassBalanced(random_state=seed).select(
+        proba, y_labeled=labels, n_instances=n_instances
+    )
     assert len(set(picks)) == n_instances
     return np.bincount(predicted[picks], minlength=len(sizes)).tolist()
 
@@ -77,7 +79,7 @@ def test_shortfalls_are_filled_from_the_rest_at_random():
 def test_the_class_with_fewest_labels_comes_first_and_the_fill_last():
     proba, predicted = pool_of([2, 30, 30])
     labels = [1] * 5 + [2] * 2
-    picks = ClassBalanced(random_state=0).select(proba, labels, 14)
+    picks = ClassBalanced(random_state=0).select(proba, y_labeled=labels, n_instances=14)
     shares = allocate(np.array([0, 5, 2]), 14)
     classes = predicted[picks].tolist()
     assert classes[: 2 + shares[2] + shares[1]] == [0, 0] + [2] * shares[2] + [1] * shares[1]
@@ -87,7 +89,9 @@ def test_rows_of_a_class_are_drawn_evenly():
     proba, _ = pool_of([8, 8])
     counts = np.zeros(16)
     for seed in range(800):
-        counts[ClassBalanced(random_state=seed).select(proba, [0], 3)] += 1  # shares 1 and 2
+        counts[ClassBalanced(random_state=seed).select(proba, y_labeled=[0], n_instances=3)] += (
+            1  # shares 1 and 2
+        )
     assert abs(counts[:8] - 100).max() < 45
     assert abs(counts[8:] - 200).max() < 60
 
@@ -95,11 +99,13 @@ def test_rows_of_a_class_are_drawn_evenly():
 def test_the_same_round_repeats_and_the_next_differs():
     proba, _ = pool_of([500, 500])
     strategy = ClassBalanced(random_state=3)
-    first = strategy.select(proba, [0, 1], 20)
-    np.testing.assert_array_equal(strategy.select(proba, [1, 0], 20), first)
-    assert set(strategy.select(proba, [0, 1, 0, 1], 20)) != set(first)
+    first = strategy.select(proba, y_labeled=[0, 1], n_instances=20)
+    np.testing.assert_array_equal(strategy.select(proba, y_labeled=[1, 0], n_instances=20), first)
+    assert set(strategy.select(proba, y_labeled=[0, 1, 0, 1], n_instances=20)) != set(first)
     unseeded = ClassBalanced()
-    assert set(unseeded.select(proba, None, 20)) != set(unseeded.select(proba, None, 20))
+    assert set(unseeded.select(proba, n_instances=20)) != set(
+        unseeded.select(proba, n_instances=20)
+    )
 
 
 def test_query_counts_the_labels_in_y():
@@ -139,4 +145,4 @@ def test_a_model_without_classes_is_refused():
 )
 def test_labels_that_are_no_columns_are_refused(labels, error, message):
     with pytest.raises(error, match=message):
-        ClassBalanced().select([[0.5, 0.5]], labels)
+        ClassBalanced().select([[0.5, 0.5]], y_labeled=labels)

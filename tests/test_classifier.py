@@ -432,3 +432,28 @@ def test_cuda_fit_predicts_on_the_cpu_after_pickling(blobs):
     assert next(clf.net_.module_.parameters()).is_cuda
     assert clf.score(X, y) > 0.9
     assert pickle.loads(pickle.dumps(clf)).score(X, y) == clf.score(X, y)
+
+
+class FlattensByView(torch.nn.Module):
+    """A network that refuses pixels whose channels lie side by side in memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolve, self.layer = torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(144, 5)
+
+    def forward(self, X):
+        X = self.convolve(X)
+        return self.layer(X.view(len(X), -1))
+
+
+@pytest.mark.parametrize("backbone", [None, FlattensByView])
+def test_where_the_channels_of_an_array_lie_does_not_matter(backbone):
+    images = np.random.RandomState(0).randint(256, size=(30, 8, 8, 3)).astype(np.uint8)
+    found = []
+    for X in (images, np.moveaxis(images, 3, 1), np.moveaxis(images, 3, 1).copy()):
+        clf = DHOClassifier(DHONet(backbone, max_epochs=2), random_state=0)
+        clf.fit(X, np.arange(30) % 3)
+        assert clf.net_.module_.channels_last == (backbone is None)
+        found.append(clf.predict_proba(X))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+    np.testing.assert_allclose(found[2], found[0], atol=1e-5)

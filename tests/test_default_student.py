@@ -81,7 +81,7 @@ def test_first_labels_do_not_destroy_what_the_teacher_taught(data, request):
 
     without = score(0, 0)
     assert without > np.mean(teacher.argmax(axis=1) == y) - 0.02
-    scores = {n: [score(n, seed) for seed in range(3)] for n in (1, 5, 10)}
+    scores = {n: [score(n, seed) for seed in range(2)] for n in (1, 10)}
     assert min(map(min, scores.values())) > without - 0.04
     # Labels are for something, too.
     assert score(100, 0) > without + 0.02

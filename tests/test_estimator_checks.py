@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_array
 
-from skactivekd import DHOClassifier, DHONet, TeacherProba
+from skactivekd import DHOClassifier, DHONet, Embedder, LabeledOnly, TeacherProba
 
 EXPECTED = {
     "check_classifiers_classes": (
@@ -19,8 +22,31 @@ EXPECTED = {
 ROUNDING = {f"check_sample_weight_equivalence_on_{kind}_data" for kind in ("dense", "sparse")}
 
 
+# What takes texts and files as well takes any container of rows, but not what has no length.
+ANY_ROWS = {
+    "check_classifier_data_not_an_array": "X that is neither an array nor a list has no rows",
+    "check_complex_data": "complex labels are a TypeError, which names the row",
+}
+ANY_ENCODER = {
+    "check_transformer_data_not_an_array": "X that is neither an array nor a list has no rows",
+} | dict.fromkeys(
+    (
+        "check_n_features_in",
+        "check_n_features_in_after_fitting",
+        "check_transformer_general",
+        "check_estimator_sparse_array",
+        "check_estimator_sparse_matrix",
+    ),
+    "what X may be, and how wide, the encoder knows; its rows may be pictures or texts",
+)
+
+
 def expected_failures(estimator):
     """Name the checks that cannot pass, with the reason."""
+    if isinstance(estimator, LabeledOnly):
+        return ANY_ROWS
+    if isinstance(estimator, Embedder):
+        return ANY_ENCODER
     markers = isinstance(estimator, DHOClassifier) and estimator.missing_label == -1
     return EXPECTED if markers else {}
 
@@ -30,6 +56,24 @@ def student(**params):
     return DHOClassifier(DHONet(max_epochs=60, module__hidden=32), **params)
 
 
+class Waves(BaseEstimator):
+    """An encoder of matrices, which fits on one number as well as on many."""
+
+    def encode_audio(self, X):
+        X = np.asarray(check_array(X), dtype=float)
+        return np.column_stack([np.cos(X.sum(axis=1)), np.sin(X.sum(axis=1))])
+
+
+class EmbedderOfMatrices(Embedder):
+    """An embedder whose encoder takes matrices, which its tags cannot know."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = tags.input_tags.string = False
+        return tags
+
+
 @pytest.mark.slow
 @parametrize_with_checks(
     [
@@ -37,6 +81,8 @@ def student(**params):
         student(),
         student(heads="dual", missing_label=np.nan),
         TeacherProba(),
+        LabeledOnly(LogisticRegression(), missing_label=np.nan),
+        EmbedderOfMatrices(Waves()),
     ],
     expected_failed_checks=expected_failures,
 )

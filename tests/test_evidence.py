@@ -138,9 +138,12 @@ def test_covering_strategies_do_not_see_the_length_of_features(name):
     features = rng.normal(size=(60, 4))
     strategy = run.STRATEGIES[name]().set_params(random_state=0)
     known = {"n_instances": 8, "y_labeled": [0, 1, 0, 1]}
-    picks = strategy.select(features[4:], features[:4], **known)
+    picks = strategy.select(features_pool=features[4:], features_labeled=features[:4], **known)
     longer = features * 2.0 ** rng.integers(-3, 4, size=(60, 1))
-    assert strategy.select(longer[4:], longer[:4], **known).tolist() == picks.tolist()
+    assert (
+        strategy.select(features_pool=longer[4:], features_labeled=longer[:4], **known).tolist()
+        == picks.tolist()
+    )
 
 
 def test_every_config_names_what_exists():

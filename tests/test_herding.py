@@ -61,7 +61,7 @@ def test_few_points_are_measured_again(monkeypatch):
 def test_what_the_model_is_sure_of_is_not_represented():
     features = np.repeat(np.eye(3), [50, 5, 20], axis=0)
     proba = np.repeat([[1.0, 0.0], [0.5, 0.5], [0.6, 0.4]], [50, 5, 20], axis=0)
-    picks = UncertaintyHerding().select((proba, features), n_instances=3)
+    picks = UncertaintyHerding().select(proba, features_pool=features, n_instances=3)
     # Doubt in all: none among the first fifty, 5 x 1 in the next five, 20 x 0.8 in the rest.
     assert np.digitize(picks, [50, 55]).tolist() == [2, 1, 0]
 
@@ -70,7 +70,8 @@ def test_the_power_weighs_the_doubt():
     features = np.repeat(np.eye(2), [10, 20], axis=0)
     proba = np.repeat([[0.5, 0.5], [0.7, 0.3]], [10, 20], axis=0)  # margins 0 and 0.4
     crowds = [
-        UncertaintyHerding(power=power).select((proba, features))[0] // 10 for power in (0, 1, 2)
+        UncertaintyHerding(power=power).select(proba, features_pool=features)[0] // 10
+        for power in (0, 1, 2)
     ]
     assert [min(crowd, 1) for crowd in crowds] == [1, 1, 0]  # 10 against 20, 12 and 7.2
 
@@ -78,19 +79,24 @@ def test_the_power_weighs_the_doubt():
 @pytest.mark.parametrize("power", [-1, np.nan])
 def test_a_negative_power_is_refused(power):
     with pytest.raises(ValueError, match=r"power=.* must be at least 0"):
-        UncertaintyHerding(power=power).select(([[1.0, 0.0]], [[1.0]]))
+        UncertaintyHerding(power=power).select([[1.0, 0.0]], features_pool=[[1.0]])
 
 
 def test_labelled_samples_represent_their_neighbours():
     features = np.repeat(np.eye(2), [50, 5], axis=0)
     proba = np.full((55, 2), 0.5)
-    assert UncertaintyHerding().select((proba, features), [[9.0, 0.1]])[0] >= 50
+    assert (
+        UncertaintyHerding().select(proba, features_pool=features, features_labeled=[[9.0, 0.1]])[0]
+        >= 50
+    )
 
 
 def test_an_outlier_comes_after_a_crowd():
     features = np.array([[1.0, 0.0, 0.0]] + [[0.0, 1.0, 0.0]] * 3 + [[0.0, 0.1, 1.0]])
     proba = np.full((5, 2), 0.5)
-    picks = UncertaintyHerding().select((proba, features), [[0.0, 0.0, 1.0]], 2)
+    picks = UncertaintyHerding().select(
+        proba, features_pool=features, features_labeled=[[0.0, 0.0, 1.0]], n_instances=2
+    )
     assert picks[0] in (1, 2, 3)
     assert picks[1] == 0
 
@@ -98,7 +104,7 @@ def test_an_outlier_comes_after_a_crowd():
 def test_duplicates_come_last():
     features = np.repeat(np.eye(3), 4, axis=0)
     proba = np.full((12, 2), 0.5)
-    picks = UncertaintyHerding().select((proba, features), None, 12)
+    picks = UncertaintyHerding().select(proba, features_pool=features, n_instances=12)
     assert sorted(picks[:3] // 4) == [0, 1, 2]
     assert sorted(picks) == list(range(12))
 
@@ -106,10 +112,10 @@ def test_duplicates_come_last():
 def test_a_large_pool_is_represented_by_a_draw():
     rng = np.random.default_rng(0)
     pool = rng.dirichlet(np.ones(3), 300), rng.normal(size=(300, 4))
-    whole = UncertaintyHerding().select(pool, n_instances=20)
+    whole = UncertaintyHerding().select(pool[0], features_pool=pool[1], n_instances=20)
     drawn = UncertaintyHerding(max_targets=100, random_state=0)
-    picks = drawn.select(pool, n_instances=20)
-    assert picks.tolist() == drawn.select(pool, n_instances=20).tolist()
+    picks = drawn.select(pool[0], features_pool=pool[1], n_instances=20)
+    assert picks.tolist() == drawn.select(pool[0], features_pool=pool[1], n_instances=20).tolist()
     assert picks.tolist() != whole.tolist()
     assert len(set(picks.tolist())) == 20
     assert picks.max() > 100
@@ -124,17 +130,19 @@ def test_a_large_pool_is_represented_by_a_draw():
 @pytest.mark.parametrize("max_targets", [0, -1, 10.5, np.nan])
 def test_no_targets_are_refused(max_targets):
     with pytest.raises(ValueError, match=r"max_targets=.* must be (an integer of )?at least 1"):
-        UncertaintyHerding(max_targets=max_targets).select(([[1.0, 0.0]], [[1.0]]))
+        UncertaintyHerding(max_targets=max_targets).select([[1.0, 0.0]], features_pool=[[1.0]])
 
 
-def test_a_pool_that_is_no_pair_is_refused():
-    with pytest.raises(TypeError, match="pair"):
+def test_a_pool_without_features_is_refused():
+    with pytest.raises(TypeError, match=r"looks at features_pool, but .* got proba_pool"):
         UncertaintyHerding().select([[0.5, 0.5]])
 
 
 def test_labelled_features_of_another_width_are_refused():
     with pytest.raises(ValueError, match="features_pool has 2 columns but features_labeled has 3"):
-        UncertaintyHerding().select(([[0.5, 0.5]], [[1.0, 0.0]]), [[1.0, 0.0, 0.0]])
+        UncertaintyHerding().select(
+            [[0.5, 0.5]], features_pool=[[1.0, 0.0]], features_labeled=[[1.0, 0.0, 0.0]]
+        )
 
 
 def test_with_a_student_it_asks_for_probabilities_and_features():
@@ -145,7 +153,9 @@ def test_with_a_student_it_asks_for_probabilities_and_features():
     pool = np.flatnonzero(known == -1)
     features, proba = student.embed(X), student.predict_proba(X)
     labeled = np.flatnonzero(known != -1)
-    expected = UncertaintyHerding().select((proba[pool], features[pool]), features[labeled], 7)
+    expected = UncertaintyHerding().select(
+        proba[pool], features_pool=features[pool], features_labeled=features[labeled], n_instances=7
+    )
     picks = UncertaintyHerding().query(X, known, student, 7)
     assert picks.tolist() == pool[expected].tolist()
 
@@ -160,7 +170,9 @@ def test_cuda_picks_as_the_cpu():
     rng = np.random.default_rng(2)
     pool = rng.dirichlet(np.ones(3), 500), rng.normal(size=(500, 8))
     on_cpu, on_gpu = (
-        UncertaintyHerding(device=device).select(pool, pool[1][:9], 40)
+        UncertaintyHerding(device=device).select(
+            pool[0], features_pool=pool[1], features_labeled=pool[1][:9], n_instances=40
+        )
         for device in ("cpu", "cuda")
     )
     assert len(set(on_cpu) & set(on_gpu)) >= 39

@@ -36,7 +36,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skactivekd import DHOClassifier, DHONet, Entropy, simulate
 
 X, y = load_iris(return_X_y=True)
-student = DHOClassifier(DHONet(max_epochs=40, lr=0.02, module__hidden=16), random_state=0)
+student = DHOClassifier(DHONet(max_epochs=10, lr=0.02, module__hidden=16), random_state=0)
 
 def play(folder, n_jobs):
     simulate(

@@ -229,9 +229,13 @@ def test_a_committee_that_shares_its_rows_may_be_asked_by_all(strategy):
     asked = committee(strategy, [START, START.copy()])
     expected = {
         PCoreSet: lambda s: s.select(asked.predict_proba(X), asked.predict_proba(X[START]), 4),
-        CoreSet: lambda s: s.select(X, X[START], 4),
-        UncertaintyHerding: lambda s: s.select((asked.predict_proba(X), X), X[START], 4),
-        ClassBalanced: lambda s: s.select(asked.predict_proba(X), Y[START], 4),
+        CoreSet: lambda s: s.select(features_pool=X, features_labeled=X[START], n_instances=4),
+        UncertaintyHerding: lambda s: s.select(
+            asked.predict_proba(X), features_pool=X, features_labeled=X[START], n_instances=4
+        ),
+        ClassBalanced: lambda s: s.select(
+            asked.predict_proba(X), y_labeled=Y[START], n_instances=4
+        ),
     }
     picks = picks_of(strategy(asked, X, n_instances=4))
     np.testing.assert_array_equal(picks, expected[type(strategy)](strategy))

@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from test_strategies_common import FACTORIES, looks_at, make
 
 from skactivekd import DHOClassifier, DHONet, LabeledOnly, TeacherProba, teacher_report
-from skactivekd.query import FromSkactiveml
 from skactivekd.teacher import (
     best_temperature,
     expected_calibration_error,
@@ -96,11 +95,7 @@ def student():
 def select(name):
     def call(proba):
         strategy = make(FACTORIES[name])
-        if name in ("Badge", "UncertaintyHerding"):
-            return strategy.select((proba, X), n_instances=5).tolist()
-        if isinstance(strategy, FromSkactiveml):
-            return strategy.select(X, n_instances=5, proba_pool=proba).tolist()
-        return strategy.select(proba, n_instances=5).tolist()
+        return strategy.select(proba, features_pool=X, n_instances=5).tolist()
 
     return call
 

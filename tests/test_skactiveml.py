@@ -118,11 +118,16 @@ def test_strategies_that_ask_a_classifier_get_the_predictions_of_ours(strategy, 
 
 
 def test_typiclust_takes_one_of_each_blob_and_probcover_the_uncovered_one(X):
-    assert sorted(ours(TypiClust()).select(X, None, 2) >= N // 2) == [False, True]
-    picks = ours(TypiClust()).select(X, X[:1], 1)
+    assert sorted(ours(TypiClust()).select(features_pool=X, n_instances=2) >= N // 2) == [
+        False,
+        True,
+    ]
+    picks = ours(TypiClust()).select(features_pool=X, features_labeled=X[:1], n_instances=1)
     assert (picks >= N // 2).all()
     tight = X * 0.1
-    picks = ours(ProbCover(n_classes=2)).select(tight[1:], tight[:20], 1, y_labeled=np.zeros(20))
+    picks = ours(ProbCover(n_classes=2)).select(
+        features_pool=tight[1:], features_labeled=tight[:20], n_instances=1, y_labeled=np.zeros(20)
+    )
     assert picks[0] + 1 >= N // 2
 
 
@@ -133,8 +138,10 @@ def test_the_number_of_classes_comes_from_the_labels(X):
             return super().query(X, y, candidates=candidates, batch_size=batch_size)
 
     seen = []
-    ours(Counting()).select(X, X[:3], y_labeled=["owl", "ant", "owl"])
-    ours(Counting()).select(X, X[:3])
+    ours(Counting()).select(
+        features_pool=X, features_labeled=X[:3], y_labeled=["owl", "ant", "owl"]
+    )
+    ours(Counting()).select(features_pool=X, features_labeled=X[:3])
     assert seen == [[0, 1], [0]]
 
 
@@ -146,11 +153,17 @@ def test_features_are_those_of_the_model(X, y):
     model = Doubling().fit(X, np.arange(N) % 2)
     known = ~np.isnan(y)
     pool = np.flatnonzero(~known)
-    expected = pool[ours(TypiClust()).select(X[pool, :1] * 2, X[known, :1] * 2, 4)]
+    expected = pool[
+        ours(TypiClust()).select(
+            features_pool=X[pool, :1] * 2, features_labeled=X[known, :1] * 2, n_instances=4
+        )
+    ]
     np.testing.assert_array_equal(ours(TypiClust()).query(X, y, model, 4), expected)
     scaled = make_pipeline(StandardScaler(), GaussianNB()).fit(X, np.arange(N) % 2)
     Z = scaled[0].transform(X)
-    expected = pool[ours(TypiClust()).select(Z[pool], Z[known], 4)]
+    expected = pool[
+        ours(TypiClust()).select(features_pool=Z[pool], features_labeled=Z[known], n_instances=4)
+    ]
     np.testing.assert_array_equal(ours(TypiClust()).query(X, y, scaled, 4), expected)
 
 
@@ -169,13 +182,15 @@ def test_wrappers_and_what_is_nested_in_them_are_seeded(X, y, model):
 def test_random_states(strategy, X):
     state = np.random.get_state()[1].tolist(), np.random.get_state()[2]
     drawn = {
-        tuple(ours(strategy, random_state=random_state).select(X, None, 3))
+        tuple(ours(strategy, random_state=random_state).select(features_pool=X, n_instances=3))
         for random_state in (None, np.random.RandomState(0), *range(8))
     }
     assert len(drawn) > 1
     assert (np.random.get_state()[1].tolist(), np.random.get_state()[2]) == state
     own = ours(clone(strategy).set_params(random_state=3), random_state=None)
-    np.testing.assert_array_equal(own.select(X, None, 3), own.select(X, None, 3))
+    np.testing.assert_array_equal(
+        own.select(features_pool=X, n_instances=3), own.select(features_pool=X, n_instances=3)
+    )
 
 
 def test_rows_returned_twice_are_asked_for_again(X):
@@ -186,7 +201,9 @@ def test_rows_returned_twice_are_asked_for_again(X):
             return [rows[-1]] * batch_size
 
     asked = []
-    assert ours(Stutter()).select(X[:5], X[5:7], 3).tolist() == [4, 3, 2]
+    assert ours(Stutter()).select(
+        features_pool=X[:5], features_labeled=X[5:7], n_instances=3
+    ).tolist() == [4, 3, 2]
     assert asked == [(None, 3), (4, 2), (3, 1)]
 
 
@@ -197,12 +214,12 @@ def test_answers_that_are_no_candidates_are_an_error(X, answer):
             return answer
 
     with pytest.raises(RuntimeError, match=r"Broken\(.*no candidates"):
-        ours(Broken()).select(X[:5], X[5:7], 2)
+        ours(Broken()).select(features_pool=X[:5], features_labeled=X[5:7], n_instances=2)
 
 
 def test_errors_inside_name_the_strategy(X):
     with pytest.raises(TypeError) as caught:
-        ours(TypiClust(k="many")).select(X)
+        ours(TypiClust(k="many")).select(features_pool=X)
     assert "TypiClust(k='many'" in caught.value.__notes__[0]
 
 
@@ -226,8 +243,8 @@ def test_further_arguments_go_through(X, y, model):
 def test_a_missing_argument_is_named(X, y, model):
     with pytest.raises(TypeError, match=r"DiscriminativeAL.query: .*'discriminator'.*query_params"):
         ours(DiscriminativeAL()).query(X, y, model)
-    with pytest.raises(TypeError, match="UncertaintySampling asks a classifier: pass proba_pool"):
-        ours(UncertaintySampling()).select(X)
+    with pytest.raises(TypeError, match=r"looks at proba_pool, .*by name: "):
+        ours(UncertaintySampling()).select(features_pool=X)
     with pytest.raises(TypeError, match="FromSkactiveml needs an estimator with predict_proba"):
         ours(UncertaintySampling()).query(X, y, None)
 
@@ -260,17 +277,19 @@ def test_predictions_that_are_needed_but_not_given(X):
     proba = np.full((N, 2), 0.5)
     known = {"proba_pool": proba[5:], "y_labeled": [0, 1, 0, 1, 1]}
     with pytest.raises(ValueError, match="predictions of labelled rows: proba_labeled"):
-        ours(ContrastiveAL()).select(X[5:], X[:5], **known)
-    with pytest.raises(ValueError, match="proba_pool has 60 rows but its features have 55"):
-        ours(UncertaintySampling()).select(X[5:], X[:5], proba_pool=proba)
+        ours(ContrastiveAL()).select(features_pool=X[5:], features_labeled=X[:5], **known)
+    with pytest.raises(ValueError, match="proba_pool has 60 rows but features_pool has 55"):
+        ours(UncertaintySampling()).select(
+            features_pool=X[5:], features_labeled=X[:5], proba_pool=proba
+        )
     with pytest.raises(ValueError, match="features_labeled has 5 rows but y_labeled"):
-        ours(TypiClust()).select(X[5:], X[:5], y_labeled=[0])
+        ours(TypiClust()).select(features_pool=X[5:], features_labeled=X[:5], y_labeled=[0])
 
 
 def test_what_is_no_strategy_of_theirs_is_refused(X):
     for strategy in (TypiClust, Entropy(), None):
         with pytest.raises(TypeError, match="SingleAnnotatorPoolQueryStrategy of scikit-activeml"):
-            FromSkactiveml(strategy).select(X)
+            FromSkactiveml(strategy).select(features_pool=X)
 
 
 # Ours as theirs
@@ -460,4 +479,4 @@ def test_without_scikit_activeml_all_imports_work_and_the_extra_is_named(monkeyp
     with pytest.raises(ImportError, match=hint):
         query.to_skactiveml(query.Entropy())
     with pytest.raises(ImportError, match=hint):
-        query.FromSkactiveml(TypiClust()).select(X)
+        query.FromSkactiveml(TypiClust()).select(features_pool=X)

@@ -165,7 +165,7 @@ def test_a_teacher_is_a_model_like_others(photos, lenient):
 def test_an_error_in_a_query_numbers_rows_as_in_x(photos):
     paths, known, _ = photos
     teacher = ZeroShotTeacher(OpenCLIPEncoder(n_workers=0)).fit()
-    for strategy, expected in ((Entropy(), [11, 40]), (PCoreSet(), [3, 12])):
+    for strategy, expected in ((Entropy(), [11, 40]), (PCoreSet(), BROKEN)):
         with pytest.raises(ImageError) as error:
             strategy.query(paths, known, teacher, n_instances=3)
         assert sorted(error.value.bad) == expected

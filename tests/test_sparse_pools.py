@@ -96,8 +96,8 @@ def test_entries_in_disorder_count_as_they_are(metric):
     given = not_canonical()
     before = given.data.copy()
     strategy = CoreSet(metric=metric)
-    expected = strategy.select(given.toarray(), n_instances=3)
-    np.testing.assert_array_equal(strategy.select(given, n_instances=3), expected)
+    expected = strategy.select(features_pool=given.toarray(), n_instances=3)
+    np.testing.assert_array_equal(strategy.select(features_pool=given, n_instances=3), expected)
     np.testing.assert_array_equal(given.data, before)
 
 
@@ -133,8 +133,8 @@ def test_every_sparse_row_can_be_picked(rows, twins):
 
 def test_rows_of_zeros_and_of_any_size():
     given = sparse.csr_array(np.array([[0.0, 0], [1e-200, 0], [0, 1e200], [3, 4]]))
-    dense = CoreSet().select(given.toarray(), n_instances=4)
-    np.testing.assert_array_equal(CoreSet().select(given, n_instances=4), dense)
+    dense = CoreSet().select(features_pool=given.toarray(), n_instances=4)
+    np.testing.assert_array_equal(CoreSet().select(features_pool=given, n_instances=4), dense)
 
 
 @pytest.mark.parametrize("kinds", [("sparse", "dense"), ("dense", "sparse"), ("sparse", "tensor")])
@@ -145,11 +145,19 @@ def test_pool_and_labeled_rows_of_different_kinds(rows, kinds):
         "tensor": lambda rows: torch.from_numpy(rows.toarray()),
     }
     pool, labeled = as_kind[kinds[0]](rows), as_kind[kinds[1]](rows[:9])
-    expected = CoreSet().select(rows.toarray(), rows[:9].toarray(), 8)
-    np.testing.assert_array_equal(CoreSet().select(pool, labeled, 8), expected)
+    expected = CoreSet().select(
+        features_pool=rows.toarray(), features_labeled=rows[:9].toarray(), n_instances=8
+    )
+    np.testing.assert_array_equal(
+        CoreSet().select(features_pool=pool, features_labeled=labeled, n_instances=8), expected
+    )
     proba = np.full((300, 2), 0.5)
-    expected = UncertaintyHerding().select((proba, rows.toarray()), rows[:9].toarray(), 8)
-    picks = UncertaintyHerding().select((proba, pool), labeled, 8)
+    expected = UncertaintyHerding().select(
+        proba, features_pool=rows.toarray(), features_labeled=rows[:9].toarray(), n_instances=8
+    )
+    picks = UncertaintyHerding().select(
+        proba, features_pool=pool, features_labeled=labeled, n_instances=8
+    )
     np.testing.assert_array_equal(picks, expected)
 
 
@@ -158,12 +166,12 @@ def test_values_that_are_not_finite_are_named(rows):
     bad.data[bad.indptr[23]] = np.nan
     proba = np.full((300, 2), 0.5)
     for call in (
-        lambda: CoreSet().select(bad),
-        lambda: CoreSet().select(rows, bad),
-        lambda: Badge().select((proba, bad)),
-        lambda: UncertaintyHerding().select((proba, bad)),
-        lambda: UncertaintyHerding().select((proba, rows), bad),
-        lambda: FromSkactiveml(TypiClust()).select(bad),
+        lambda: CoreSet().select(features_pool=bad),
+        lambda: CoreSet().select(features_pool=rows, features_labeled=bad),
+        lambda: Badge().select(proba, features_pool=bad),
+        lambda: UncertaintyHerding().select(proba, features_pool=bad),
+        lambda: UncertaintyHerding().select(proba, features_pool=rows, features_labeled=bad),
+        lambda: FromSkactiveml(TypiClust()).select(features_pool=bad),
     ):
         with pytest.raises(ValueError, match=r"features_\w+: row 23 has a value that is not fin"):
             call()
@@ -176,9 +184,9 @@ def test_values_that_are_not_finite_are_named(rows):
     with pytest.raises(ValueError, match=r"n_select=301, but there are only 300 points"):
         k_center_greedy(rows, None, 301)
     with pytest.raises(ValueError, match="features_labeled has 49"):
-        CoreSet().select(rows, rows[:, :49])
+        CoreSet().select(features_pool=rows, features_labeled=rows[:, :49])
     with pytest.raises(TypeError, match=r"proba_pool is sparse; pass .*toarray"):
-        Badge().select((sparse.csr_array(proba), rows))
+        Badge().select(sparse.csr_array(proba), features_pool=rows)
 
 
 def test_memory_is_that_of_what_is_not_zero(strategy):
@@ -212,8 +220,8 @@ def test_memory_is_that_of_what_is_not_zero(strategy):
 
 def test_scikit_activeml_says_what_it_would_take(rows, monkeypatch):
     strategy = FromSkactiveml(TypiClust(), random_state=0)
-    expected = strategy.select(rows.toarray(), n_instances=3)
-    np.testing.assert_array_equal(strategy.select(rows, n_instances=3), expected)
+    expected = strategy.select(features_pool=rows.toarray(), n_instances=3)
+    np.testing.assert_array_equal(strategy.select(features_pool=rows, n_instances=3), expected)
     pool = sparse.csr_array((20_000, 60_000), dtype=np.float32)
     message = (
         r"20000 samples are sparse with 60000 columns; .* take 9600000000 bytes \(8.9 GiB\), "
@@ -222,10 +230,10 @@ def test_scikit_activeml_says_what_it_would_take(rows, monkeypatch):
     with pytest.raises(ValueError, match=message):
         strategy.query(pool, np.full(20_000, -1), None)
     monkeypatch.setattr(_from_skactiveml, "DENSE_LIMIT", 8 * 300 * 50)
-    strategy.select(rows)
+    strategy.select(features_pool=rows)
     with pytest.raises(ValueError, match="301 samples are sparse"):
-        strategy.select(rows, rows[:1])
-    strategy.select(np.ones((301, 50)))  # what is dense is there already
+        strategy.select(features_pool=rows, features_labeled=rows[:1])
+    strategy.select(features_pool=np.ones((301, 50)))  # what is dense is there already
 
 
 def test_texts_through_a_pipeline():

@@ -76,19 +76,27 @@ def test_coreset_is_farthest_first_among_features(metric):
     rng = np.random.default_rng(0)
     pool, labeled = rng.normal(size=(80, 4)), rng.normal(size=(6, 4))
     expected = farthest_first(pool, labeled, 15, metric)
-    np.testing.assert_array_equal(CoreSet(metric=metric).select(pool, labeled, 15), expected)
+    np.testing.assert_array_equal(
+        CoreSet(metric=metric).select(features_pool=pool, features_labeled=labeled, n_instances=15),
+        expected,
+    )
 
 
 def test_coreset_default_ignores_the_length_of_rows():
     pool = np.random.default_rng(0).normal(size=(30, 4))
     scale = np.geomspace(1e-20, 1e20, 30)[:, None]
     np.testing.assert_array_equal(
-        CoreSet().select(pool * scale, pool[:2], 9), CoreSet().select(pool, pool[:2], 9)
+        CoreSet().select(features_pool=pool * scale, features_labeled=pool[:2], n_instances=9),
+        CoreSet().select(features_pool=pool, features_labeled=pool[:2], n_instances=9),
     )
 
 
 def test_coreset_takes_rows_of_zeros():
-    assert CoreSet().select([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]], [[3.0, 0.0]], 3).tolist() == [
+    assert CoreSet().select(
+        features_pool=[[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]],
+        features_labeled=[[3.0, 0.0]],
+        n_instances=3,
+    ).tolist() == [
         2,
         0,
         1,
@@ -97,7 +105,7 @@ def test_coreset_takes_rows_of_zeros():
 
 def test_coreset_refuses_an_unknown_metric():
     with pytest.raises(ValueError, match="metric='l1' must be one of"):
-        CoreSet(metric="l1").select([[0.0]])
+        CoreSet(metric="l1").select(features_pool=[[0.0]])
 
 
 def test_entropy_takes_the_highest_first():
@@ -182,13 +190,17 @@ def test_random_refuses_what_is_no_random_state():
     "strategy", [PCoreSet(), Entropy(), Margin(), LeastConfidence(), CoreSet()]
 )
 def test_tensors_and_memmaps_are_welcome(strategy, tmp_path):
+    def select(pool, labeled):
+        return strategy.select(
+            pool, labeled, 5, features_pool=pool, features_labeled=labeled
+        ).tolist()
+
     pool, labeled = probabilities(30), probabilities(4, seed=1)
     np.save(tmp_path / "pool.npy", pool)
-    expected = strategy.select(pool, labeled, 5)
+    expected = select(pool, labeled)
     mapped = np.load(tmp_path / "pool.npy", mmap_mode="r")
-    np.testing.assert_array_equal(strategy.select(mapped, labeled, 5), expected)
-    tensors = torch.tensor(pool, requires_grad=True), torch.tensor(labeled)
-    np.testing.assert_array_equal(strategy.select(*tensors, 5), expected)
+    assert select(mapped, labeled) == expected
+    assert select(torch.tensor(pool, requires_grad=True), torch.tensor(labeled)) == expected
 
 
 # What is refused
@@ -213,7 +225,7 @@ def test_faults_in_the_labelled_rows_are_named():
     with pytest.raises(ValueError, match="proba_pool has 2 columns but proba_labeled has 3"):
         PCoreSet().select([[0.5, 0.5]], [[0.0, 0.0, 1.0]])
     with pytest.raises(ValueError, match=r"features_labeled: row 1 .*not finite"):
-        CoreSet().select([[0.5]], [[0.0], [np.inf]])
+        CoreSet().select(features_pool=[[0.5]], features_labeled=[[0.0], [np.inf]])
 
 
 def test_rounding_of_half_precision_is_tolerated():
@@ -282,7 +294,11 @@ def test_images_are_sliced_along_the_first_axis():
     flat = FunctionTransformer(lambda X: X.reshape(len(X), -1))
     y = np.array([0, 1, *[-1] * 8])
     model = make_pipeline(flat, LogisticRegression()).fit(images[:2], y[:2])
-    expected = 2 + CoreSet().select(images[2:].reshape(8, -1), images[:2].reshape(2, -1), 3)
+    expected = 2 + CoreSet().select(
+        features_pool=images[2:].reshape(8, -1),
+        features_labeled=images[:2].reshape(2, -1),
+        n_instances=3,
+    )
     np.testing.assert_array_equal(CoreSet().query(images, y, model, 3), expected)
 
 
@@ -414,7 +430,9 @@ def test_the_call_works_before_there_is_any_label():
 def test_coreset_embeds_with_the_estimator_of_the_learner():
     model = Doubling().fit(ROWS, Y)
     picks = call(CoreSet(), learner_with(ROWS[:1], Y[:1], model), ROWS[1:], 2)
-    np.testing.assert_array_equal(picks, CoreSet().select(ROWS[1:], ROWS[:1], 2))
+    np.testing.assert_array_equal(
+        picks, CoreSet().select(features_pool=ROWS[1:], features_labeled=ROWS[:1], n_instances=2)
+    )
 
 
 def test_the_call_refuses_nan_labels_unless_they_mean_missing():
@@ -464,16 +482,13 @@ def test_the_version_of_modal_is_looked_up_once(monkeypatch):
 
 def test_a_subclass_needs_only_its_view_and_its_rule():
     class Last(QueryStrategy):
-        _uses_labeled = False
+        needs = ("features_pool",)
 
         def __init__(self, *, missing_label=-1):
             self.missing_label = missing_label
 
-        def _view(self, estimator, X):
-            return X
-
-        def select(self, pool, labeled=None, n_instances=1):
-            assert labeled is None
-            return np.arange(len(pool))[::-1][:n_instances]
+        def _pick(self, views, n_instances):
+            assert views.proba_pool is views.features_labeled is None
+            return np.arange(len(views.features_pool))[::-1][:n_instances]
 
     assert Last().query(np.zeros((4, 1)), [-1, 0, -1, -1], None, 2).tolist() == [3, 2]

@@ -25,12 +25,9 @@ from sklearn.utils import estimator_checks
 import skactivekd.query
 from skactivekd import DHOClassifier, DHONet
 from skactivekd.query import (
-    Badge,
-    ClassBalanced,
     FromSkactiveml,
     PCoreSet,
     QueryStrategy,
-    UncertaintyHerding,
     to_skactiveml,
 )
 
@@ -46,7 +43,6 @@ FACTORIES |= {
     for wrapped in WRAPPED
 }
 # What these pick depends on how many they are asked for.
-PAIRED = (Badge, UncertaintyHerding)  # their pool is a pair (proba_pool, features_pool)
 BATCHWISE = {"ClassBalanced", "FromSkactiveml-TypiClust"}
 CONSTRUCTOR_CHECKS = [
     estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
@@ -70,44 +66,36 @@ def make(Strategy, **params):
     return Strategy(**params)
 
 
-def views(strategy, X, proba, y, pool, labeled):
-    """Return what `select` is given of these rows, written out."""
-    if isinstance(strategy, PAIRED):
-        labeled = X[labeled] if isinstance(strategy, UncertaintyHerding) else None
-        return (proba[pool], X[pool]), labeled, {}
-    if isinstance(strategy, ClassBalanced):
-        return proba[pool], y[labeled], {}
-    if isinstance(strategy, FromSkactiveml):
-        known = {"proba_pool": proba[pool], "proba_labeled": proba[labeled]}
-        return X[pool], X[labeled], {"y_labeled": y[labeled], **known}
-    seen = proba if "proba_pool" in inspect.signature(strategy.select).parameters else X
-    return seen[pool], seen[labeled], {}
+def views(X, proba, y, pool, labeled):
+    """Return what `select` is given of these rows: the same for every strategy."""
+    return {
+        "proba_pool": proba[pool],
+        "proba_labeled": proba[labeled],
+        "features_pool": X[pool],
+        "features_labeled": X[labeled],
+        "y_labeled": y[labeled],
+    }
 
 
 def select(Strategy, pool, labeled=None, n_instances=1):
     """Select among rows that are probabilities and features at once."""
-    strategy = make(Strategy)
-    rows = np.concatenate([pool, pool[:0] if labeled is None else labeled])
-    where = slice(0, len(pool)), slice(len(pool), None)
-    pool, labeled, more = views(strategy, rows, rows, rows.argmax(axis=1), *where)
-    return strategy.select(pool, labeled, n_instances, **more)
+    known = {"proba_pool": pool, "features_pool": pool}
+    if labeled is not None:
+        known |= {"proba_labeled": labeled, "features_labeled": labeled}
+        known["y_labeled"] = labeled.argmax(axis=1)
+    return make(Strategy).select(**known, n_instances=n_instances)
 
 
 def expected_of(Strategy, X, y, model, n_instances):
     """Select what `query` is to return, through `select`."""
-    strategy, where = make(Strategy), (np.flatnonzero(y == -1), np.flatnonzero(y != -1))
-    pool, labeled, more = views(strategy, X, model.predict_proba(X), y, *where)
-    return where[0][strategy.select(pool, labeled, n_instances, **more)]
+    where = np.flatnonzero(y == -1), np.flatnonzero(y != -1)
+    known = views(X, model.predict_proba(X), y, *where)
+    return where[0][make(Strategy).select(**known, n_instances=n_instances)]
 
 
-def looks_at(what):
-    """Name the strategies that look at probabilities, or at features, of the pool."""
-    takes = {
-        name: {*inspect.signature(Strategy.select).parameters, "proba_pool" * (Strategy in PAIRED)}
-        for name, Strategy in ((name, getattr(F, "func", F)) for name, F in FACTORIES.items())
-    }
-    asks_no_model = {"FromSkactiveml-TypiClust"} if what == "proba_pool" else set()
-    return sorted(name for name in takes if what in takes[name] and name not in asks_no_model)
+def looks_at(view):
+    """Name the strategies that need a view."""
+    return sorted(name for name, Strategy in FACTORIES.items() if view in Strategy().needs)
 
 
 @pytest.fixture(params=FACTORIES)
@@ -186,12 +174,42 @@ def test_the_call_of_modal_picks_the_same(Strategy, X, y, model, kind):
     np.testing.assert_array_equal(np.flatnonzero(y == -1)[picks], expected)
 
 
-def test_select_takes_its_arguments_by_name(Strategy, X, y, model):
-    strategy, where = make(Strategy), (np.flatnonzero(y == -1), np.flatnonzero(y != -1))
-    *given, more = views(strategy, X, model.predict_proba(X), y, *where)
-    names = list(inspect.signature(strategy.select).parameters)[:2]
-    picks = strategy.select(**dict(zip(names, given, strict=True)), n_instances=3, **more)
-    np.testing.assert_array_equal(where[0][picks], expected_of(Strategy, X, y, model, 3))
+def test_select_takes_probabilities_in_order(Strategy, X, y, model):
+    proba = model.predict_proba(X)
+    if {*make(Strategy).needs} <= {"proba_pool", "proba_labeled"}:
+        picks = make(Strategy).select(proba[y == -1], proba[y != -1], 3)
+        expected = expected_of(Strategy, X, y, model, 3)
+        np.testing.assert_array_equal(np.flatnonzero(y == -1)[picks], expected)
+
+
+def test_views_that_are_not_needed_are_only_counted(Strategy, X, y, model):
+    where = np.flatnonzero(y == -1), np.flatnonzero(y != -1)
+    known, strategy = views(X, model.predict_proba(X), y, *where), make(Strategy)
+    expected = strategy.select(**known, n_instances=3)
+    others = {
+        name: view if name in strategy.needs else [object()] * len(view)
+        for name, view in known.items()
+    }
+    np.testing.assert_array_equal(strategy.select(**others, n_instances=3), expected)
+    needed = {name: view for name, view in known.items() if name in strategy.needs}
+    if needed:
+        alone = strategy.select(**needed, n_instances=3)
+        np.testing.assert_array_equal(alone, expected)
+    for name, view in known.items():
+        with pytest.raises(ValueError, match=rf"rows.*{name}|{name}.*rows") as caught:
+            strategy.select(**{**known, name: view[1:]}, n_instances=3)
+        assert f"has {len(view) - 1}" in str(caught.value)
+
+
+def test_a_view_that_is_needed_and_missing_is_named(Strategy, X, y, model):
+    where = np.flatnonzero(y == -1), np.flatnonzero(y != -1)
+    known, strategy = views(X, model.predict_proba(X), y, *where), make(Strategy)
+    for name in set(strategy.needs) - set(strategy._optional):
+        less = {other: view for other, view in known.items() if other != name}
+        with pytest.raises(TypeError, match=rf"looks at {name}, .*by name: .*select\({name}="):
+            strategy.select(**less)
+    with pytest.raises(TypeError, match=r"looks at|has to know how many rows"):
+        strategy.select()
 
 
 @pytest.mark.parametrize("name", sorted(FACTORIES.keys() - BATCHWISE))
@@ -235,11 +253,8 @@ def test_no_labels_at_all(Strategy, X, model):
 
 
 def test_no_rows_of_labelled_are_the_same_as_none(Strategy, X):
-    strategy = make(Strategy)
-    pool, empty, more = views(strategy, X, X, X.argmax(axis=1), slice(None), slice(0, 0))
-    picks = strategy.select(pool, empty, 5, **more)
-    none = {name: value for name, value in more.items() if name == "proba_pool"}
-    np.testing.assert_array_equal(strategy.select(pool, None, 5, **none), picks)
+    expected = select(Strategy, X, None, 5)
+    np.testing.assert_array_equal(select(Strategy, X, X[:0], 5), expected)
 
 
 def test_one_class_only(Strategy, X):
@@ -319,7 +334,7 @@ def test_values_that_are_not_finite_are_refused_with_their_row(name, X, bad):
     X[23, 1] = bad
     with pytest.raises(ValueError, match="_pool: row 23 has a value that is not finite"):
         select(FACTORIES[name], X)
-    if name not in ("Badge", "ClassBalanced"):  # they do not look at labelled rows
+    if {"proba_labeled", "features_labeled"} & {*make(FACTORIES[name]).needs}:
         with pytest.raises(ValueError, match="_labeled: row 23 has a value that is not finite"):
             select(FACTORIES[name], X[:5], X)
 
@@ -329,7 +344,7 @@ def test_rows_that_do_not_sum_to_one_are_refused(name, X):
     X[23] *= 1.01
     with pytest.raises(ValueError, match="proba_pool: row 23 does not sum to one"):
         select(FACTORIES[name], X)
-    if name not in ("Badge", "ClassBalanced", "UncertaintyHerding"):
+    if "proba_labeled" in make(FACTORIES[name]).needs:
         with pytest.raises(ValueError, match="proba_labeled: row 23 does not sum to one"):
             select(FACTORIES[name], X[:5], X)
 
@@ -339,10 +354,11 @@ def test_rows_that_do_not_sum_to_one_are_refused(name, X):
 def test_faulty_predictions_of_a_model_are_refused(name, X, y, model, bad, fault):
     class Faulty(GaussianNB):
         def predict_proba(self, X):
-            return np.where(np.arange(len(X))[:, None] == 3, bad, super().predict_proba(X))
+            last = np.arange(len(X))[:, None] == len(X) - 1  # of the pool
+            return np.where(last, bad, super().predict_proba(X))
 
     faulty = Faulty(var_smoothing=0.1).fit(X[y != -1], y[y != -1])
-    with pytest.raises(ValueError, match=f"row 3 .*{fault}"):
+    with pytest.raises(ValueError, match=f"proba_pool: row {(y == -1).sum() - 1} .*{fault}"):
         make(FACTORIES[name]).query(X, y, faulty, 2)
 
 
@@ -436,3 +452,25 @@ def test_the_student_sees_each_row_once_in_a_query(Strategy, X, kind):
             assert set(seen) <= set(rows)
             assert {seen[row] for row in rows[9:]} == {int(type(strategy).__name__ != "Random")}
             assert max(seen[row] for row in rows[:9]) <= 1
+
+
+def test_a_query_is_one_question(Strategy, X, y, model):
+    """Of labeled rows and pool together, however much is asked."""
+
+    class Asked(GaussianNB):
+        def predict_proba_embed(self, X):
+            calls.append(X)
+            return GaussianNB.predict_proba(self, X), X
+
+        def predict_proba(self, X):
+            calls.append(X)
+            return super().predict_proba(X)
+
+        def embed(self, X):
+            calls.append(X)
+            return X
+
+    Both = type("Both", (Asked,), {"predict_proba_embed": Asked.predict_proba_embed})
+    asked, calls = Both(var_smoothing=0.1).fit(X[y != -1], y[y != -1]), []
+    make(Strategy).query(X, y, asked, 4)
+    assert len(calls) == int(any(name[0] != "y" for name in make(Strategy).needs))

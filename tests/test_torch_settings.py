@@ -121,8 +121,12 @@ DOORS = {
     "net": net_alone,
     "k-center": lambda: k_center_greedy(FLAT, FLAT[:3], 7, device="cpu"),
     "k-center tensor": lambda: k_center_greedy(torch.from_numpy(FLAT), None, 7, device="cpu"),
-    "badge": lambda: [Badge(random_state=0, device="cpu").select((PROBA, FLAT), n_instances=7)],
-    "herding": lambda: [UncertaintyHerding(device="cpu").select((PROBA, FLAT), n_instances=7)],
+    "badge": lambda: [
+        Badge(random_state=0, device="cpu").select(PROBA, features_pool=FLAT, n_instances=7)
+    ],
+    "herding": lambda: [
+        UncertaintyHerding(device="cpu").select(PROBA, features_pool=FLAT, n_instances=7)
+    ],
 }
 
 

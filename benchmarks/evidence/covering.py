@@ -1,5 +1,7 @@
 """Strategies of scikit-activeml that cover the pool, on features of unit length."""
 
+from dataclasses import replace
+
 from skactiveml.pool import ProbCover, TypiClust
 
 from skactivekd.query import FromSkactiveml
@@ -12,10 +14,11 @@ class OnUnitFeatures(FromSkactiveml):
     Their authors scale features so, and the radii `ProbCover` tries are made for it.
     """
 
-    def select(self, features_pool, features_labeled=None, n_instances=1, **known):
-        if features_labeled is not None:
-            features_labeled = unit_rows(features_labeled)
-        return super().select(unit_rows(features_pool), features_labeled, n_instances, **known)
+    def _pick(self, views, n_instances):
+        unit = {
+            name: unit_rows(getattr(views, name)) for name in ("features_pool", "features_labeled")
+        }
+        return super()._pick(replace(views, **unit), n_instances)
 
 
 def typiclust():

@@ -6,11 +6,8 @@ from scipy.sparse import issparse
 
 from .._torch import own_settings, resolve_device
 from ..utils._matrix import blocks
-from ..utils._proba import check_proba
 from ._base import QueryStrategy
-from ._checks import check_finite, check_n_instances
 from ._draw import generator
-from ._embedding import ask_proba_embed
 
 _BLOCK_ELEMENTS = 2**22  # 16 MiB of float32
 _CANCELLED = 1e-2  # squared distances this small, relative to the squares, are worked out anew
@@ -77,12 +74,13 @@ class Badge(QueryStrategy):
     >>> from skactivekd.query import Badge
     >>> proba_pool = [[0.9, 0.1], [0.5, 0.5], [0.9, 0.1], [1.0, 0.0]]
     >>> features_pool = [[1.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]]
-    >>> picks = Badge(random_state=0).select((proba_pool, features_pool), n_instances=4)
+    >>> badge = Badge(random_state=0)
+    >>> picks = badge.select(proba_pool, features_pool=features_pool, n_instances=4)
     >>> int(picks[0]), sorted(picks.tolist())
     (1, [0, 1, 2, 3])
     """
 
-    _uses_labeled = False
+    needs = ("proba_pool", "features_pool")
 
     def __init__(self, *, random_state=None, device="auto", missing_label=-1):
         self.random_state = random_state
@@ -90,47 +88,10 @@ class Badge(QueryStrategy):
         self.missing_label = missing_label
 
     @own_settings()
-    def select(self, pool, labeled=None, n_instances=1):
-        """Choose samples by their probabilities and features.
-
-        Parameters
-        ----------
-        pool : pair (proba_pool, features_pool)
-            Predicted probabilities of shape (n_pool, n_classes), and the
-            features the model predicts them from, of shape
-            (n_pool, n_features): arrays or tensors, or a sparse matrix of
-            features, which stays sparse.
-        labeled : None
-            Plays no part.
-        n_instances : int, default=1
-            Samples to choose.
-
-        Returns
-        -------
-        indices : ndarray of int64 of shape (n_instances,)
-            Rows of the pool in order of selection.
-
-        Warns
-        -----
-        UserWarning
-            If `n_instances` exceeds n_pool: the whole pool is returned.
-
-        Raises
-        ------
-        TypeError
-            If `pool` is no pair.
-        ValueError
-            If the pool is empty, a row of proba_pool is not a probability
-            distribution or one of features_pool not finite (it is named), or
-            the two have different numbers of rows.
-        """
-        proba, features = check_pair(pool)
-        n_instances = check_n_instances(n_instances, len(proba))
-        gradients = _Gradients(proba, features, resolve_device(self.device))
+    def _pick(self, views, n_instances):
+        device = resolve_device(self.device)
+        gradients = _Gradients(views.proba_pool, views.features_pool, device)
         return _seed(gradients, n_instances, generator(self.random_state))
-
-    def _view(self, model, X):
-        return ask_proba_embed(self, model, X)
 
 
 def _seed(gradients, n_instances, rng):
@@ -242,16 +203,3 @@ def _minus_one_at_the_top(proba):
 
 def _float64(values):
     return values.cpu().numpy().astype(np.float64)
-
-
-def check_pair(pool):
-    if not isinstance(pool, tuple | list) or len(pool) != 2:
-        raise TypeError(
-            f"pool must be a pair (proba_pool, features_pool), got {type(pool).__name__}."
-        )
-    proba, features = check_proba(pool[0], "proba_pool"), check_finite(pool[1], "features_pool")
-    if len(proba) != features.shape[0]:
-        raise ValueError(
-            f"proba_pool has {len(proba)} rows but features_pool has {features.shape[0]}."
-        )
-    return proba, features

@@ -1,17 +1,19 @@
 """The three ways to call a strategy, written once."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._rows import check_candidates, check_row_count, n_rows, same_rows, take_rows
-from ..teacher._skipping import numbered
-from ..utils._labels import check_labels, classes_of, refuse_learned_marker
+from .._rows import check_candidates, n_rows, same_rows
+from ..utils._labels import check_labels, classes_of, encode_labels, refuse_learned_marker
+from ._ask import Rows
 from ._checks import check_n_instances
 from ._skipped import choose_known
+from ._views import check_needs, check_views
 
 
 class QueryStrategy(BaseEstimator):
@@ -22,44 +24,141 @@ class QueryStrategy(BaseEstimator):
     estimator; calling the strategy itself is what modAL does. All of them
     return positions in what was passed, in order of selection.
 
-    Subclasses take ``missing_label`` as a keyword of ``__init__`` and write
+    A subclass takes ``missing_label`` as a keyword of ``__init__``, says in
+    ``needs`` what it looks at, and writes one method:
 
-    - ``select(pool, labeled=None, n_instances=1)``,
-    - ``_view(estimator, X)``: what `select` wants to know of the rows of X,
-    - ``_view_labeled(estimator, X, y)`` if it wants something else of the
-      labelled rows, such as their labels y,
-    - ``_uses_labeled = False`` if `select` ignores the labelled rows,
-    - ``_uses_pool = True`` if `select` takes ``candidates``, positions in the
-      pool, and looks at the rest of the pool too; without it `select` is given
-      the candidates alone.
+    ``needs`` : tuple of str
+        Any of ``"proba_pool"``, ``"proba_labeled"`` (predicted probabilities),
+        ``"features_pool"``, ``"features_labeled"`` (features of the model) and
+        ``"y_labeled"`` (classes of the labeled rows, as columns of the
+        probabilities). The model is asked for these and nothing else, once per
+        query. Gradients at the last layer are outer products of probabilities
+        and features: ask for both, as `Badge` does.
+    ``_pick(views, n_instances)``
+        Returns positions in the pool, in order of selection. `views` has
+        ``n_pool``, ``n_labeled`` and what ``needs`` names, checked: rows of
+        probabilities sum to one, features are finite, widths agree, and
+        `n_instances` is at most the rows there are.
+    ``needs_whole_pool`` : bool, default=False
+        Set it to True where rows that may not be chosen count all the same:
+        ``views.candidates`` then holds those that may, or None for all.
+        Without it the pool is the candidates alone.
 
     .. versionadded:: 0.1
 
     See Also
     --------
     PCoreSet : Farthest-first in the space of predicted probabilities.
+    skactivekd.utils.estimator_checks.check_query_strategy : Tests a strategy of yours.
 
     Examples
     --------
-    A strategy that takes the first rows:
+    A strategy that takes what the model calls the last class with least doubt:
 
     >>> import numpy as np
     >>> from skactivekd.query import QueryStrategy
-    >>> class First(QueryStrategy):
+    >>> class LastClass(QueryStrategy):
+    ...     needs = ("proba_pool",)
+    ...
     ...     def __init__(self, *, missing_label=-1):
     ...         self.missing_label = missing_label
     ...
-    ...     def _view(self, estimator, X):
-    ...         return X
-    ...
-    ...     def select(self, pool, labeled=None, n_instances=1):
-    ...         return np.arange(n_instances)
-    >>> First().query(np.zeros((4, 1)), [0, -1, 1, -1], estimator=None, n_instances=2)
-    array([1, 3])
+    ...     def _pick(self, views, n_instances):
+    ...         return np.argsort(-views.proba_pool[:, -1], kind="stable")[:n_instances]
+    >>> LastClass().select([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], n_instances=2)
+    array([1, 2])
     """
 
-    _uses_labeled = True
-    _uses_pool = False
+    needs = ()
+    needs_whole_pool = False
+    _optional = ()  # what `select` can do without, of what is needed
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if not isinstance(cls.needs, property):
+            check_needs(cls, cls.needs)
+
+    def select(
+        self,
+        proba_pool=None,
+        proba_labeled=None,
+        n_instances=1,
+        *,
+        features_pool=None,
+        features_labeled=None,
+        y_labeled=None,
+        candidates=None,
+    ):
+        """Choose rows of a pool of which predictions or features are known.
+
+        Every strategy takes the same arguments and looks at those that its
+        class names in ``needs``. Of the others only the rows are counted.
+
+        Parameters
+        ----------
+        proba_pool : array-like or tensor of shape (n_pool, n_classes), default=None
+            Predicted probabilities of the samples to choose from.
+        proba_labeled : array-like or tensor of shape (n_labeled, n_classes), default=None
+            Predictions of the same model for the labeled samples. None: no
+            sample is labeled yet.
+        n_instances : int, default=1
+            Samples to choose.
+        features_pool : array-like, tensor or sparse matrix of shape (n_pool, n_features), \
+                default=None
+            Features of the samples to choose from. Sparse ones stay sparse.
+        features_labeled : same, of shape (n_labeled, n_features), default=None
+            Features of the labeled samples.
+        y_labeled : array-like of int of shape (n_labeled,), default=None
+            Classes of the labeled samples, as columns of `proba_pool`. (`query`
+            and modAL's call find the columns of any labels in the estimator's
+            ``classes_``.)
+        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
+            Rows of the pool to choose among; None is all. Where the pool is to
+            be represented (`UncertaintyHerding`, `FromSkactiveml`) all of it
+            counts.
+
+        Returns
+        -------
+        indices : ndarray of int64 of shape (n_instances,)
+            Rows of the pool in order of selection.
+
+        Warns
+        -----
+        UserWarning
+            If `n_instances` exceeds the rows there are: all are returned.
+
+        Raises
+        ------
+        TypeError
+            If what the strategy looks at is not given, or `n_instances` is no
+            integer.
+        ValueError
+            If the pool is empty, a row of probabilities does not sum to one or
+            one of features is not finite (it is named), numbers of rows or
+            columns differ, or a candidate is no row of the pool.
+        """
+        views = check_views(
+            self,
+            {
+                "proba_pool": proba_pool,
+                "proba_labeled": proba_labeled,
+                "features_pool": features_pool,
+                "features_labeled": features_labeled,
+                "y_labeled": y_labeled,
+            },
+        )
+        if candidates is not None:
+            candidates = check_candidates(candidates, views.n_pool, "the pool")
+        n_instances = check_n_instances(n_instances, views.n_pool, candidates)
+        if candidates is None:
+            return self._pick(views, n_instances)
+        if self.needs_whole_pool:
+            return self._pick(replace(views, candidates=candidates), n_instances)
+        return candidates[self._pick(views.among(candidates), n_instances)]
+
+    def _pick(self, views, n_instances):
+        """Return positions in the pool; see the class."""
+        raise NotImplementedError(f"{type(self).__name__} has no _pick(views, n_instances).")
 
     def query(self, X, y, estimator, n_instances=1, candidates=None):
         """Choose among the unlabelled rows of X.
@@ -120,15 +219,13 @@ class QueryStrategy(BaseEstimator):
             raise ValueError(
                 f"y has no missing_label={self.missing_label!r}: no row is left to select."
             )
-        pool = np.flatnonzero(missing)
+        pool, known = np.flatnonzero(missing), np.flatnonzero(labeled)
         if candidates is not None:
             candidates = check_candidates(candidates, len(missing))
             _refuse_labeled(candidates, missing, y)
             candidates = np.searchsorted(pool, candidates)
-        X_pool = take_rows(X, pool)
-        return pool[
-            self._choose_known(pool, estimator, X_pool, X, y, labeled, n_instances, candidates)
-        ]
+        rows = Rows(X, known, y[known], pool)
+        return pool[self._choose_known(estimator, rows, n_instances, candidates)]
 
     def __call__(self, learner, X_pool, n_instances=1, candidates=None):
         """Choose from a pool on behalf of a modAL learner.
@@ -160,58 +257,53 @@ class QueryStrategy(BaseEstimator):
             members were trained on different rows.
         """
         X, y = self._training(learner)
-        labeled = np.zeros(0, bool)
+        known = np.zeros(0, dtype=np.int64)
         if y is not None:
             n = None if X is None else n_rows(X, "X_training")
             y, labeled = self._check_labels(y, learner, n)
-            if X is None and self._uses_labeled and labeled.any():
+            known = np.flatnonzero(labeled)
+            if X is None and len(known) and {"proba_labeled", "features_labeled"} & {*self.needs}:
                 raise TypeError(
                     f"{type(self).__name__} needs X_training, but the learner has None."
                 )
-        rows = np.arange(n_rows(X_pool))
+        rows = Rows(X, known, y if y is None else y[known], X_pool=X_pool)
         if candidates is not None:
             candidates = check_candidates(candidates, len(rows), "X_pool")
-        model = self._model(learner)
-        picks = self._choose_known(rows, model, X_pool, X, y, labeled, n_instances, candidates)
+        # A committee's features are those of X: its members need not agree on others.
+        features = any(name.startswith("features") for name in self.needs)
+        model = getattr(learner, "estimator", learner) if features else learner
+        picks = self._choose_known(model, rows, n_instances, candidates)
         return (picks, None) if _modal_wants_pair() else picks
 
-    def _choose_known(self, rows, model, X_pool, X, y, labeled, n_instances, candidates=None):
-        """Choose among rows that can be encoded; `rows` says where the pool is in the user's X."""
+    def _choose_known(self, model, rows, n_instances, candidates=None):
+        """Choose among rows that can be encoded; return positions in the pool."""
 
-        def choose(pool, left):
+        def choose(left):
             among = None if candidates is None else np.flatnonzero(np.isin(left, candidates))
             if among is not None and not len(among):
                 raise ValueError(
                     "No candidate is left to select: all were skipped, since none can be encoded."
                 )
-            return self._choose(model, pool, X, y, labeled, n_instances, among)
+            part = rows if len(left) == len(rows) else rows.take(left)
+            return self._choose(model, part, n_instances, among)
 
-        return choose_known(choose, X_pool, rows)
+        return choose_known(choose, rows.places)
 
-    def _choose(self, model, X_pool, X, y, labeled, n_instances, candidates=None):
-        """Return positions in X_pool; `candidates` are such positions, in ascending order."""
-        n_instances = check_n_instances(n_instances, n_rows(X_pool), candidates)
-        if candidates is None:
-            return self._ask(model, X_pool, X, y, labeled, n_instances)
-        if self._uses_pool:
-            return self._ask(model, X_pool, X, y, labeled, n_instances, candidates=candidates)
-        X_pool = take_rows(X_pool, candidates)
-        with numbered(candidates, final=False):
-            return candidates[self._ask(model, X_pool, X, y, labeled, n_instances)]
+    def _choose(self, model, rows, n_instances, candidates=None):
+        """Return positions in the pool; `candidates` are such positions, in ascending order."""
+        n_instances = check_n_instances(n_instances, len(rows), candidates)
+        if candidates is None or self.needs_whole_pool:
+            return self._ask(model, rows, n_instances, candidates)
+        return candidates[self._ask(model, rows.take(candidates), n_instances)]
 
-    def _ask(self, model, X_pool, X, y, labeled, n_instances, **among):
-        """Select on views of the pool and of the labeled rows."""
-        view = None
-        if self._uses_labeled and labeled.any():
-            rows = np.flatnonzero(labeled)
-            labeled_X = take_rows(X, rows)
-            with numbered(rows):
-                view = self._view_labeled(model, labeled_X, y[rows])
-            _check_view(view, labeled_X, model)
-        pool = self._view(model, X_pool)
-        _check_view(pool, X_pool, model)
+    def _ask(self, model, rows, n_instances, candidates=None):
+        """Ask the model once, and pick on what it says."""
+        known = rows.ask(self, model)
+        if "y_labeled" in self.needs and len(rows.labeled):
+            known["y_labeled"] = self._code(model, rows.y)
         try:
-            return self.select(pool, view, n_instances, **among)
+            views = check_views(self, known, (len(rows), len(rows.labeled)))
+            return self._pick(replace(views, candidates=candidates), n_instances)
         except (TypeError, ValueError) as error:
             # Its words are on what the model makes of X, and rows are counted in parts of it.
             if not re.search(r"\b(features|proba)_(pool|labeled)\b", str(error)):
@@ -222,18 +314,19 @@ class QueryStrategy(BaseEstimator):
                 "*_labeled of the others; rows are counted in each.)"
             ) from error
 
-    def _view_labeled(self, model, X, y):
-        return self._view(model, X)
+    def _code(self, model, y):
+        """Return labels as columns of what the model predicts."""
+        classes = classes_of(model)
+        if classes is None:
+            name = type(self).__name__
+            raise TypeError(f"{name} needs an estimator with classes_, got {model!r}.")
+        return encode_labels(y, classes, self.missing_label)
 
     def _check_labels(self, y, model, n_rows=None):
         """Return y and its labeled rows, for a model that did not learn the marker."""
         classes = classes_of(model)
         refuse_learned_marker(classes, self.missing_label)
         return check_labels(y, self.missing_label, classes=classes, n_rows=n_rows, any_class=True)
-
-    def _model(self, learner):
-        """Return what `_view` is to ask, given a modAL learner."""
-        return getattr(learner, "estimator", learner)
 
     def _training(self, learner):
         """Return the rows and labels that a modAL learner was trained on."""
@@ -245,7 +338,8 @@ class QueryStrategy(BaseEstimator):
                 f"The learner must know its X_training and y_training; {kind} does not."
             )
         known = [(member.X_training, member.y_training) for member in members]
-        if self._uses_labeled and not all(_equal(known[0], other) for other in known[1:]):
+        compares = any(name.endswith("_labeled") for name in self.needs)
+        if compares and not all(_equal(known[0], other) for other in known[1:]):
             name = type(self).__name__
             raise TypeError(
                 f"{name} compares with labeled rows, but the {len(members)} members of the {kind} "
@@ -262,13 +356,6 @@ def _equal(one, other):
         a is b or (a is not None and b is not None and same_rows(a, b))
         for a, b in zip(one, other, strict=True)
     )
-
-
-def _check_view(view, X, model):
-    """Refuse what a model says of X unless it says it of each row."""
-    for part in view if isinstance(view, tuple) else (view,):
-        if hasattr(part, "shape") and len(part.shape):
-            check_row_count(part, X, f"The {type(model).__name__}")
 
 
 def _refuse_labeled(candidates, missing, y):

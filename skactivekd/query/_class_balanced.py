@@ -2,16 +2,13 @@
 
 import numpy as np
 
-from ..utils._labels import classes_of, encode_labels
 from ..utils._matrix import blocks
 from ..utils._params import naming
-from ..utils._proba import check_proba
-from ._checks import check_n_instances
+from ._base import QueryStrategy
 from ._draw import generator
-from ._proba import ProbaStrategy
 
 
-class ClassBalanced(ProbaStrategy):
+class ClassBalanced(QueryStrategy):
     r"""Take samples at random, most of them from the classes with fewest labels.
 
     Every sample counts for the class the model predicts. Class :math:`c`, of
@@ -53,61 +50,24 @@ class ClassBalanced(ProbaStrategy):
 
     >>> from skactivekd.query import ClassBalanced
     >>> proba_pool = [[0.9, 0.1]] * 6 + [[0.2, 0.8]] * 6
-    >>> picks = ClassBalanced(random_state=0).select(proba_pool, [0, 0], n_instances=4)
+    >>> picks = ClassBalanced(random_state=0).select(proba_pool, y_labeled=[0, 0], n_instances=4)
     >>> int((picks >= 6).sum())
     3
     """
+
+    needs = ("proba_pool", "y_labeled")
 
     def __init__(self, *, random_state=None, missing_label=-1):
         self.random_state = random_state
         self.missing_label = missing_label
 
-    def select(self, proba_pool, y_labeled=None, n_instances=1):
-        """Choose rows of a matrix of probabilities.
-
-        Parameters
-        ----------
-        proba_pool : array-like or tensor of shape (n_pool, n_classes)
-            Predicted probabilities of the samples to choose from.
-        y_labeled : array-like of int of shape (n_labeled,), default=None
-            Classes of the labelled samples, as columns of `proba_pool`. None:
-            no sample is labelled yet. (`query` and modAL's call find the
-            columns of any labels in the estimator's ``classes_``.)
-        n_instances : int, default=1
-            Samples to choose.
-
-        Returns
-        -------
-        indices : ndarray of int64 of shape (n_instances,)
-            Rows of `proba_pool`, those of the class with fewest labels first,
-            and those that make up for short classes last.
-
-        Warns
-        -----
-        UserWarning
-            If `n_instances` exceeds n_pool: the whole pool is returned.
-
-        Raises
-        ------
-        ValueError
-            If the pool is empty, a row is not a probability distribution (it
-            is named), or a label is no column.
-        TypeError
-            If the labels are not integers.
-        """
-        pool = check_proba(proba_pool, "proba_pool")
-        columns = _check_columns(() if y_labeled is None else y_labeled, pool.shape[1])
-        n_instances = check_n_instances(n_instances, len(pool))
-        counts = np.bincount(columns, minlength=pool.shape[1])
-        predicted = np.concatenate([block.argmax(axis=1) for _, block in blocks(pool)])
+    def _pick(self, views, n_instances):
+        n_classes = views.proba_pool.shape[1]
+        columns = _check_columns(views.y_labeled, n_classes)
+        counts = np.bincount(columns, minlength=n_classes)
+        parts = [block.argmax(axis=1) for _, block in blocks(views.proba_pool)]
         rng = generator(self.random_state, len(columns))
-        return _draw_balanced(predicted, counts, n_instances, rng)
-
-    def _view_labeled(self, model, X, y):
-        classes = classes_of(model)
-        if classes is None:
-            raise TypeError(f"ClassBalanced needs an estimator with classes_, got {model!r}.")
-        return encode_labels(y, classes, self.missing_label)
+        return _draw_balanced(np.concatenate(parts), counts, n_instances, rng)
 
 
 def allocate(counts, n_instances):

@@ -2,21 +2,16 @@
 
 import inspect
 import numbers
-from contextlib import nullcontext
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone
 
-from .._rows import check_candidates, n_rows, take_rows
 from .._torch import draw_seed
-from ..teacher._skipping import numbered
 from ..utils._labels import as_labels, check_classes, encode_labels, find_classes
 from ..utils._matrix import blocks
-from ._base import QueryStrategy, _check_view
-from ._checks import check_finite, check_labeled, check_n_instances
+from ._base import QueryStrategy
 from ._draw import own_generators
-from ._embedding import ask_proba_embed, embed
 from ._to_skactiveml import require_skactiveml
 
 DENSE_LIMIT = 2**30  # bytes of what a sparse matrix may grow to; most laptops have them twice
@@ -56,6 +51,10 @@ class FromSkactiveml(QueryStrategy):
 
     Notes
     -----
+    In `select`, ``y_labeled`` may hold labels of any kind; without it all labels
+    count as one class, which is all the same to most strategies. Without
+    ``proba_labeled`` a strategy that asks for it raises.
+
     Some of its strategies may choose a row twice, e.g. TypiClust among
     duplicates. They are then asked again for what is missing, with the rows
     not yet chosen as candidates. Time and memory are those of the strategy:
@@ -72,7 +71,8 @@ class FromSkactiveml(QueryStrategy):
     >>> from skactivekd.query import FromSkactiveml
     >>> features = np.random.default_rng(0).normal(size=(40, 2)) * 0.1
     >>> features[20:] += 3
-    >>> picks = FromSkactiveml(TypiClust(), random_state=0).select(features, n_instances=2)
+    >>> typical = FromSkactiveml(TypiClust(), random_state=0)
+    >>> picks = typical.select(features_pool=features, n_instances=2)
     >>> sorted((picks // 20).tolist())  # one of each cluster
     [0, 1]
     >>> cover = FromSkactiveml(ProbCover(n_classes=2), random_state=0)
@@ -82,7 +82,8 @@ class FromSkactiveml(QueryStrategy):
     array([ True])
     """
 
-    _uses_pool = True
+    needs_whole_pool = True
+    _optional = ("proba_labeled", "y_labeled")
 
     def __init__(self, strategy, *, query_params=None, random_state=None, missing_label=-1):
         self.strategy = strategy
@@ -90,92 +91,27 @@ class FromSkactiveml(QueryStrategy):
         self.random_state = random_state
         self.missing_label = missing_label
 
-    def select(
-        self,
-        features_pool,
-        features_labeled=None,
-        n_instances=1,
-        candidates=None,
-        *,
-        y_labeled=None,
-        proba_pool=None,
-        proba_labeled=None,
-    ):
-        """Choose rows of a matrix of features.
-
-        Parameters
-        ----------
-        features_pool : array-like or tensor of shape (n_pool, n_features)
-            Features of the samples to choose from.
-        features_labeled : array-like or tensor of shape (n_labeled, n_features), default=None
-            Features of the labelled samples. None: no sample is labelled yet.
-        n_instances : int, default=1
-            Samples to choose.
-        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
-            Rows of the pool to choose among, as scikit-activeml means it: its
-            strategy sees the others as well. None is all rows.
-        y_labeled : array-like of shape (n_labeled,), default=None
-            Their labels. None: they count as one class, which is all the same
-            to most strategies.
-        proba_pool, proba_labeled : array-like of shape (n_rows, n_classes), default=None
-            Predictions for both, where the strategy asks a classifier.
-
-        Returns
-        -------
-        indices : ndarray of int64 of shape (n_instances,)
-            Rows of `features_pool` in order of selection.
-
-        Warns
-        -----
-        UserWarning
-            If `n_instances` exceeds n_pool: the whole pool is returned.
-
-        Raises
-        ------
-        ValueError
-            If the pool is empty, a row is not finite (it is named), shapes do
-            not fit together, or a candidate is no row of the pool.
-        TypeError
-            If `strategy` is no pool strategy of scikit-activeml, or needs an
-            argument that is missing.
-        RuntimeError
-            If the strategy returns too few samples.
-        """
+    @property
+    def needs(self):
+        """What its strategy looks at: features, and predictions where it asks a classifier."""
         _check_strategy(self.strategy)
-        pool = check_finite(features_pool, "features_pool")
-        labeled = check_labeled(features_labeled, pool)
-        if candidates is not None:
-            candidates = check_candidates(candidates, pool.shape[0], "the pool")
-        n_instances = check_n_instances(n_instances, pool.shape[0], candidates)
+        proba = ("proba_pool", "proba_labeled") if self._asked() else ()
+        return ("features_pool", "features_labeled", "y_labeled", *proba)
 
-        n_labeled, X = labeled.shape[0], _stacked(labeled, pool)
+    def _pick(self, views, n_instances):
+        n_labeled, X = views.n_labeled, _stacked(views.features_labeled, views.features_pool)
         y = np.full(len(X), np.nan)
-        y[:n_labeled] = self._codes(y_labeled, n_labeled)
-        params = self._arguments(X, n_labeled, proba_pool, proba_labeled)
+        y[:n_labeled] = self._codes(views.y_labeled, n_labeled)
+        params = self._arguments(X, views)
         _check_arguments(self.strategy, params)
         seed = self._seed()
         with own_generators(seed):
-            among = None if candidates is None else candidates + n_labeled
+            among = None if views.candidates is None else views.candidates + n_labeled
             picks = _ask(self._prepared(seed), X, y, n_instances, params, among)
         return picks - n_labeled
 
-    def _choose(self, model, X_pool, X, y, labeled, n_instances, candidates=None):
-        n_instances = check_n_instances(n_instances, n_rows(X_pool), candidates)
-        _check_strategy(self.strategy)
-        parts, known = {"pool": X_pool}, {}
-        if labeled.any():
-            rows = np.flatnonzero(labeled)
-            parts["labeled"], known["y_labeled"] = take_rows(X, rows), as_labels(y)[rows]
-        for name, part in parts.items():
-            with numbered(rows) if name == "labeled" else nullcontext():
-                if self._asked():
-                    proba, known[f"features_{name}"] = ask_proba_embed(self, model, part)
-                    known[f"proba_{name}"] = proba
-                else:
-                    known[f"features_{name}"] = embed(model, part)
-            _check_view((known[f"features_{name}"], known.get(f"proba_{name}")), part, model)
-        among = {} if candidates is None else {"candidates": candidates}
-        return self.select(n_instances=n_instances, **among, **known)
+    def _code(self, model, y):
+        return as_labels(y)  # its strategy may ask no model; `_codes` numbers them
 
     def _asked(self):
         """Name the argument of the strategy that takes a classifier, if we have to give it."""
@@ -183,15 +119,12 @@ class FromSkactiveml(QueryStrategy):
         given = self.query_params or {}
         return next((name for name in _CLASSIFIERS if name in names and name not in given), None)
 
-    def _arguments(self, X, n_labeled, proba_pool, proba_labeled):
+    def _arguments(self, X, views):
         name = self._asked()
         if name is None:
             return dict(self.query_params or {})
-        if proba_pool is None:
-            kind = type(self.strategy).__name__
-            raise TypeError(f"{kind} asks a classifier: pass proba_pool, and proba_labeled.")
         adapters = require_skactiveml()
-        proba = adapters.join_proba(proba_labeled, proba_pool, n_labeled, len(X))
+        proba = adapters.join_proba(views.proba_labeled, views.proba_pool, views.n_labeled)
         model = adapters.KnownPredictions(X, proba)
         return {name: model, f"fit_{name}": False, **(self.query_params or {})}
 
@@ -199,8 +132,6 @@ class FromSkactiveml(QueryStrategy):
         if y_labeled is None:
             return np.zeros(n_labeled)
         labels = as_labels(y_labeled)
-        if labels.shape != (n_labeled,):
-            raise ValueError(f"features_labeled has {n_labeled} rows but y_labeled {labels.shape}.")
         classes = getattr(self.strategy, "classes", None)
         if classes is None:
             classes = find_classes(labels, np.full(n_labeled, True))

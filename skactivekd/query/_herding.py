@@ -4,16 +4,12 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from .._rows import check_candidates
 from .._torch import own_settings, resolve_device
 from ..utils._matrix import blocks
 from ..utils._params import check_integer, check_number
-from ._badge import check_pair
 from ._base import QueryStrategy
-from ._checks import check_labeled, check_n_instances
 from ._coverage import greedy_coverage
 from ._draw import generator
-from ._embedding import ask_proba_embed, embed
 from ._strategies import unit_rows
 from ._uncertainty import margins
 
@@ -87,12 +83,14 @@ class UncertaintyHerding(QueryStrategy):
     >>> from skactivekd.query import UncertaintyHerding
     >>> proba_pool = [[1.0, 0.0], [0.6, 0.4], [0.5, 0.5], [0.4, 0.6]]
     >>> features_pool = [[1.0, 1.0], [0.1, 1.0], [0.0, 1.0], [-1.0, 0.1]]
-    >>> herding = UncertaintyHerding()
-    >>> herding.select((proba_pool, features_pool), [[1.0, 0.0]], n_instances=2)
+    >>> UncertaintyHerding().select(
+    ...     proba_pool, features_pool=features_pool, features_labeled=[[1.0, 0.0]], n_instances=2
+    ... )
     array([2, 3])
     """
 
-    _uses_pool = True
+    needs = ("proba_pool", "features_pool", "features_labeled")
+    needs_whole_pool = True
 
     def __init__(
         self,
@@ -110,51 +108,10 @@ class UncertaintyHerding(QueryStrategy):
         self.missing_label = missing_label
 
     @own_settings()
-    def select(self, pool, features_labeled=None, n_instances=1, candidates=None):
-        """Choose samples by their probabilities and features.
-
-        Parameters
-        ----------
-        pool : pair (proba_pool, features_pool)
-            Predicted probabilities of shape (n_pool, n_classes), and features
-            of shape (n_pool, n_features): arrays or tensors, or a sparse matrix
-            of features, which stays sparse.
-        features_labeled : array-like, tensor or sparse matrix of shape (n_labeled, n_features), \
-                default=None
-            Features of the labelled samples. None: no sample is labelled yet.
-        n_instances : int, default=1
-            Samples to choose.
-        candidates : array-like of int, or mask of bool of shape (n_pool,), default=None
-            Rows of the pool to choose among; all of it is to be covered. None
-            is all rows.
-
-        Returns
-        -------
-        indices : ndarray of int64 of shape (n_instances,)
-            Rows of the pool in order of selection.
-
-        Warns
-        -----
-        UserWarning
-            If `n_instances` exceeds n_pool: the whole pool is returned.
-
-        Raises
-        ------
-        TypeError
-            If `pool` is no pair.
-        ValueError
-            If the pool is empty, a row is no probability distribution or not
-            finite (it is named), shapes do not fit, `power` is negative,
-            `max_targets` no integer of at least 1, or a candidate no row of
-            the pool, or named twice.
-        """
+    def _pick(self, views, n_instances):
         check_number(self.power, "power", 0)
         check_integer(self.max_targets, "max_targets", 1)
-        proba, features = check_pair(pool)
-        labeled = check_labeled(features_labeled, features)
-        if candidates is not None:
-            candidates = check_candidates(candidates, len(proba), "the pool")
-        n_instances = check_n_instances(n_instances, len(proba), candidates)
+        proba, features, labeled = views.proba_pool, views.features_pool, views.features_labeled
         doubt = np.concatenate([1 - margins(block) for _, block in blocks(proba)])
         weights = (np.maximum(doubt, _LEAST) ** self.power).astype(np.float32)
         points, centers, weights = unit_rows(features), unit_rows(labeled), torch.tensor(weights)
@@ -164,12 +121,12 @@ class UncertaintyHerding(QueryStrategy):
             device = resolve_device(self.device)
             points, centers = (torch.from_numpy(rows).to(device) for rows in (points, centers))
             weights = weights.to(device)
-        rows = self._targets(len(proba), labeled.shape[0])
+        rows = self._targets(views.n_pool, views.n_labeled)
         targets, weights = points[rows], weights[rows]
-        if candidates is None:
+        if views.candidates is None:
             return greedy_coverage(points, targets, weights, centers, n_instances)
-        points = points[candidates]
-        return candidates[greedy_coverage(points, targets, weights, centers, n_instances)]
+        points = points[views.candidates]
+        return views.candidates[greedy_coverage(points, targets, weights, centers, n_instances)]
 
     def _targets(self, n_pool, n_labeled):
         """Rows of the pool over which the coverage is summed."""
@@ -177,9 +134,3 @@ class UncertaintyHerding(QueryStrategy):
             return slice(None)
         rng = generator(self.random_state, n_labeled)
         return np.sort(rng.permutation(n_pool)[: self.max_targets])
-
-    def _view(self, model, X):
-        return ask_proba_embed(self, model, X)
-
-    def _view_labeled(self, model, X, y):
-        return embed(model, X)

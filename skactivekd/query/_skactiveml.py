@@ -13,8 +13,7 @@ from sklearn.base import clone
 from ..utils._classes import classes_of, refuse_learned_marker
 from ..utils._labels import check_labels
 from ..utils._matrix import as_ndarray
-from ..utils._proba import check_proba
-from ._checks import check_same_width
+from ._ask import Rows
 from ._embedding import embed
 from ._uncertainty import _ScoreStrategy
 
@@ -100,7 +99,12 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
         model = None if clf is None else self._fitted(clf, fit_clf, X, y, sample_weight)
         refuse_learned_marker(classes_of(model), self.missing_label_)
         labeled = is_labeled(y, self.missing_label_)
-        picks = self._pick(model, X_pool, mapping, X, y, labeled, batch_size)
+        if mapping is None:
+            known = np.flatnonzero(labeled)
+            rows = Rows(X, known, y[known], X_pool=X_pool)
+            picks = self._seeded()._choose(model, rows, batch_size)
+        else:
+            picks = self._pick(model, mapping, X, y, labeled, batch_size)
         n_columns = len(X_pool) if mapping is None else len(X)
         mapping = np.arange(len(X_pool)) if mapping is None else mapping
         if not return_utilities:
@@ -116,14 +120,15 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
             clf = clone(clf).fit(X, y, **weights)
         return _Model(clf) if hasattr(clf, "estimator_") else clf
 
-    def _pick(self, model, X_pool, mapping, X, y, labeled, batch_size):
-        """Return positions in X_pool, which are the rows `mapping` of X if that is not None."""
-        strategy = self._seeded()
-        if mapping is None or not strategy._uses_pool:
-            return strategy._choose(model, X_pool, X, y, labeled, batch_size)
+    def _pick(self, model, mapping, X, y, labeled, batch_size):
+        """Return positions in `mapping`, the candidates among the rows of X."""
+        strategy, known = self._seeded(), np.flatnonzero(labeled)
+        if not strategy.needs_whole_pool:
+            return strategy._choose(model, Rows(X, known, y[known], mapping), batch_size)
         pool = np.union1d(np.flatnonzero(~labeled), mapping)
         among = None if len(pool) == len(mapping) else np.searchsorted(pool, np.unique(mapping))
-        picks = pool[strategy._choose(model, X[pool], X, y, labeled, batch_size, among)]
+        rows = Rows(X, known, y[known], pool)
+        picks = pool[strategy._choose(model, rows, batch_size, among)]
         order = np.argsort(mapping)
         return order[np.searchsorted(mapping, picks, sorter=order)]
 
@@ -215,21 +220,12 @@ class KnownPredictions(SkactivemlClassifier):
             ) from None
 
 
-def join_proba(proba_labeled, proba_pool, n_labeled, n_samples):
-    """Stack predictions of labelled rows, nan if not given, on those of the pool."""
-    pool = _checked(proba_pool, "proba_pool", n_samples - n_labeled)
+def join_proba(proba_labeled, proba_pool, n_labeled):
+    """Stack predictions of labeled rows, nan if not given, on those of the pool."""
+    pool = as_ndarray(proba_pool).astype(np.float64)
     if proba_labeled is None:
         return np.concatenate([np.full((n_labeled, pool.shape[1]), np.nan), pool])
-    labeled = _checked(proba_labeled, "proba_labeled", n_labeled)
-    check_same_width(pool, "proba_pool", labeled, "proba_labeled")
-    return np.concatenate([labeled, pool])
-
-
-def _checked(proba, name, n_rows):
-    proba = check_proba(proba, name)
-    if len(proba) != n_rows:
-        raise ValueError(f"{name} has {len(proba)} rows but its features have {n_rows}.")
-    return as_ndarray(proba).astype(np.float64)
+    return np.concatenate([as_ndarray(proba_labeled).astype(np.float64), pool])
 
 
 class _Model:

@@ -2,60 +2,34 @@
 
 import numpy as np
 
-from .._rows import take_rows
-from ..teacher._skipping import collecting, numbered, report
+from ..teacher._skipping import collecting, report
 
 
-def choose_known(choose, X_pool, rows):
+def choose_known(choose, rows):
     """Choose rows of a pool, again without those that turn out to be skipped.
 
     Parameters
     ----------
     choose : callable
-        From rows of the pool, and their positions in it, to positions among
-        these rows.
-    X_pool : array-like, DataFrame, sparse matrix or list of rows
-        The pool.
+        From positions in the pool to positions among these. It reports rows by
+        their number in the user's X, labeled ones for good (``final``).
     rows : ndarray of int
-        Where its rows stand in the user's X.
+        Where the pool stands in the user's X.
 
     Returns
     -------
     picks : ndarray of int64
-        Positions in `X_pool`.
+        Positions in the pool.
 
     Raises
     ------
     ValueError
         If all rows are skipped.
-    RowError
-        If rows cannot be encoded, named by their place in the user's X.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> import numpy as np
-    >>> from skactivekd.query._skipped import choose_known
-    >>> from skactivekd.teacher._skipping import report
-    >>> def first(pool, left):
-    ...     if "gone.png" in pool:
-    ...         report({pool.index("gone.png"): "no such file"}, "image")
-    ...     return np.array([0])
-    >>> with warnings.catch_warnings(record=True) as caught:
-    ...     warnings.simplefilter("always")
-    ...     picks = choose_known(first, ["gone.png", "cat.png"], np.array([4, 6]))
-    >>> picks
-    array([1])
-    >>> print(caught[0].message)
-    1 image skipped, to be taken for unknown:
-      row 4: no such file
     """
     left, skipped, noun = np.arange(len(rows)), {}, "row"
     while True:
-        pool = X_pool if len(left) == len(rows) else take_rows(X_pool, left)
-        with collecting() as warned, numbered(rows[left], final=False):
-            picks = choose(pool, left)
-        # Those that are numbered for good are labeled rows.
+        with collecting() as warned:
+            picks = choose(left)
         found = {row: why for one in warned if not one.final for row, why in one.bad.items()}
         if not found:
             break

@@ -3,18 +3,14 @@
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
-from .._rows import n_rows
 from ..utils._matrix import blocks
 from ..utils._params import check_choice
 from ._base import QueryStrategy
-from ._checks import check_finite, check_labeled, check_n_instances
 from ._draw import generator
-from ._embedding import embed
 from ._k_center import k_center_greedy
-from ._proba import ProbaStrategy
 
 
-class PCoreSet(ProbaStrategy):
+class PCoreSet(QueryStrategy):
     """Spread the labels over the space of predicted probabilities.
 
     Greedy farthest-first traversal: each pick is the sample whose predicted
@@ -55,11 +51,14 @@ class PCoreSet(ProbaStrategy):
     array([2, 1])
     """
 
+    needs = ("proba_pool", "proba_labeled")
+
     def __init__(self, *, device="auto", missing_label=-1):
         self.device = device
         self.missing_label = missing_label
 
-    def _pick(self, pool, labeled, n_instances):
+    def _pick(self, views, n_instances):
+        pool, labeled = views.proba_pool, views.proba_labeled
         return k_center_greedy(pool, labeled, n_instances, device=self.device)[0]
 
 
@@ -96,53 +95,24 @@ class CoreSet(QueryStrategy):
     --------
     >>> from skactivekd.query import CoreSet
     >>> features_pool = [[2.0, 0.1], [0.0, 3.0], [1.0, 1.0]]
-    >>> CoreSet().select(features_pool, [[1.0, 0.0]], n_instances=2)
+    >>> labeled = [[1.0, 0.0]]
+    >>> CoreSet().select(features_pool=features_pool, features_labeled=labeled, n_instances=2)
     array([1, 2])
     """
+
+    needs = ("features_pool", "features_labeled")
 
     def __init__(self, *, metric="cosine", device="auto", missing_label=-1):
         self.metric = metric
         self.device = device
         self.missing_label = missing_label
 
-    def select(self, features_pool, features_labeled=None, n_instances=1):
-        """Choose rows of a matrix of features.
-
-        Parameters
-        ----------
-        features_pool : array-like, tensor or sparse matrix of shape (n_pool, n_features)
-            Features of the samples to choose from.
-        features_labeled : same, of shape (n_labeled, n_features), default=None
-            Features of the labelled samples. None: no sample is labelled yet.
-        n_instances : int, default=1
-            Samples to choose.
-
-        Returns
-        -------
-        indices : ndarray of int64 of shape (n_instances,)
-            Rows of `features_pool` in order of selection; ties go to the lowest.
-
-        Warns
-        -----
-        UserWarning
-            If `n_instances` exceeds n_pool: the whole pool is returned.
-
-        Raises
-        ------
-        ValueError
-            If the pool is empty, a row is not finite (it is named), the two
-            matrices differ in width, or `metric` is unknown.
-        """
+    def _pick(self, views, n_instances):
         check_choice(self.metric, "metric", ("cosine", "euclidean"))
-        pool = check_finite(features_pool, "features_pool")
-        labeled = check_labeled(features_labeled, pool)
-        n_instances = check_n_instances(n_instances, pool.shape[0])
+        pool, labeled = views.features_pool, views.features_labeled
         if self.metric == "cosine":
             pool, labeled = unit_rows(pool), unit_rows(labeled)
         return k_center_greedy(pool, labeled, n_instances, device=self.device)[0]
-
-    def _view(self, model, X):
-        return embed(model, X)
 
 
 class Random(QueryStrategy):
@@ -167,7 +137,7 @@ class Random(QueryStrategy):
     Examples
     --------
     >>> from skactivekd.query import Random
-    >>> indices = Random(random_state=0).select(range(100), n_instances=3)
+    >>> indices = Random(random_state=0).select([[0.5, 0.5]] * 100, n_instances=3)
     >>> len(set(indices.tolist()))
     3
     """
@@ -176,44 +146,8 @@ class Random(QueryStrategy):
         self.random_state = random_state
         self.missing_label = missing_label
 
-    def select(self, pool, labeled=None, n_instances=1):
-        """Choose rows of the pool.
-
-        Parameters
-        ----------
-        pool : array-like of n_pool rows
-            Samples to choose from; only their number matters.
-        labeled : array-like of n_labeled rows, default=None
-            Labelled samples; only their number matters.
-        n_instances : int, default=1
-            Samples to choose.
-
-        Returns
-        -------
-        indices : ndarray of int64 of shape (n_instances,)
-            Rows of `pool` in order of selection.
-
-        Warns
-        -----
-        UserWarning
-            If `n_instances` exceeds n_pool: the whole pool is returned.
-
-        Raises
-        ------
-        ValueError
-            If the pool is empty or `n_instances` is below 1.
-        """
-        n_instances = check_n_instances(n_instances, n_rows(pool, "pool"))
-        rng = generator(self.random_state, 0 if labeled is None else n_rows(labeled))
-        return rng.permutation(n_rows(pool))[:n_instances]
-
-    def _view(self, model, X):
-        return X
-
-    def _training(self, learner):
-        # Only the number of labels matters: those of one member tell the rounds apart.
-        members = getattr(learner, "learner_list", None)
-        return super()._training(members[0] if members else learner)
+    def _pick(self, views, n_instances):
+        return generator(self.random_state, views.n_labeled).permutation(views.n_pool)[:n_instances]
 
 
 def unit_rows(features):

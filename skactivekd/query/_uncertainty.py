@@ -4,22 +4,22 @@ import numpy as np
 from scipy.special import entr
 
 from ..utils._matrix import blocks
-from ._proba import ProbaStrategy
+from ._base import QueryStrategy
 
 
-class _ScoreStrategy(ProbaStrategy):
+class _ScoreStrategy(QueryStrategy):
     """Take the highest scores; subclasses write `_score`."""
 
-    _uses_labeled = False
+    needs = ("proba_pool",)
 
     def __init__(self, *, missing_label=-1):
         self.missing_label = missing_label
 
-    def _pick(self, pool, labeled, n_instances):
-        return np.argsort(-self._scores(pool), kind="stable")[:n_instances]
+    def _pick(self, views, n_instances):
+        return np.argsort(-self._scores(views.proba_pool), kind="stable")[:n_instances]
 
-    def _scores(self, pool):
-        return np.concatenate([self._score(block) for _, block in blocks(pool)])
+    def _scores(self, proba):
+        return np.concatenate([self._score(block) for _, block in blocks(proba)])
 
 
 class Entropy(_ScoreStrategy):

@@ -206,3 +206,22 @@ def count_features(backbone, input_shape):
             "with .float()."
         )
     return features.shape[1]
+
+
+def takes_channels_last(backbone, input_shape):
+    """Tell whether a backbone takes images whose channels lie side by side in memory.
+
+    One that flattens by ``view`` does not. It has to take them otherwise.
+    """
+    if len(input_shape) != 3:
+        return False
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            backbone(torch.zeros(2, *input_shape).contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return False
+    finally:
+        backbone.train(was_training)
+    return True

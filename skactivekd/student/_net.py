@@ -8,7 +8,7 @@ from skorch import NeuralNet
 from skorch.utils import is_dataset
 
 from .._torch import own_settings
-from ._backbones import build_backbone, count_features
+from ._backbones import build_backbone, count_features, takes_channels_last
 from ._dataset import RowDataset, halves, source_of
 from ._epochs import TrainingLength
 from ._heads import DualHead, ResidualHeads
@@ -309,7 +309,8 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
         else:
             shared = self.heads == "single"
             heads = DualHead(n_features, self.n_classes, shared, self.head_weights, self.kd_scale)
-        self.module_ = Student(backbone, heads, self._make_scaler())
+        channels_last = takes_channels_last(backbone, self.input_shape)
+        self.module_ = Student(backbone, heads, self._make_scaler(), channels_last)
         return self
 
     def initialize_history(self):

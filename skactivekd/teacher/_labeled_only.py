@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows, take_rows
@@ -145,6 +146,20 @@ class LabeledOnly(LabeledScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         """
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+    @property
+    def n_features_in_(self):
+        """Columns of X, where the classifier that was fitted knows them."""
+        check_is_fitted(self)
+        return self.estimator_.n_features_in_
+
+    def __sklearn_tags__(self):
+        """Say that it takes what its classifier takes."""
+        tags = super().__sklearn_tags__()
+        if self.estimator is not None:
+            inside = get_tags(self.estimator).input_tags
+            tags.input_tags.sparse, tags.input_tags.allow_nan = inside.sparse, inside.allow_nan
+        return tags
 
     def _find_columns(self, known):
         """Find the class of each column of the estimator."""
