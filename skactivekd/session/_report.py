@@ -1,5 +1,6 @@
 """What a session can tell of itself."""
 
+import itertools
 import math
 import statistics
 
@@ -130,6 +131,43 @@ class Reports:
                 pairs = [(view.classes[best], round(float(proba[best]), 6)) for best in order]
                 questions.append(self._question(key, "review", pairs, verdict.label))
         return questions if n is None else questions[: self._count(n)]
+
+    def history(self, n=None, *, annotator=None):
+        """Return what an annotator said that still holds, the latest first.
+
+        Parameters
+        ----------
+        n : int, default=None
+            Most items to return; None is all.
+        annotator : str, default=None
+            Whose answers; None is the session's.
+
+        Returns
+        -------
+        history : list of dict
+            - "index", "key": the row;
+            - "kind": "answered", "skipped" or "rejected";
+            - "label": None but for "answered"; "source": why it was asked;
+            - "time": seconds since 1970.
+        """
+        who = self._who(annotator)
+        n = None if n is None else self._count(n)
+        with self._lock:
+            self._catch_up()
+            events = itertools.islice(
+                (event for event in self._state.latest(who) if event.item in self._pool), n
+            )
+            return [
+                {
+                    "index": self._pool.rows[event.item][0],
+                    "key": event.item,
+                    "kind": event.kind,
+                    "label": event.data.get("label"),
+                    "source": event.data.get("source"),
+                    "time": event.time,
+                }
+                for event in events
+            ]
 
     def report(self):
         """Return a summary for people.
