@@ -82,24 +82,25 @@ class Reports:
             - "labels": items labeled by each annotator;
             - "pairs": list of {"annotators", "n", "agree", "kappa"}; kappa is
               Cohen's, None where it is undefined;
-            - "conflicts": list of {"index", "key", "labels", "label"}: what each
-              annotator says, and what counts.
+            - "conflicts": list of {"index", "key", "labels", "label", "reviewed"}: what
+              each annotator says, what counts, and whether a review says so.
         """
         with self._lock:
             self._catch_up()
             items = [key for key in self._pool.rows if key in self._state.items()]
             labels, pairs, conflicts = agreement(self._state, items)
-            found = [
-                {
-                    "index": self._pool.rows[key][0],
-                    "key": key,
-                    "labels": said,
-                    "label": self._state.verdicts[key].label
-                    if key in self._state.verdicts
-                    else None,
-                }
-                for key, said in conflicts
-            ]
+            found = []
+            for key, said in conflicts:
+                holds = self._state.verdicts.get(key)
+                found.append(
+                    {
+                        "index": self._pool.rows[key][0],
+                        "key": key,
+                        "labels": said,
+                        "label": holds and holds.label,
+                        "reviewed": bool(holds) and holds.event.data.get("source") == "review",
+                    }
+                )
         return {"labels": labels, "pairs": pairs, "conflicts": found}
 
     def contradictions(self, n=None):
