@@ -9,7 +9,7 @@ _HANDED = 5  # questions that a browser holds, so that pictures of the next ones
 _LEASE = 90  # seconds for which a question belongs to the browser that shows it
 _BEGIN = 4  # seconds to wait for a first student; then questions are drawn by chance
 _FEW = 2, 4  # questions at hand below which new ones are drawn, and up to how many, by chance
-_MOST = 16  # questions drawn ahead: later ones were chosen by an older student
+_MOST = 24  # questions drawn ahead: later ones were chosen by an older student
 _IDLE = 1.5  # seconds without an answer after which there is time for figures
 _OFTEN = 10  # answers after which figures are due, idle or not
 _SHARE = 3  # figures rest so many times as long as they took
@@ -41,7 +41,7 @@ class Desk:
         self._failed = None  # the error of the last fit
         self._errors = {}  # of each thread: a sentence, or nothing
         self._said, self._measured, self._reviewed = 0, -1, -1
-        self._last_said, self._began, self._draw_seconds = 0.0, time.monotonic(), 0.0
+        self._last_said, self._began, self._draw_seconds = 0.0, time.monotonic(), 2.0
         self._review_wanted, self._contradicted, self._sure = False, {}, []
 
     def start(self):
@@ -243,7 +243,7 @@ class Desk:
         if self.session.model is None:
             return _FEW
         # A fast person takes a second for an item: so many are gone while new ones are drawn.
-        low = int(np.clip(np.ceil(2 * self._draw_seconds), 4, _MOST // 2))
+        low = int(np.clip(np.ceil(1.5 * self._draw_seconds) + 2, 4, _MOST // 2))
         return low, 2 * low
 
     def _note(self, who):
