@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parent / "benchmarks"))
 import synthetic_digits  # noqa: E402
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-N, WRONG = 600, 3
+N, WRONG = 1200, 3
 SERVER = """
 import sys
 import numpy as np
@@ -34,7 +34,7 @@ from skactivekd import LabelingSession
 from skactivekd.app import ImageArrays, serve
 pool, folder = np.load(sys.argv[1]), sys.argv[2]
 session = LabelingSession(
-    LogisticRegression(C=3, max_iter=300), pool["X"], classes=sys.argv[3].split(","),
+    LogisticRegression(C=1, max_iter=300), pool["X"], classes=sys.argv[3].split(","),
     journal=folder + "/labels.sqlite", annotator="Mia", refit=False,
 )
 serve(
@@ -79,7 +79,10 @@ def draw_digits(n):
 
 
 def shrink(image):
-    small = Image.fromarray(image).convert("L").resize((12, 12), Image.BOX)
+    """Cut a digit out and bring it to 12x12: what the student sees."""
+    gray = Image.fromarray(image).convert("L")
+    cut = gray.crop(gray.point(lambda value: 255 * (value < 150)).getbbox())
+    small = cut.resize((12, 12), Image.BOX)
     return 1 - np.asarray(small, dtype=np.float32).ravel() / 255
 
 
@@ -88,7 +91,7 @@ def take_pictures(url, truth):
     try:
         browser.get(url)
         wait(browser, "document.body.dataset.row")
-        wrong = label(browser, truth, 70)
+        wrong = label(browser, truth, 180)
         browser.execute_script("document.getElementById('guideline').open = true")
         until_suggested(browser, truth)
         wait(browser, "!document.getElementById('curve-box').hidden")
@@ -98,8 +101,7 @@ def take_pictures(url, truth):
         browser.execute_script("document.documentElement.dataset.theme = 'light'")
         press(browser, "c")
         wait(browser, "document.querySelectorAll('.tile').length > 5")
-        for tile in browser.find_elements("css selector", ".tile")[3:5]:
-            tile.click()
+        mark_wrong(browser, truth)
         save(browser, "confirm")
         press(browser, "r")
         wait(browser, "document.body.dataset.row", 30)
@@ -125,13 +127,28 @@ def take_pictures(url, truth):
         phone.quit()
 
 
+def mark_wrong(browser, truth):
+    """Go on to a grid with some wrong ones, and click them."""
+    for _ in range(10):
+        name = browser.execute_script("return page.classes[page.confirming]")
+        rows = browser.execute_script("return page.grid.map((question) => question.index)")
+        wrong = [at for at, row in enumerate(rows) if NAMES[truth[row]] != name]
+        if wrong:
+            break
+        press(browser, "c")
+        time.sleep(0.7)
+    tiles = browser.find_elements("css selector", ".tile")
+    for at in wrong:
+        tiles[at].click()
+
+
 def label(browser, truth, n):
     """Answer n items, some wrongly; return how many of those."""
     wrong = 0
     for number in range(n):
         row = int(browser.execute_script("return document.body.dataset.row"))
         name = int(truth[row])
-        if number in (12, 26, 38)[:WRONG]:
+        if number in (32, 76, 118)[:WRONG]:
             name, wrong = (name + 5) % 10, wrong + 1
         time.sleep(0.15)
         browser.execute_script(
@@ -189,7 +206,7 @@ def save(browser, name):
     picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     path = HERE / "_static" / "labeling" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(224, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1024} KB")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 _HANDED = 5  # questions that a browser holds, so that pictures of the next ones are there
 _LEASE = 90  # seconds for which a question belongs to the browser that shows it
 _BEGIN = 4  # seconds to wait for a first student; then questions are drawn by chance
-_FEW = 2, 4  # questions at hand below which new ones are drawn, and up to how many, by chance
+_FEW = 3, 6  # questions at hand below which new ones are drawn, and up to how many, by chance
 _MOST = 24  # questions drawn ahead: later ones were chosen by an older student
 _IDLE = 1.5  # seconds without an answer after which there is time for figures
 _OFTEN = 10  # answers after which figures are due, idle or not

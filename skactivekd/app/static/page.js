@@ -7,7 +7,7 @@ const BOUNCE = 120; // ms: nobody has seen an item by then, the key was pressed 
 const BOUNCE_GRID = 450; // ms: the same of a grid
 const LONGEST = 120; // s: who takes longer was away
 const MANY = 12; // classes, from which on they are looked for rather than seen
-const GRID = { image: 40, text: 12, sound: 8, row: 12 };
+const GRID = { image: [112, 120], other: [280, 96] }; // px of a tile, gaps included
 
 const $ = (id) => document.getElementById(id);
 
@@ -546,7 +546,7 @@ async function loadGrid(at) {
   const ticket = (page.ticket = (page.ticket || 0) + 1);
   page.gridBusy = true;
   try {
-    const reply = await call("confirm", { class: at, n: GRID[page.start.kind] });
+    const reply = await call("confirm", { class: at, n: gridSize() });
     if (ticket !== page.ticket) return;
     page.grid = reply.questions;
     showGrid(reply.note);
@@ -556,6 +556,15 @@ async function loadGrid(at) {
     showGrid(error.text || String(error));
   }
   page.gridBusy = false;
+}
+
+function gridSize() { // as many as are seen at once: nobody should accept what is below the fold
+  const [width, height] = GRID[page.start.kind === "image" ? "image" : "other"];
+  const box = $("grid").getBoundingClientRect();
+  const phone = window.innerWidth <= 760;
+  const columns = phone ? (page.start.kind === "image" ? 3 : 1) : Math.floor(box.width / (width + 8));
+  const rows = Math.floor((phone ? 0.62 * window.innerHeight : box.height - 8) / height);
+  return Math.max(3, Math.min(60, columns * Math.max(1, rows)));
 }
 
 function showGrid(text) {
@@ -681,7 +690,7 @@ function showState() {
     : "Accuracy comes with the first answers of the random sample.";
   showCurve(progress.curve);
   const worth = progress.next_50;
-  $("worth").hidden = worth === null;
+  $("worth").hidden = worth === null || /another 50/i.test(progress.advice);
   if (worth !== null) $("worth").textContent = `Another 50 labels are worth about ${(100 * worth).toFixed(1)} points.`;
   $("advice").textContent = progress.advice;
   $("advice").classList.toggle("stop", progress.stop);
