@@ -19,6 +19,10 @@ from sklearn.pipeline import make_pipeline
 from skactivekd.app import ImageArrays, TableRows, Texts
 
 SCRIPT = "<img src=x onerror=document.title='run'>"
+OPTION = (
+    "[...document.querySelectorAll('.option')].find((option) => "
+    "option.querySelector('.name').textContent === arguments[0])"
+)
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", SCRIPT]
 
 
@@ -45,6 +49,7 @@ class Person:
         driver.get_log("browser")  # what was said before is no concern of this test
         driver.get(url)
         self.wait("document.body.dataset.row")
+        self.came = time.monotonic()
 
     def ask(self, script, *arguments):
         return self.driver.execute_script(f"return {script}", *arguments)
@@ -68,35 +73,36 @@ class Person:
     def row(self):
         return int(self.wait("document.body.dataset.row"))
 
+    def see(self):
+        """Wait as long as nobody can have seen an item: keys are taken for a bounce until then."""
+        time.sleep(max(0.0, 0.13 - (time.monotonic() - self.came)))
+
+    def change(self, row):
+        """Wait for another item than this one."""
+        self.wait(f"document.body.dataset.row && document.body.dataset.row !== '{row}'")
+        self.came = time.monotonic()
+
     def answer(self, keys):
-        """Press keys and wait for the next item; no person is faster than the page allows."""
+        """Press keys and wait for the next item."""
         before = self.row
-        time.sleep(0.13)
+        self.see()
         self.press(keys)
-        self.wait(f"document.body.dataset.row && document.body.dataset.row !== '{before}'")
+        self.change(before)
+
+    def tell(self, name):
+        """Answer by the key that stands on the class, or with Enter on it where none does."""
+        before = self.row
+        key = self.key_of(name)
+        self.see()
+        if not key:
+            self.ask(f"{OPTION}.focus()", name)
+        self.press(key or Keys.ENTER)
+        self.change(before)
+        self.ask("document.activeElement.blur()")
 
     def key_of(self, name):
         """The key that stands on a class, if any."""
-        return self.ask(
-            "[...document.querySelectorAll('.option')].find((option) => option.querySelector("
-            "'.name').textContent === arguments[0])?.querySelector('kbd')?.textContent",
-            name,
-        )
-
-    def tell(self, name):
-        """Answer by the key on the class, or by its place in the list where it has none."""
-        if key := self.key_of(name):
-            return self.answer(key)
-        before = self.row
-        time.sleep(0.13)
-        self.ask(
-            "[...document.querySelectorAll('.option')].find((option) => option.querySelector("
-            "'.name').textContent === arguments[0]).focus()",
-            name,
-        )
-        self.press(Keys.ENTER)
-        self.wait(f"document.body.dataset.row !== '{before}'")
-        self.ask("document.activeElement.blur()")
+        return self.ask(f"{OPTION}?.querySelector('kbd')?.textContent", name)
 
     def settle(self):
         """Wait until the server knows everything."""
@@ -122,12 +128,12 @@ def test_an_hour_with_digits(driver, folder):
         row = person.row
         driver.refresh()
         assert person.row == row
+        mistaken = None
         for number in range(20):
             asked.append(person.row)
-            name = NAMES[truth[person.row]]
             wrong = number == 5
-            mistaken = asked[-1] if wrong else None or (number > 5 and mistaken)
-            person.tell(NAMES[(truth[person.row] + 1) % 10] if wrong else name)
+            mistaken = asked[-1] if wrong else mistaken
+            person.tell(NAMES[(truth[person.row] + wrong) % 10])
         person.settle()
         assert len(set(asked)) == 40
         y = session.y
@@ -151,7 +157,7 @@ def test_an_hour_with_digits(driver, folder):
         bad = person.row
         person.answer("x")
         new = person.row
-        time.sleep(0.13)
+        person.see()
         person.press("n")
         person.press("plus<b>" + Keys.ENTER)
         person.wait(f"document.body.dataset.row !== '{new}'")
@@ -184,7 +190,9 @@ def test_an_hour_with_digits(driver, folder):
         rows = person.ask("page.grid.map((question) => question.index)")
         person.press(Keys.ARROW_RIGHT + Keys.SPACE + Keys.ARROW_DOWN + Keys.SPACE)
         assert person.ask("document.querySelectorAll('.tile[aria-pressed=true]').length") == 2
-        denied = person.ask("page.grid.filter((one) => page.wrong.has(one.key)).map((one) => one.index)")
+        denied = person.ask(
+            "page.grid.filter((one) => page.wrong.has(one.key)).map((one) => one.index)"
+        )
         time.sleep(0.5)
         person.press(Keys.ENTER)
         person.wait(f"page.grid.every((question) => question.index !== {rows[0]})")
@@ -210,7 +218,7 @@ def test_an_hour_with_digits(driver, folder):
 
         # What was said is live on the page.
         person.press("a")
-        person.wait("document.getElementById('figure-accuracy').textContent !== '–'")
+        person.wait("document.getElementById('figure-accuracy').textContent.includes('%')")
         assert person.ask("document.querySelector('#curve svg') !== null")
         assert "random items" in person.text("interval")
         assert person.text("advice")
@@ -275,13 +283,15 @@ def test_a_phone_needs_no_sideways_scrolling(driver, folder):
                 width = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
                 assert person.ask(width) <= 390
             person.press("?")
-            assert person.ask("document.querySelector('#help').getBoundingClientRect().right") <= 390
+            assert (
+                person.ask("document.querySelector('#help').getBoundingClientRect().right") <= 390
+            )
             person.press(Keys.ESCAPE)
             # What fingers need is large enough.
             person.press("a")
             person.wait("document.querySelectorAll('.option').length === 11")
-            heights = "[...document.querySelectorAll('.option, #actions button')].map((one) => one.offsetHeight)"
-            assert min(person.ask(heights)) >= 40
+            touched = "[...document.querySelectorAll('.option, #actions button')]"
+            assert min(person.ask(f"{touched}.map((one) => one.offsetHeight)")) >= 40
         finally:
             driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
@@ -291,9 +301,9 @@ def test_every_control_has_a_name_and_colors_follow(driver, folder):
     session = page_session(folder, images.reshape(100, -1), NAMES)
     with running(session, ImageArrays(images)) as url:
         person = Person(driver, url)
-        nameless = """[...document.querySelectorAll('button, input, select, summary')].filter((one) =>
-            !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.[0]?.textContent
-            .trim())).map((one) => one.outerHTML)"""
+        nameless = """[...document.querySelectorAll('button, input, select, summary')]
+            .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim()
+            || one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)"""
         assert person.ask(nameless) == []
         assert person.ask("document.querySelector('[aria-live=polite]') !== null")
         assert person.ask("document.documentElement.lang") == "en"
@@ -321,9 +331,23 @@ def test_every_control_has_a_name_and_colors_follow(driver, folder):
         person.wait(f"document.body.dataset.row !== '{before}'")
 
 
-INTENTS = [f"{verb}_{thing}" for verb in ("lost", "activate", "pending", "wrong", "cancel", "about",
-           "declined") for thing in ("card", "transfer", "top_up", "refund", "pin", "fee", "account",
-           "exchange_rate", "atm", "passcode", "limit")]
+INTENTS = [
+    f"{verb}_{thing}"
+    for verb in ("lost", "activate", "pending", "wrong", "cancel", "about", "declined")
+    for thing in (
+        "card",
+        "transfer",
+        "top_up",
+        "refund",
+        "pin",
+        "fee",
+        "account",
+        "exchange_rate",
+        "atm",
+        "passcode",
+        "limit",
+    )
+]
 
 
 def test_texts_with_77_classes(driver, folder):
@@ -360,7 +384,9 @@ def test_texts_with_77_classes(driver, folder):
         time.sleep(0.13)
         person.press("/")
         person.press("card")
-        names = person.ask("[...document.querySelectorAll('.option .name')].map((one) => one.textContent)")
+        names = person.ask(
+            "[...document.querySelectorAll('.option .name')].map((one) => one.textContent)"
+        )
         assert sorted(names) == sorted(name for name in INTENTS if "card" in name)
         person.press(Keys.ARROW_DOWN + Keys.ENTER)
         person.wait(f"document.body.dataset.row !== '{row}'")
@@ -380,10 +406,15 @@ def test_a_table(driver, folder):
     session = page_session(folder, X, names)
     with running(session, TableRows(X, columns)) as url:
         person = Person(driver, f"{url}&annotator=ann")
-        assert person.ask("[...document.querySelectorAll('#item dt')].map((one) => one.textContent)") == columns
+        assert (
+            person.ask("[...document.querySelectorAll('#item dt')].map((one) => one.textContent)")
+            == columns
+        )
         for _ in range(12):
             row = person.row
-            values = person.ask("[...document.querySelectorAll('#item dd')].map((one) => one.textContent)")
+            values = person.ask(
+                "[...document.querySelectorAll('#item dd')].map((one) => one.textContent)"
+            )
             assert values == [f"{value:.6g}" for value in X[row]]
             person.tell(names[truth[row]])
         person.settle()

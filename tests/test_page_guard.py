@@ -137,7 +137,7 @@ def test_the_page_asks_nobody_else_and_writes_no_html(app):
     for text in files:
         assert "https://" not in text
         assert "//cdn" not in text
-        assert set(part.split('"')[0] for part in text.split("http://")[1:]) <= {
+        assert {part.split('"')[0] for part in text.split("http://")[1:]} <= {
             "www.w3.org/2000/svg"  # the name of SVG, which nobody fetches
         }
     for trap in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):

@@ -276,9 +276,7 @@ def test_a_fit_that_fails_is_said_and_labeling_goes_on(opened, monkeypatch):
 
     monkeypatch.setattr(session, "fit", refuse)
     label_all(client, 3)
-    state = wait_for(
-        lambda: (state := client.get("state").json())["student"] == "failed" and state
-    )
+    state = wait_for(lambda: (state := client.get("state").json())["student"] == "failed" and state)
     assert state["errors"] == ["The student has no legs."]
     label_all(client, 1)
     assert client.get("state").json()["progress"]["labels"] == 4

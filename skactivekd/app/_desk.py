@@ -276,9 +276,7 @@ class Desk:
                 self._wake.wait(0.2)
             who, n = next(iter(self._wanted.items()))
             now = time.monotonic()
-            others = any(
-                now - seen < _GONE for name, seen in self._seen.items() if name != who
-            )
+            others = any(now - seen < _GONE for name, seen in self._seen.items() if name != who)
         started = time.monotonic()
         try:
             drawn = self.session.ask(n, annotator=who, take_over=not others)

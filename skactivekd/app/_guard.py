@@ -62,9 +62,12 @@ class Guard:
                 await self._trade(scope, send, asked)
                 return
         if refusal is None and not self._is_known(headers):
-            refusal = 403, (
-                "This page opens with the address that the terminal shows, token included. "
-                "Open that address."
+            refusal = (
+                403,
+                (
+                    "This page opens with the address that the terminal shows, token included. "
+                    "Open that address."
+                ),
             )
         if refusal is not None:
             await _say(send, *refusal, as_json=scope["path"] != "/")
@@ -128,7 +131,8 @@ class Guard:
         target = html.escape("/?" + urlencode(rest) if rest else "/")
         body = (
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>Opening</title>'
-            f'<meta http-equiv="refresh" content="0;url={target}"><a href="{target}">Open</a></html>'
+            f'<meta http-equiv="refresh" content="0;url={target}">'
+            f'<a href="{target}">Open</a></html>'
         ).encode()
         headers = [
             (b"content-type", b"text/html; charset=utf-8"),

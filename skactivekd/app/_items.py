@@ -294,9 +294,7 @@ def _encode(image, limit):
     elif size <= _TINY:
         target = _ENLARGED if limit == _LARGE else _SMALL
         times = max(1, target // size)
-        image = image.resize(
-            (image.width * times, image.height * times), Image.Resampling.NEAREST
-        )
+        image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
     stream = io.BytesIO()
     if size <= 4 * _TINY:  # where JPEG would smear what counts
         image.save(stream, "PNG")
@@ -311,7 +309,9 @@ def _rows(values):
 
 
 def _file_name(path, index):
-    return os.path.basename(os.fspath(path)) if isinstance(path, str | os.PathLike) else f"row {index}"
+    return (
+        os.path.basename(os.fspath(path)) if isinstance(path, str | os.PathLike) else f"row {index}"
+    )
 
 
 def _cell(value):

@@ -130,7 +130,9 @@ def _listen(host, port):
 
 
 def _announce(url, host, open_browser, ready):
-    print(f"Label on this page:\n\n    {url}\n\nStop with Ctrl-C; every answer is kept.", flush=True)
+    print(
+        f"Label on this page:\n\n    {url}\n\nStop with Ctrl-C; every answer is kept.", flush=True
+    )
     if not is_loopback(host):
         print(
             f"Other machines can reach {host}: whoever has this address can see all items and "

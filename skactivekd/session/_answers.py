@@ -230,9 +230,7 @@ class Answers:
                 counts[repr(name)]["sure"] = int((highest[own] >= _SURE).sum())
         return list(counts.values())
 
-    def accept(
-        self, questions, wrong=(), *, class_=None, seconds=None, annotator=None, uid=None
-    ):
+    def accept(self, questions, wrong=(), *, class_=None, seconds=None, annotator=None, uid=None):
         """Say that rows which `confirm` returned are of its class, but for some.
 
         Parameters

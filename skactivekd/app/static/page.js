@@ -664,7 +664,8 @@ function thumb(item) {
   if (page.start.kind === "image" && !item.show.error) {
     return el("img", { className: "thumb", src: media("thumbnail", item), alt: "", loading: "lazy" });
   }
-  return el("span", { className: "thumb words" }, words(item.show));
+  const text = words(item.show);
+  return el("span", { className: "thumb words", title: text.slice(0, 1000) }, text);
 }
 
 function words(shown) {
