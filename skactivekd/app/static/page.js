@@ -142,10 +142,10 @@ function takeUndone(reply) {
   if (first && rows.includes(first.index)) {
     page.queue = reply.questions.slice(1);
     if (page.mode === "ask") show(first);
-    else page.current = first;
+    else page.kept = first;
   }
   if (page.mode === "confirm") loadGrid();
-  if (page.mode === "review") { page.reviewed.clear(); loadReview(); }
+  if (page.mode === "review") { page.reviewed.clear(); show(null); loadReview(); }
   refresh();
 }
 
@@ -206,7 +206,12 @@ function preload(question) {
 }
 
 function next() {
-  show(page.queue.shift() || null);
+  show(draw());
+}
+
+function draw() {
+  while (page.queue.length && page.answered.has(page.queue[0].key)) page.queue.shift();
+  return page.queue.shift() || null;
 }
 
 function show(question) {
@@ -217,8 +222,16 @@ function show(question) {
   page.zoom = 1;
   showItem(question);
   showOptions();
+  if (question) $("said").textContent = `${page.spoken || ""} ${describe(question)}`;
+  page.spoken = "";
   document.body.dataset.row = question ? question.index : "";
   document.body.dataset.source = question ? question.source : "";
+}
+
+function describe(question) { // to who hears the page
+  const [best] = question.suggestions;
+  const text = `Next: ${words(question.show).slice(0, 300)}.`;
+  return best ? `${text} Suggested: ${best[0]}, ${percent(best[1])}.` : text;
 }
 
 function showItem(question) {
@@ -431,7 +444,7 @@ function seconds() {
 }
 
 function bounced(event) {
-  return event && (event.repeat || (event.type === "keydown" && performance.now() - page.shownAt < BOUNCE));
+  return event && (event.repeat || performance.now() - page.shownAt < BOUNCE);
 }
 
 function answer(label, event) {
@@ -443,8 +456,8 @@ function give(kind, label, event) {
   const question = page.current;
   if (!question || bounced(event)) return;
   const pressed = event ? event.timeStamp : performance.now();
-  const words = { skip: "Skipped.", reject: "Bad item." };
-  say(words[kind] || `${label}.`);
+  const said = { skip: "Skipped.", reject: "Bad item." };
+  page.spoken = said[kind] || `${label}.`;
   if (kind === "skip" && page.mode === "review") { // later, it says nothing about the item
     page.reviewed.add(question.key);
     return nextReview();
@@ -509,7 +522,7 @@ function edit(entry) {
 function stopEditing() {
   page.editing = null;
   $("banner").hidden = true;
-  show(page.before || page.queue.shift() || null);
+  show(page.before || draw());
   page.before = null;
 }
 
@@ -698,7 +711,7 @@ function showState() {
   $("review-count").hidden = !review;
   $("review-count").textContent = review;
   $("review-count").setAttribute("aria-label", `${review} to look at`);
-  if (errors.length && !page.stuck) problem(errors.join(" "));
+  if (errors.length && !page.stuck && errors.join(" ") !== page.dismissed) problem(errors.join(" "));
   else if (page.fromState && !errors.length && !page.stuck) hideProblem();
   page.fromState = errors.length > 0;
   showHistory(history);
@@ -821,7 +834,7 @@ function setMode(mode) {
   }
   if (mode === "ask" && before !== "ask") {
     const kept = page.kept && !page.answered.has(page.kept.key) ? page.kept : null;
-    show(kept || page.queue.shift() || null);
+    show(kept || draw());
     refresh();
   }
 }
@@ -937,7 +950,7 @@ function arrange() {
   $("accept").onclick = () => accept();
   $("confirm-class").onchange = () => loadGrid(Number($("confirm-class").value));
   $("problem-retry").onclick = send;
-  $("problem-close").onclick = hideProblem;
+  $("problem-close").onclick = () => { page.dismissed = $("problem-text").textContent; hideProblem(); };
   $("help-open").onclick = () => $("help").showModal();
   $("finish").onclick = () => post("finish", {});
   $("order").onclick = () => {
