@@ -1,6 +1,7 @@
 """The page in a real browser, by keys alone: digits, texts, a table."""
 
 import time
+import wave
 from contextlib import suppress
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
-from skactivekd.app import ImageArrays, TableRows, Texts
+from skactivekd.app import ImageArrays, SoundFiles, TableRows, Texts
 
 SCRIPT = "<img src=x onerror=document.title='run'>"
 OPTION = (
@@ -435,3 +436,36 @@ def test_a_table(driver, folder):
         person.settle()
         assert session.progress(fresh=False)["labels"] == 12 + n
         assert person.complaints() == []
+
+
+def test_a_sound(driver, folder):
+    rows = []
+    for number in range(12):
+        rows.append(f"{folder}/{number} {'<b>'}.wav")
+        with wave.open(rows[-1], "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            tone = 8000 * np.sin(np.arange(4000) * (0.1 + number / 40))
+            file.writeframes(tone.astype("<i2").tobytes())
+    with open(rows[0], "wb") as file:
+        file.write(b"no sound")
+    ids = [f"sound {number}" for number in range(12)]
+    X = np.arange(24.0).reshape(12, 2)
+    session = page_session(folder, X, ["low", "high"], ids=ids, audit=0)
+    with running(session, SoundFiles(rows)) as url:
+        person = Person(driver, url)
+        broken = False
+        for _ in range(12):
+            row = person.row
+            if row:
+                person.wait("document.querySelector('audio').readyState >= 1")
+                assert person.ask("document.querySelector('audio').duration") == 0.5
+                assert person.text("caption") == f"{row} <b>.wav"
+            else:
+                broken = person.wait("document.querySelector('#item .note.bad')")
+            person.see()
+            person.press("1" if row else "x")
+            person.wait(f"document.body.dataset.row !== '{row}'")
+        assert broken
+        person.settle()
+        assert (session.y == "low").sum() == 11
+        person.wait("document.getElementById('item').textContent.includes('All items are')")

@@ -401,15 +401,16 @@ for line in sys.stdin:
     folder = line.strip()
     if not os.fork():
         out = sys.stdout
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(folder + "/printed", "w")
         session = page_session(folder, images.reshape(len(images), -1), list("0123456789"))
-        say = lambda url: print(os.getpid(), url, file=out, flush=True)
+        say = lambda *words: print(os.getpid(), *words, file=out, flush=True)
         serve(session, items=ImageArrays(images), title="T", open_browser=False, ready=say)
+        say("ended", sys.getswitchinterval())
         os._exit(0)
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server():
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
@@ -419,14 +420,14 @@ def server():
     command = [sys.executable, "-c", PROGRAM]
     with subprocess.Popen(command, env=environment, **pipes) as server:
         assert server.stdout.readline() == "ready\n"
-
-        def start(folder):
-            print(folder, file=server.stdin, flush=True)
-            pid, url = server.stdout.readline().split()
-            return int(pid), url
-
-        yield start
+        yield server
         server.stdin.close()
+
+
+def start(server, folder):
+    print(folder, file=server.stdin, flush=True)
+    pid, url = server.stdout.readline().split()
+    return int(pid), url
 
 
 def test_a_killed_server_loses_no_answer_that_was_confirmed(server):
@@ -437,7 +438,7 @@ def test_a_killed_server_loses_no_answer_that_was_confirmed(server):
         if len(kept) > 200:  # begin again, before nothing is left to ask
             folder.cleanup()
             folder, kept, expected, unsure = quick_folder(), {}, None, None
-        pid, url = server(folder.name)
+        pid, url = start(server, folder.name)
         killer = threading.Timer(rng.uniform(0.02, 0.8), os.kill, (pid, signal.SIGKILL))
         killer.start()
         address, who = url.split("/?")[0], {"annotator": "ann", "browser": "b"}
@@ -480,32 +481,23 @@ def test_a_killed_server_loses_no_answer_that_was_confirmed(server):
     folder.cleanup()
 
 
-def test_serving_says_where_and_ends_when_interrupted(tmp_path):
-    program = PROGRAM.split("for line")[0] + (
-        "session = page_session(sys.argv[1], images.reshape(len(images), -1), list('0123456789'))\n"
-        "serve(session, items=ImageArrays(images), title='T', open_browser=False)\n"
-        "print('ended', sys.getswitchinterval(), flush=True)\n"
-    )
-    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
-    server = subprocess.Popen(
-        [sys.executable, "-c", program, tmp_path],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    url = None
-    while url is None:
-        url = re.search(r"http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{32}", server.stdout.readline())
-    assert httpx2.get(url[0]).status_code == 200
-    port = int(re.search(r":(\d+)/", url[0])[1])
+def test_serving_says_where_and_ends_when_interrupted(server, tmp_path):
+    pid, url = start(server, tmp_path)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{32}", url)
+    printed = (tmp_path / "printed").read_text()
+    assert url in printed
+    assert "Ctrl-C" in printed
+    assert "not encrypted" not in printed
+    assert httpx2.get(url).status_code == 200
+    port = int(re.search(r":(\d+)/", url)[1])
     session = page_session(tmp_path, X, CLASSES)
     with pytest.raises(OSError, match=f"Port {port} of 127.0.0.1 is taken"):
         serve(session, items=ImageArrays(IMAGES), title="T", port=port, open_browser=False)
+    with pytest.raises(ValueError, match="from 0 to 65535"):
+        serve(session, items=ImageArrays(IMAGES), title="T", port=70000, open_browser=False)
     session.close()
-    server.send_signal(signal.SIGINT)
-    rest, _ = server.communicate(timeout=30)
-    assert "ended 0.005" in rest
-    assert server.returncode == 0
+    os.kill(pid, signal.SIGINT)
+    assert server.stdout.readline().split() == [str(pid), "ended", "0.005"]
 
 
 def test_the_page_is_packaged():
