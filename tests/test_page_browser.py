@@ -305,6 +305,24 @@ def test_a_phone_needs_no_sideways_scrolling(driver, folder):
             driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_digits_are_on_their_own_keys(driver, folder):
+    images, truth = digits(100)
+    names = [*"0123456789", "none"]
+    session = page_session(folder, images.reshape(100, -1), names)
+    with running(session, ImageArrays(images)) as url:
+        person = Person(driver, url)
+        rows = []
+        for _ in range(15):  # until there are suggestions, which change the order
+            rows.append(person.row)
+            person.answer(str(truth[person.row]))
+        person.settle()
+        assert all(session.y[row] == names[truth[row]] for row in rows)
+        assert person.key_of("none") is None
+        person.ask("document.getElementById('order').click()")
+        shown = "[...document.querySelectorAll('.option .name')].map((one) => one.textContent)"
+        assert person.ask(shown) == names  # fixed order
+
+
 def test_every_control_has_a_name_and_colors_follow(driver, folder):
     images, _ = digits(100)
     session = page_session(folder, images.reshape(100, -1), NAMES)

@@ -368,17 +368,16 @@ function showOptions() {
   page.choices = labels;
   page.found = 0;
   const likeliest = question.suggestions.length ? question.suggestions[0][0] : undefined;
-  const digits = page.fixed && page.classes.every((label) => /^\d$/.test(String(label)));
-  page.keyOf = new Map();
+  const keys = wanted ? new Map() : keysOf(labels);
+  page.keyOf = new Map([...keys].map(([label, shown]) => [shown, label]));
   const made = labels.map((label, at) => {
-    const shown = digits ? String(label) : at < 9 ? String(at + 1) : "";
-    if (shown && !wanted) page.keyOf.set(shown, label);
+    const shown = keys.get(label);
     const bar = el("span", { className: "bar" });
     const share = shares.get(label);
     if (share !== undefined) bar.style.width = percent(share, 1).replace(" ", "");
     const notes = holders(question, label);
     const option = el("button", { type: "button", className: "option" }, bar,
-      shown && !wanted ? key(shown) : null,
+      shown ? key(shown) : null,
       el("span", { className: "name" }, String(label)),
       notes ? el("span", { className: "share" }, notes) : null,
       share !== undefined ? el("span", { className: "share" }, percent(share)) : null);
@@ -387,7 +386,7 @@ function showOptions() {
     option.classList.toggle("rest", many && share === undefined && !notes);
     option.classList.toggle("held", !!notes);
     option.classList.toggle("found", !!wanted && at === 0);
-    if (shown && !wanted) option.setAttribute("aria-keyshortcuts", shown);
+    if (shown) option.setAttribute("aria-keyshortcuts", shown);
     option.onclick = (event) => answer(label, event);
     return option;
   });
@@ -395,6 +394,18 @@ function showOptions() {
   if (!made.length) made.push(el("p", { className: "note" }, "No class has that in its name. N makes a new one."));
   box.replaceChildren(...made);
   box.scrollTop = 0;
+}
+
+// Keys in the order shown; but who sees a 4, and a class of that name, presses 4.
+function keysOf(labels) {
+  const own = new Set(page.classes.map(String).filter((name) => /^\d$/.test(name)));
+  const free = [..."123456789"].filter((digit) => !own.has(digit));
+  const keys = new Map();
+  for (const label of labels) {
+    const shown = own.has(String(label)) ? String(label) : free.shift();
+    if (shown) keys.set(label, shown);
+  }
+  return keys;
 }
 
 function titleOptions(question) {
