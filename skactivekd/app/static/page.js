@@ -587,8 +587,10 @@ function gridSize() { // as many as are seen at once: nobody should accept what 
   const box = $("grid").getBoundingClientRect();
   const phone = window.innerWidth <= 760;
   const columns = phone ? (page.start.kind === "image" ? 3 : 1) : Math.floor(box.width / (width + 8));
-  const rows = Math.floor((phone ? 0.62 * window.innerHeight : box.height - 8) / height);
-  return Math.max(3, Math.min(60, columns * Math.max(1, rows)));
+  const whole = phone ? 0.62 * window.innerHeight : box.height;
+  const rows = Math.max(1, Math.round((whole - 8) / height));
+  $("grid").style.setProperty("--tile", `${Math.floor((whole - 8) / rows) - 20}px`);
+  return Math.max(3, Math.min(60, columns * rows));
 }
 
 function showGrid(text) {
