@@ -30,9 +30,28 @@ _SOUNDS = {
 class Items:
     """What the page shows of the rows of a session: base class, each row by its number.
 
+    .. versionadded:: 0.1
+
     Attributes
     ----------
     kind : {"image", "text", "sound", "row"}
+        How it is shown.
+
+    See Also
+    --------
+    serve : Serves a page that shows them.
+
+    Examples
+    --------
+    Texts of which some are long:
+
+    >>> from skactivekd.app import Items
+    >>> class Beginnings(Items):
+    ...     kind = "text"
+    ...     def show(self, index):
+    ...         return {"text": ["a short one", "a long one " * 900][index][:300]}
+    >>> Beginnings().show(0)
+    {'text': 'a short one'}
     """
 
     kind = None
@@ -81,9 +100,16 @@ class Items:
 class Texts(Items):
     """Texts.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     texts : sequence of str
+        As the session has them.
+
+    See Also
+    --------
+    serve : Serves a page that shows them.
 
     Examples
     --------
@@ -105,9 +131,12 @@ class Texts(Items):
 class TableRows(Items):
     """Rows of a table.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     table : DataFrame or array-like of shape (n, n_columns)
+        What a person is to see of them, which may be more than the session has.
     columns : sequence of str, default=None
         Their names; None is those of the DataFrame, or "column 1" and so on.
 
@@ -115,6 +144,10 @@ class TableRows(Items):
     ------
     ValueError
         If the table has not two dimensions, or the names are too many or too few.
+
+    See Also
+    --------
+    serve : Serves a page that shows them.
 
     Examples
     --------
@@ -192,10 +225,22 @@ class _Pictures(Items):
 class ImageFiles(_Pictures):
     """Image files: turned as their EXIF says, and no larger than a screen.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     paths : sequence of str, path, bytes or image of PIL
         Or whatever else a teacher reads pictures from.
+
+    See Also
+    --------
+    serve : Serves a page that shows them.
+
+    Examples
+    --------
+    >>> from skactivekd.app import ImageFiles
+    >>> ImageFiles(["pets/cat.jpg"]).show(0)
+    {'name': 'cat.jpg'}
     """
 
     def __init__(self, paths):
@@ -213,6 +258,8 @@ class ImageFiles(_Pictures):
 class ImageArrays(_Pictures):
     """Pictures of numbers, small ones enlarged.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     images : array of shape (n, H, W), (n, H, W, C) or (n, C, H, W)
@@ -222,6 +269,10 @@ class ImageArrays(_Pictures):
     ------
     ValueError
         If it has another shape.
+
+    See Also
+    --------
+    serve : Serves a page that shows them.
 
     Examples
     --------
@@ -251,10 +302,22 @@ class ImageArrays(_Pictures):
 class SoundFiles(Items):
     """Sound files, played by the browser.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     paths : sequence of str or path
         WAV, MP3, Ogg, Opus, FLAC, AAC, M4A or WebM.
+
+    See Also
+    --------
+    serve : Serves a page that shows them.
+
+    Examples
+    --------
+    >>> from skactivekd.app import SoundFiles
+    >>> SoundFiles(["birds/wren.wav"]).show(0)
+    {'name': 'wren.wav'}
     """
 
     kind = "sound"

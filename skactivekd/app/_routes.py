@@ -35,6 +35,8 @@ def make_app(
 ):
     """Make the web application of a labeling page.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     session : LabelingSession
@@ -59,12 +61,17 @@ def make_app(
     Returns
     -------
     app : starlette.applications.Starlette
+        For any ASGI server, in one process.
 
     Raises
     ------
     ValueError
         If `session` refits by itself, `token` is too short, or `items` is of no
         kind that can be shown.
+
+    See Also
+    --------
+    serve : Serves it, on this machine alone.
 
     Examples
     --------

@@ -30,6 +30,8 @@ def serve(
 ):
     """Serve the labeling page until interrupted (Ctrl-C).
 
+    .. versionadded:: 0.1
+
     Prints the address, with the token that lets its browser in.
 
     Parameters
@@ -60,6 +62,18 @@ def serve(
         If `host` is not of this machine alone and `allow_remote` is False.
     OSError
         If the port is taken, or the host none of this machine.
+
+    See Also
+    --------
+    make_app : The application alone, for a server of one's own.
+
+    Examples
+    --------
+    >>> from skactivekd.app import Texts, serve
+    >>> serve(
+    ...     session, items=Texts(texts), title="Mail",
+    ... )  # doctest: +SKIP
+    Label on this page:
     """
     hosts = {"127.0.0.1", "localhost", "::1", host}
     if not is_loopback(host):
