@@ -123,6 +123,7 @@ class Person:
         return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+@pytest.mark.slow
 def test_an_hour_with_digits(driver, folder):
     images, truth = digits(3000)
     X = images.reshape(len(images), -1)
