@@ -65,6 +65,7 @@ _ELSEWHERE = {
 }
 
 _SUBPACKAGES = (
+    "app",
     "datasets",
     "modal",
     "model_selection",

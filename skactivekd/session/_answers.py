@@ -9,13 +9,14 @@ from ._classes import check_class, check_label, plain
 from ._journal import Event
 from ._question import Question
 
+_SURE = 0.9  # of a class, so that a grid of such rows is mostly right
 _PAUSE = 120  # seconds; who takes longer for one item was away, and the time says nothing
 
 
 class Answers:
     """The answering half of `LabelingSession`; needs what its constructor makes."""
 
-    def tell(self, question, label, *, seconds=None, annotator=None):
+    def tell(self, question, label, *, seconds=None, annotator=None, uid=None):
         """Say what a row is.
 
         The last answer of an annotator counts. All rows of the same content
@@ -32,6 +33,9 @@ class Answers:
             that is more than two minutes ago.
         annotator : str, default=None
             Who says so; None is the session's.
+        uid : str, default=None
+            Name of this call, drawn at random by who may send it twice: a name
+            that the journal has already does nothing more, also after a kill.
 
         Raises
         ------
@@ -43,9 +47,9 @@ class Answers:
             If the answer could not be kept. It then does not count.
         """
         label = check_label(label, self.classes)
-        self._say("answered", question, annotator, seconds, label=label)
+        self._say("answered", question, annotator, seconds, uid, label=label)
 
-    def relabel(self, question, label, *, seconds=None, annotator=None):
+    def relabel(self, question, label, *, seconds=None, annotator=None, uid=None):
         """Say what a row really is: after a second look, which counts more than other answers.
 
         Parameters
@@ -55,12 +59,13 @@ class Answers:
             One of the classes; the one that it has confirms it.
         seconds : float, default=None
         annotator : str, default=None
+        uid : str, default=None
             As for `tell`.
         """
         label = check_label(label, self.classes)
-        self._say("answered", question, annotator, seconds, label=label, source="review")
+        self._say("answered", question, annotator, seconds, uid, label=label, source="review")
 
-    def skip(self, question, *, seconds=None, annotator=None):
+    def skip(self, question, *, seconds=None, annotator=None, uid=None):
         """Leave a row open: this annotator is not asked for it again.
 
         Parameters
@@ -68,11 +73,12 @@ class Answers:
         question : Question or int
         seconds : float, default=None
         annotator : str, default=None
+        uid : str, default=None
             As for `tell`.
         """
-        self._say("skipped", question, annotator, seconds)
+        self._say("skipped", question, annotator, seconds, uid)
 
-    def reject(self, question, *, seconds=None, annotator=None):
+    def reject(self, question, *, seconds=None, annotator=None, uid=None):
         """Call a row a bad item: nobody is asked for it again, and it has no label.
 
         Parameters
@@ -80,11 +86,12 @@ class Answers:
         question : Question or int
         seconds : float, default=None
         annotator : str, default=None
+        uid : str, default=None
             As for `tell`.
         """
-        self._say("rejected", question, annotator, seconds)
+        self._say("rejected", question, annotator, seconds, uid)
 
-    def undo(self, *, annotator=None):
+    def undo(self, *, annotator=None, uid=None):
         """Take back this annotator's last answer; called again, the one before it.
 
         A call of `accept` is one answer. What came from a file is left alone.
@@ -93,6 +100,8 @@ class Answers:
         ----------
         annotator : str, default=None
             Who takes back; None is the session's.
+        uid : str, default=None
+            As for `tell`.
 
         Returns
         -------
@@ -102,13 +111,15 @@ class Answers:
         """
         who = self._who(annotator)
         with self._changing() as append:
+            if self._is_known(uid):
+                return []
             action, events = self._state.last_action(who)
             if action is not None:
-                append([Event("undone", who, data={"action": action})])
+                append([_event(uid, "undone", who, data={"action": action})])
         keys = dict.fromkeys(event.item for event in events)
         return [self._pool.rows[key][0] for key in keys if key in self._pool]
 
-    def add_class(self, name, *, annotator=None):
+    def add_class(self, name, *, annotator=None, uid=None):
         """Add a class on the way.
 
         Parameters
@@ -118,6 +129,8 @@ class Answers:
             the student learns it from its labels.
         annotator : str, default=None
             Who adds it.
+        uid : str, default=None
+            As for `tell`.
 
         Raises
         ------
@@ -129,11 +142,13 @@ class Answers:
         name = plain(name)
         who = self._who(annotator)
         with self._changing() as append:
+            if self._is_known(uid):
+                return
             known = self._state.classes
             check_class(name, known[0], self.missing_label)
             if name in known:
                 raise ValueError(f"There is a class {name!r} already.")
-            append([Event("class", who, data={"name": name})])
+            append([_event(uid, "class", who, data={"name": name})])
 
     def confirm(self, class_, n=40, *, annotator=None):
         """Return the surest unlabeled rows of a class, for a look at all of them at once.
@@ -170,14 +185,7 @@ class Answers:
             raise RuntimeError("There is no student yet to be confirmed: label some rows first.")
         if class_ not in model.classes:  # added since, where nobody refits
             return []
-        with self._lock:
-            self._catch_up()
-            state = self._state
-            waiting = state.asked_to_others(who) | {item for item, _ in state.open_questions(who)}
-            keys = [
-                key for key in self._free(who) if key not in waiting and key not in self._reserve
-            ]
-            keys = [key for key in keys if not self._is_denied(key, class_)]
+        keys = [key for key in self._unconfirmed(who) if not self._is_denied(key, class_)]
         rows = [self._pool.rows[key][0] for key in keys]
         if not rows:
             return []
@@ -195,7 +203,34 @@ class Answers:
             self._grids[who] = time.time(), grid
         return questions
 
-    def accept(self, questions, wrong=(), *, class_=None, seconds=None, annotator=None):
+    def confirmable(self, *, annotator=None):
+        """Count the rows that `confirm` may show, class by class; fits nothing.
+
+        Parameters
+        ----------
+        annotator : str, default=None
+            Who looks; None is the session's.
+
+        Returns
+        -------
+        counts : list of dict
+            With "class", "rows" that the student as it was fitted last would call so,
+            and "sure": those of them at 90 % or more. All 0 before there is one.
+        """
+        who, model, classes = self._who(annotator), self._model, self.classes
+        counts = {repr(name): {"class": name, "rows": 0, "sure": 0} for name in classes}
+        rows = [] if model is None else self._unconfirmed(who)
+        rows = [self._pool.rows[key][0] for key in rows]
+        if rows:
+            proba = model.proba(self.X)[rows]
+            best, highest = proba.argmax(axis=1), proba.max(axis=1)
+            for column, name in enumerate(model.classes):
+                own = best == column
+                counts[repr(name)]["rows"] = int(own.sum())
+                counts[repr(name)]["sure"] = int((highest[own] >= _SURE).sum())
+        return list(counts.values())
+
+    def accept(self, questions, wrong=(), *, class_=None, seconds=None, annotator=None, uid=None):
         """Say that rows which `confirm` returned are of its class, but for some.
 
         Parameters
@@ -211,6 +246,8 @@ class Answers:
             Time it took for all of them.
         annotator : str, default=None
             Who says so; None is the session's.
+        uid : str, default=None
+            As for `tell`.
 
         Raises
         ------
@@ -225,6 +262,8 @@ class Answers:
             stray = self._pool.rows[next(iter(out - set(keys)))][0]
             raise ValueError(f"wrong has row {stray}, which is not among the rows to accept.")
         with self._changing() as append:
+            if self._is_known(uid):
+                return
             since, grid = self._grids.get(who, (None, {}))
             class_ = None if class_ is None else check_label(class_, self._state.classes)
             stray = [key for key in keys if key not in grid] if class_ is None else []
@@ -243,15 +282,18 @@ class Answers:
                 label = label if class_ is None else class_
                 data = {**common, **self._name(key), "suggestions": pairs}
                 if key in out:
-                    events.append(Event("denied", who, key, {**data, "class": label}))
+                    events.append(_event(uid, "denied", who, key, {**data, "class": label}))
                 else:
                     data = {**data, "label": label, "source": "confirm"}
-                    events.append(Event("answered", who, key, data))
+                    events.append(_event(uid, "answered", who, key, data))
+                uid = None  # the first event names them all
             append(events)
 
-    def _say(self, kind, question, annotator, seconds, label=None, source=None):
+    def _say(self, kind, question, annotator, seconds, uid, label=None, source=None):
         who, key = self._who(annotator), self._key(question)
         with self._changing() as append:
+            if self._is_known(uid):
+                return
             data = self._answer(who, key, question, source, seconds)
             now = self._state.current(key, who)
             said = (kind, label, data["source"])
@@ -259,7 +301,7 @@ class Answers:
                 return  # the same once more, as from a page that sends again
             if kind == "answered":
                 data["label"] = label
-            append([Event(kind, who, key, data)])
+            append([_event(uid, kind, who, key, data)])
 
     def _answer(self, who, key, question, source, seconds):
         """Find why a row was asked and how long it took."""
@@ -282,6 +324,19 @@ class Answers:
             **self._name(key),
         }
 
+    def _unconfirmed(self, who):
+        with self._lock:
+            self._catch_up()
+            state = self._state
+            waiting = state.asked_to_others(who) | {item for item, _ in state.open_questions(who)}
+            free = self._free(who)
+            return [key for key in free if key not in waiting and key not in self._reserve]
+
+    def _is_known(self, uid):
+        if uid is not None and (not isinstance(uid, str) or not uid):
+            raise TypeError(f"uid must be a text that names this call, got {uid!r}.")
+        return uid is not None and uid in self._state.uids
+
     def _is_denied(self, key, class_):
         return any(event.data["class"] == class_ for event in self._state.denied(key))
 
@@ -299,6 +354,10 @@ class Answers:
         name = self._pool.names[self._pool.rows[key][0]]
         long_text = self._pool.kind == "text" and self._pool.names is self._pool.values
         return {} if name is None or long_text else {"name": name}
+
+
+def _event(uid, *what, **more):
+    return Event(*what, **more) if uid is None else Event(*what, **more, uid=uid)
 
 
 def _shorter(seconds, limit):

@@ -73,6 +73,22 @@ class Asking:
                 waiting = self._waiting(who)
         return [self._question(key, asked.source, asked.suggestions) for key, asked in waiting[:n]]
 
+    def waiting(self, *, annotator=None):
+        """Return the questions that await an answer, without drawing new ones.
+
+        Parameters
+        ----------
+        annotator : str, default=None
+            Whose; None is the session's.
+
+        Returns
+        -------
+        questions : list of Question
+            Oldest first, as `ask` would return them.
+        """
+        waiting = self._waiting(self._who(annotator))
+        return [self._question(key, asked.source, asked.suggestions) for key, asked in waiting]
+
     def _waiting(self, who):
         with self._lock:
             self._catch_up()

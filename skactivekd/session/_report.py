@@ -1,5 +1,6 @@
 """What a session can tell of itself."""
 
+import itertools
 import math
 import statistics
 
@@ -81,24 +82,25 @@ class Reports:
             - "labels": items labeled by each annotator;
             - "pairs": list of {"annotators", "n", "agree", "kappa"}; kappa is
               Cohen's, None where it is undefined;
-            - "conflicts": list of {"index", "key", "labels", "label"}: what each
-              annotator says, and what counts.
+            - "conflicts": list of {"index", "key", "labels", "label", "reviewed"}: what
+              each annotator says, what counts, and whether a review says so.
         """
         with self._lock:
             self._catch_up()
             items = [key for key in self._pool.rows if key in self._state.items()]
             labels, pairs, conflicts = agreement(self._state, items)
-            found = [
-                {
-                    "index": self._pool.rows[key][0],
-                    "key": key,
-                    "labels": said,
-                    "label": self._state.verdicts[key].label
-                    if key in self._state.verdicts
-                    else None,
-                }
-                for key, said in conflicts
-            ]
+            found = []
+            for key, said in conflicts:
+                holds = self._state.verdicts.get(key)
+                found.append(
+                    {
+                        "index": self._pool.rows[key][0],
+                        "key": key,
+                        "labels": said,
+                        "label": holds and holds.label,
+                        "reviewed": bool(holds) and holds.event.data.get("source") == "review",
+                    }
+                )
         return {"labels": labels, "pairs": pairs, "conflicts": found}
 
     def contradictions(self, n=None):
@@ -130,6 +132,43 @@ class Reports:
                 pairs = [(view.classes[best], round(float(proba[best]), 6)) for best in order]
                 questions.append(self._question(key, "review", pairs, verdict.label))
         return questions if n is None else questions[: self._count(n)]
+
+    def history(self, n=None, *, annotator=None):
+        """Return what an annotator said that still holds, the latest first.
+
+        Parameters
+        ----------
+        n : int, default=None
+            Most items to return; None is all.
+        annotator : str, default=None
+            Whose answers; None is the session's.
+
+        Returns
+        -------
+        history : list of dict
+            - "index", "key": the row;
+            - "kind": "answered", "skipped" or "rejected";
+            - "label": None but for "answered"; "source": why it was asked;
+            - "time": seconds since 1970.
+        """
+        who = self._who(annotator)
+        n = None if n is None else self._count(n)
+        with self._lock:
+            self._catch_up()
+            events = itertools.islice(
+                (event for event in self._state.latest(who) if event.item in self._pool), n
+            )
+            return [
+                {
+                    "index": self._pool.rows[event.item][0],
+                    "key": event.item,
+                    "kind": event.kind,
+                    "label": event.data.get("label"),
+                    "source": event.data.get("source"),
+                    "time": event.time,
+                }
+                for event in events
+            ]
 
     def report(self):
         """Return a summary for people.

@@ -204,6 +204,24 @@ class LabelingSession(Asking, Answers, Reports):
         """The student as it was fitted last; None before the first `fit`."""
         return None if self._model is None else self._model.estimator
 
+    def row_of(self, key):
+        """Return the first row of X that is known by a key, as questions carry it.
+
+        Parameters
+        ----------
+        key : str
+
+        Returns
+        -------
+        index : int
+
+        Raises
+        ------
+        KeyError
+            If no row of X is.
+        """
+        return self._pool.rows[key][0]
+
     def fit(self):
         """Fit the student to the labels so far, unless it is.
 

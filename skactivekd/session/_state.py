@@ -103,6 +103,17 @@ class State:
                 return action, events
         return None, []
 
+    def latest(self, annotator):
+        """Yield the answers of an annotator that hold, one for each item, the latest first."""
+        seen = set()
+        for events in reversed(self._actions.get(annotator, {}).values()):
+            for event in reversed(events):
+                if event.item in seen or event.kind not in SAYS:
+                    continue
+                if self.current(event.item, annotator) is event:
+                    seen.add(event.item)
+                    yield event
+
     def open_questions(self, annotator):
         """Return pairs (item, Asked) that await this annotator's answer, oldest first."""
         waiting = []

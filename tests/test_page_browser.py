@@ -1,0 +1,490 @@
+"""The page in a real browser, by keys alone: digits, texts, a table."""
+
+import time
+import wave
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from page_tools import chromium, digits, page_session, running
+from selenium.common.exceptions import JavascriptException
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from session_tools import quick_folder
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+
+from skactivekd.app import ImageArrays, SoundFiles, TableRows, Texts
+
+SCRIPT = "<img src=x onerror=document.title='run'>"
+OPTION = (
+    "[...document.querySelectorAll('.option')].find((option) => "
+    "option.querySelector('.name').textContent === arguments[0])"
+)
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", SCRIPT]
+
+
+@pytest.fixture(scope="module")
+def driver():
+    driver = chromium()
+    if driver is None:
+        pytest.skip("needs chromium and chromedriver")
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def folder():
+    with quick_folder() as folder:
+        yield folder
+
+
+class Person:
+    """Sits before the page and presses keys."""
+
+    def __init__(self, driver, url):
+        self.driver = driver
+        driver.get_log("browser")  # what was said before is no concern of this test
+        driver.get(url)
+        self.arrive()
+
+    def arrive(self):
+        """Wait for the first item."""
+        self.wait("document.body.dataset.row")
+
+    def reload(self):
+        """Load the page anew."""
+        self.driver.refresh()
+        self.arrive()
+
+    def ask(self, script, *arguments):
+        return self.driver.execute_script(f"return {script}", *arguments)
+
+    def wait(self, script, seconds=20):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(JavascriptException):  # the page is being loaded
+                if found := self.ask(script):
+                    self.came = time.monotonic()
+                    return found
+            time.sleep(0.01)
+        raise AssertionError(script)
+
+    def press(self, keys):
+        ActionChains(self.driver).send_keys(keys).perform()
+
+    def text(self, name):
+        return self.ask("document.getElementById(arguments[0]).textContent", name)
+
+    @property
+    def row(self):
+        row = "document.body.dataset.row"
+        return int(self.ask(row) or self.wait(row))
+
+    def see(self):
+        """Wait as long as nobody can have seen an item: keys are taken for a bounce until then."""
+        time.sleep(max(0.0, 0.13 - (time.monotonic() - self.came)))
+
+    def change(self, row):
+        """Wait for another item than this one."""
+        self.wait(f"document.body.dataset.row && document.body.dataset.row !== '{row}'")
+
+    def answer(self, keys):
+        """Press keys and wait for the next item."""
+        before = self.row
+        self.see()
+        self.press(keys)
+        self.change(before)
+
+    def tell(self, name):
+        """Answer by the key that stands on the class, or with Enter on it where none does."""
+        before = self.row
+        key = self.key_of(name)
+        self.see()
+        if not key:
+            self.ask(f"{OPTION}.focus()", name)
+        self.press(key or Keys.ENTER)
+        self.change(before)
+        self.ask("document.activeElement.blur()")
+
+    def key_of(self, name):
+        """The key that stands on a class, if any."""
+        return self.ask(f"{OPTION}?.querySelector('kbd')?.textContent", name)
+
+    def settle(self):
+        """Wait until the server knows everything."""
+        self.wait("page.outbox.length === 0 && !page.sending")
+
+    def complaints(self):
+        """What the browser says of the page, but for refusals that the test provokes."""
+        return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.slow
+def test_an_hour_with_digits(driver, folder):
+    images, truth = digits(3000)
+    X = images.reshape(len(images), -1)
+    session = page_session(folder, X, NAMES, LogisticRegression(C=10, max_iter=200, tol=1e-2))
+    with running(session, ImageArrays(images), title=SCRIPT) as url:
+        person = Person(driver, url)
+        asked = []
+        for _ in range(20):
+            asked.append(person.row)
+            person.tell(NAMES[truth[person.row]])
+        # Reload in the middle: the same question, and the session goes on.
+        person.settle()
+        row = person.row
+        person.reload()
+        assert person.row == row
+        mistaken = None
+        for number in range(20):
+            asked.append(person.row)
+            wrong = number == 5
+            mistaken = asked[-1] if wrong else mistaken
+            person.tell(NAMES[(truth[person.row] + wrong) % 10])
+        person.settle()
+        assert len(set(asked)) == 40
+        y = session.y
+        for row in asked:
+            expected = (truth[row] + (row == mistaken)) % 10
+            assert y[row] == NAMES[expected]
+
+        # Two undone, which come again, one after the other.
+        for back in (1, 2):
+            person.press("u")
+            person.wait(f"document.body.dataset.row === '{asked[-back]}'")
+        person.settle()
+        assert (session.y != -1).sum() == 38
+        for row in asked[-2:]:
+            assert person.row == row
+            person.tell(NAMES[truth[row]])
+
+        # One skipped, one bad, one of a new class.
+        skipped = person.row
+        person.answer("s")
+        bad = person.row
+        person.answer("x")
+        new = person.row
+        person.see()
+        person.press("n")
+        person.press("plus<b>" + Keys.ENTER)
+        person.wait(f"document.body.dataset.row !== '{new}'")
+        person.settle()
+        assert session.y[new] == "plus<b>"
+        assert session.classes == [*NAMES, "plus<b>"]
+        progress = session.progress(fresh=False)
+        assert (progress["labels"], progress["skipped"], progress["rejected"]) == (41, 1, 1)
+        assert {skipped, bad} & set(asked) == set()
+        person.wait("document.querySelectorAll('.option').length === 11")
+
+        # An answer in the history is changed.
+        person.wait("document.getElementById('figure-labels').textContent === '41'")
+        person.press("h")
+        now = person.row
+        person.press(Keys.ENTER)
+        person.wait(f"document.body.dataset.row === '{new}'")
+        person.see()
+        person.press(person.key_of("two"))
+        person.wait(f"document.body.dataset.row === '{now}'")
+        person.settle()
+        assert session.y[new] == "two"
+
+        # Confirm: two wrong ones in a grid, by keys.
+        person.wait("document.body.dataset.student === 'ready'")
+        before = (session.y != -1).sum()
+        person.press("c")
+        n = person.wait("document.querySelectorAll('.tile').length")
+        name = person.text("confirm-name").strip("“”")
+        rows = person.ask("page.grid.map((question) => question.index)")
+        person.press(Keys.ARROW_RIGHT + Keys.SPACE + Keys.ARROW_DOWN + Keys.SPACE)
+        assert person.ask("document.querySelectorAll('.tile[aria-pressed=true]').length") == 2
+        denied = person.ask(
+            "page.grid.filter((one) => page.wrong.has(one.key)).map((one) => one.index)"
+        )
+        time.sleep(0.5)
+        person.press(Keys.ENTER)
+        person.wait(f"page.grid.every((question) => question.index !== {rows[0]})")
+        person.settle()
+        y = session.y
+        assert (y != -1).sum() == before + n - 2
+        assert all((y[row] == -1) if row in denied else (y[row] == name) for row in rows)
+        assert session.progress(fresh=False)["by_source"]["confirm"] == n - 2
+
+        # Review: the label that was wrong on purpose.
+        person.press("r")
+        person.wait("document.body.dataset.row")
+        for _ in range(30):
+            if person.row == mistaken:
+                break
+            person.answer("s")
+        assert person.row == mistaken
+        assert person.ask("document.querySelector('.option.held .name').textContent") == y[mistaken]
+        person.see()
+        person.press(person.key_of(NAMES[truth[mistaken]]))
+        person.settle()
+        assert session.y[mistaken] == NAMES[truth[mistaken]]
+
+        # What was said is live on the page.
+        person.press("a")
+        person.wait("document.getElementById('figure-accuracy').textContent.includes('%')")
+        assert person.ask("document.querySelector('#curve svg') !== null")
+        assert "random items" in person.text("interval")
+        assert person.text("advice")
+        assert person.ask("document.title") == SCRIPT  # a text, which nobody has run
+        assert person.text("title") == SCRIPT
+        assert person.complaints() == []
+
+
+def test_a_lost_server_keeps_answers_in_the_page(driver, folder):
+    images, _ = digits(200)
+    session = page_session(folder, images.reshape(200, -1), list("0123456789"))
+    items = ImageArrays(images)
+    with running(session, items) as url:
+        person = Person(driver, url)
+        person.answer("1")
+        person.settle()
+        # A disk that is full for a while.
+        tell = session.tell
+        row = person.row
+
+        def refuse(*_, **__):
+            raise OSError(28, "The disk is full; the answer was not kept. Make room")
+
+        session.tell = refuse
+        person.answer("2")
+        person.wait("!document.getElementById('problem').hidden")
+        assert "The disk is full; the answer was not kept" in person.text("problem-text")
+        assert "One answer waits here" in person.text("problem-text")
+        session.tell = tell
+        person.reload()  # the answer outlives it
+        person.settle()
+        assert session.y[row] != -1
+        assert person.row != row
+        # A picture that cannot be read says why, and can be called bad.
+        items._make = None
+        items._kept.clear()
+        driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+        person.reload()
+        person.wait("document.querySelector('#item .note.bad')")
+        bad = person.row
+        person.answer("x")
+        person.settle()
+        assert session.progress(fresh=False)["rejected"] == 1
+        assert session.y[bad] == -1
+
+
+def test_a_phone_needs_no_sideways_scrolling(driver, folder):
+    images, _ = digits(300)
+    session = page_session(folder, images.reshape(300, -1), ["a" * 60, *NAMES])
+    with running(session, ImageArrays(images), title="A title that is longer than a phone") as url:
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        try:
+            person = Person(driver, url)
+            for _ in range(5):
+                person.answer("1")
+                person.answer("2")
+            for mode in "acr":
+                person.press(mode)
+                time.sleep(0.3)
+                width = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
+                assert person.ask(width) <= 390
+            person.press("?")
+            assert (
+                person.ask("document.querySelector('#help').getBoundingClientRect().right") <= 390
+            )
+            person.press(Keys.ESCAPE)
+            # What fingers need is large enough.
+            person.press("a")
+            person.wait("document.querySelectorAll('.option').length === 11")
+            touched = "[...document.querySelectorAll('.option, #actions button')]"
+            assert min(person.ask(f"{touched}.map((one) => one.offsetHeight)")) >= 40
+        finally:
+            driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_digits_are_on_their_own_keys(driver, folder):
+    images, truth = digits(100)
+    names = [*"0123456789", "none"]
+    session = page_session(folder, images.reshape(100, -1), names)
+    with running(session, ImageArrays(images)) as url:
+        person = Person(driver, url)
+        rows = []
+        for _ in range(15):  # until there are suggestions, which change the order
+            rows.append(person.row)
+            person.answer(str(truth[person.row]))
+        person.settle()
+        assert all(session.y[row] == names[truth[row]] for row in rows)
+        assert person.key_of("none") is None
+        person.ask("document.getElementById('order').click()")
+        shown = "[...document.querySelectorAll('.option .name')].map((one) => one.textContent)"
+        assert person.ask(shown) == names  # fixed order
+
+
+def test_every_control_has_a_name_and_colors_follow(driver, folder):
+    images, _ = digits(100)
+    session = page_session(folder, images.reshape(100, -1), NAMES)
+    with running(session, ImageArrays(images)) as url:
+        person = Person(driver, url)
+        nameless = """[...document.querySelectorAll('button, input, select, summary')]
+            .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim()
+            || one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)"""
+        assert person.ask(nameless) == []
+        assert person.ask("document.querySelector('[aria-live=polite]') !== null")
+        assert person.ask("document.documentElement.lang") == "en"
+        color = "getComputedStyle(document.body).backgroundColor"
+        light = person.ask(color)
+        media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        dark = person.ask(color)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        assert light != dark
+        driver.find_element(By.ID, "theme").click()
+        assert person.ask(color) == dark
+        person.reload()
+        assert person.ask(color) == dark
+        # With Tab one reaches the answers, and sees where one is.
+        for _ in range(40):
+            person.press(Keys.TAB)
+            if person.ask("document.activeElement.classList.contains('option')"):
+                break
+        assert person.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        before = person.row
+        person.see()
+        person.press(Keys.ENTER)
+        person.wait(f"document.body.dataset.row !== '{before}'")
+
+
+INTENTS = [
+    f"{verb}_{thing}"
+    for verb in ("lost", "activate", "pending", "wrong", "cancel", "about", "declined")
+    for thing in (
+        "card",
+        "transfer",
+        "top_up",
+        "refund",
+        "pin",
+        "fee",
+        "account",
+        "exchange_rate",
+        "atm",
+        "passcode",
+        "limit",
+    )
+]
+
+
+def test_texts_with_77_classes(driver, folder):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(len(INTENTS), size=400)
+    fill = ["please", "hello", "today", "my", "I", "need", "help", "why", "is", "it"]
+    texts = [
+        f"{' '.join(rng.choice(fill, 4))} {INTENTS[label].replace('_', ' ')} "
+        f"{' '.join(rng.choice(fill, 3))} {number} {SCRIPT}"
+        for number, label in enumerate(truth)
+    ]
+    student = make_pipeline(TfidfVectorizer(), MultinomialNB(alpha=0.1))
+    session = page_session(folder, texts, INTENTS, student)
+    assert len(INTENTS) == 77
+    with running(session, Texts(texts)) as url:
+        person = Person(driver, url)
+        for number in range(12):
+            row = person.row
+            name = INTENTS[truth[row]]
+            person.see()
+            if number % 2:
+                person.press("/")
+                person.press(name)
+            else:  # a letter begins the search, unless it is a command
+                person.press(name[0] if name[0] in "ldwi" else "/")
+                person.press(name.replace("_", " ") if name[0] not in "ldwi" else name[1:])
+            person.press(Keys.ENTER)
+            person.wait(f"document.body.dataset.row !== '{row}'")
+            person.settle()
+            assert session.y[row] == name
+        assert SCRIPT in person.ask("document.querySelector('#item .text').textContent")
+        assert person.ask("document.querySelector('#item img')") is None
+        row = person.row
+        person.see()
+        person.press("/")
+        person.press("card")
+        names = person.ask(
+            "[...document.querySelectorAll('.option .name')].map((one) => one.textContent)"
+        )
+        assert sorted(names) == sorted(name for name in INTENTS if "card" in name)
+        person.press(Keys.ARROW_DOWN + Keys.ENTER)
+        person.wait(f"document.body.dataset.row !== '{row}'")
+        person.settle()
+        assert session.y[row] == names[1]
+        person.press("u")
+        person.wait(f"document.body.dataset.row === '{row}'")
+        assert person.complaints() == []
+
+
+def test_a_table(driver, folder):
+    from sklearn.datasets import load_iris
+
+    X, truth = load_iris(return_X_y=True)
+    names = ["setosa", "versicolor", "virginica"]
+    columns = ["sepal length (cm)", SCRIPT, "petal length (cm)", "petal width (cm)"]
+    session = page_session(folder, X, names)
+    with running(session, TableRows(X, columns)) as url:
+        person = Person(driver, f"{url}&annotator=ann")
+        assert (
+            person.ask("[...document.querySelectorAll('#item dt')].map((one) => one.textContent)")
+            == columns
+        )
+        for _ in range(12):
+            row = person.row
+            values = person.ask(
+                "[...document.querySelectorAll('#item dd')].map((one) => one.textContent)"
+            )
+            assert values == [f"{value:.6g}" for value in X[row]]
+            person.tell(names[truth[row]])
+        person.settle()
+        assert session.agreement()["labels"] == {"ann": 12}
+        person.wait("document.body.dataset.student === 'ready'")
+        person.press("c")
+        n = person.wait("document.querySelectorAll('.tile').length")
+        time.sleep(0.5)
+        person.press(Keys.ENTER)
+        person.wait("document.getElementById('toast').textContent.includes('labels')")
+        person.settle()
+        assert session.progress(fresh=False)["labels"] == 12 + n
+        assert person.complaints() == []
+
+
+def test_a_sound(driver, folder):
+    rows = []
+    for number in range(12):
+        rows.append(f"{folder}/{number} {'<b>'}.wav")
+        with wave.open(rows[-1], "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            tone = 8000 * np.sin(np.arange(4000) * (0.1 + number / 40))
+            file.writeframes(tone.astype("<i2").tobytes())
+    with open(rows[0], "wb") as file:
+        file.write(b"no sound")
+    ids = [f"sound {number}" for number in range(12)]
+    X = np.arange(24.0).reshape(12, 2)
+    session = page_session(folder, X, ["low", "high"], ids=ids, audit=0)
+    with running(session, SoundFiles(rows)) as url:
+        person = Person(driver, url)
+        broken = False
+        for _ in range(12):
+            row = person.row
+            if row:
+                person.wait("document.querySelector('audio').readyState >= 1")
+                assert person.ask("document.querySelector('audio').duration") == 0.5
+                assert person.text("caption") == f"{row} <b>.wav"
+            else:
+                broken = person.wait("document.querySelector('#item .note.bad')")
+            person.see()
+            person.press("1" if row else "x")
+            person.wait(f"document.body.dataset.row !== '{row}'")
+        assert broken
+        person.settle()
+        assert (session.y == "low").sum() == 11
+        person.wait("document.getElementById('item').textContent.includes('All items are')")
