@@ -1,0 +1,80 @@
+"""``skactivekd fit``: the student of all labels, saved."""
+
+import click
+
+from ._opening import open_project
+from ._options import project_option
+from ._progress import say
+from ._project import find_project
+from ._trouble import Trouble
+
+
+@click.command(help="Train the student on all labels of a project, and save it in model/.")
+@project_option
+def fit(project):
+    """Fit and save."""
+    project = find_project(project)
+    if not project.journal.exists():
+        raise Trouble(
+            f"{project.folder} has no labels yet; give some by `skactivekd label --project "
+            f"{project.folder}`."
+        )
+    accuracy = fit_project(project)
+    say(f"The model is saved: {project.model}")
+    if accuracy is not None:
+        say(
+            f"Accuracy: {accuracy['accuracy']:.1%}, between {accuracy['low']:.1%} and "
+            f"{accuracy['high']:.1%} (95 %), on {accuracy['n']} random rows."
+        )
+
+
+def fit_project(project):
+    """Fit the student of a project and save it.
+
+    Parameters
+    ----------
+    project : Project
+
+    Returns
+    -------
+    accuracy : dict or None
+        As `LabelingSession.progress` has it.
+
+    Raises
+    ------
+    Trouble
+        If there are too few labels.
+    """
+    from ..persistence import save
+    from ._training import training_bar
+
+    opened = open_project(project)
+    session = opened.session
+    try:
+        known = session.progress(fresh=False)
+        n = known["labels"]
+        if n == 0 and not opened.has_teacher:
+            raise Trouble(
+                f"{project.folder} has no labels yet; give some by `skactivekd label --project "
+                f"{project.folder}`."
+            )
+        several = sum(row["labels"] > 0 for row in known["by_class"]) > 1
+        if not several and not opened.has_teacher:
+            raise Trouble(
+                "All labels are of one class, so that there is nothing to tell apart; label some "
+                "of another class."
+            )
+        with training_bar(len(opened.source), n, opened.has_teacher):
+            model = session.fit().model
+        accuracy = session.progress()["accuracy"] if n else None
+        scores = {}
+        if accuracy is not None:
+            scores[f"accuracy on {accuracy['n']} random rows"] = accuracy["accuracy"]
+        save(opened.student.deployable(model), project.model, overwrite=True, scores=scores)
+    finally:
+        session.close()
+    project.write()
+    return accuracy
+
+
+commands = {"fit": fit}

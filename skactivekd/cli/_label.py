@@ -1,0 +1,136 @@
+"""``skactivekd label``: a project begun or gone on with, and its page."""
+
+import os
+
+import click
+
+from ._begin import begin, begin_demo
+from ._opening import STRATEGIES, open_project
+from ._options import annotator_option, source_options
+from ._progress import say
+from ._project import PREDICTIONS
+from ._trouble import Trouble
+
+
+@click.command(
+    help="""Label on a page in your browser, while a student learns from each answer.
+
+    SOURCE is a folder of images, whose subfolders are taken for labels, or a .csv, .jsonl or
+    .parquet file with texts, paths of images or numbers. A project that was begun goes on where
+    it was left, with new files of the folder; then SOURCE may be left out."""
+)
+@click.argument("source", required=False)
+@click.option("--demo", is_flag=True, help="Handwritten digits with the embedded teacher, offline.")
+@click.option("--classes", metavar="A,B,C", help="Names of the classes, or @FILE with one a line.")
+@click.option(
+    "--teacher",
+    metavar="MODEL",
+    help="open_clip's model and weights (ViT-B-32:laion2b_s34b_b79k), a folder of such a model, of "
+    "a sentence-transformers model for texts, or none.  [default: none]",
+)
+@click.option("--project", metavar="DIR", help="Folder of the project.  [default: SOURCE-project]")
+@click.option("--student", metavar="MODEL", help="auto, or a model of timm for images.")
+@click.option("--strategy", metavar="NAME", help=f"One of {', '.join(STRATEGIES)}.")
+@click.option("--audit", type=float, help="Share of random questions that measure the accuracy.")
+@click.option("--seed", type=int, help="Of everything that is drawn.")
+@click.option("--guideline", metavar="FILE", help="Text that the page shows to who labels.")
+@source_options
+@annotator_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the page listens.")
+@click.option("--allow-remote", is_flag=True, help="Let other machines in, with another --host.")
+@click.option("--port", type=int, default=0, help="Of the page; 0 is any that is free.")
+@click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
+def label(source, demo, project, annotator, host, allow_remote, port, no_browser, **options):
+    """Open a project and serve its page."""
+    if demo:
+        if source is not None:
+            raise Trouble("--demo brings its own digits; leave SOURCE out.")
+        project = begin_demo(project, options)
+    else:
+        project = begin(source, project, options)
+    serve = find_page()
+    guideline = read_guideline(project)
+    opened = open_project(project, annotator=annotator, refit=False)
+    project.write()
+    session = opened.session
+    try:
+        tell_state(project, opened)
+        serve(
+            session,
+            items=make_items(opened.source),
+            title=project.folder.name,
+            host=host,
+            port=port,
+            open_browser=not no_browser,
+            allow_remote=allow_remote,
+            guideline=guideline,
+        )
+        n = session.progress(fresh=False)["labels"]
+    finally:
+        session.close()
+    where = os.path.relpath(project.folder)
+    say(
+        f"{n} items are labeled. What you may do next:\n"
+        f"  skactivekd fit --project {where}\n"
+        f"  skactivekd predict FILES --project {where} --out {PREDICTIONS}\n"
+        f"  skactivekd report --project {where}"
+    )
+
+
+def find_page():
+    """Return what serves the page.
+
+    Raises
+    ------
+    Trouble
+        If what it needs is not installed.
+    """
+    try:
+        from ..app import serve
+    except ImportError as error:
+        raise Trouble(f"The page needs more packages: pip install skactivekd[app] ({error}).") from None
+    return serve
+
+
+def make_items(source):
+    """Return what the page shows of a source."""
+    from ..app import ImageFiles, TableRows, Texts
+
+    if source.kind == "images":
+        return ImageFiles(source.X)
+    if source.kind == "texts":
+        return Texts(source.X)
+    hidden = source.columns.get("label_column")
+    return TableRows(source.table.drop(columns=[hidden] if hidden else []))
+
+
+def read_guideline(project):
+    """Return the text of the guideline; None where there is none."""
+    name = project.settings.guideline
+    if not name:
+        return None
+    path = project.inside(name)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Trouble(f"--guideline {path} is no UTF-8; save it as such.") from None
+    except OSError as error:
+        raise Trouble(f"--guideline {path} cannot be read: {error.strerror}.") from None
+
+
+def tell_state(project, opened):
+    """Say what is about to be labeled."""
+    settings, session = project.settings, opened.session
+    n = session.progress(fresh=False)["labels"]
+    say(
+        f"{project.folder.name}: {len(opened.source)} {settings.kind} and {n} labels, "
+        f"{len(session.classes)} classes, teacher {settings.teacher}."
+    )
+    if not opened.has_teacher:
+        say(
+            "Without a teacher the student learns from your labels alone: its first guesses are "
+            "poor. --teacher names a model that knows what the classes are called."
+        )
+
+
+commands = {"label": label}

@@ -1,0 +1,40 @@
+"""Options that several commands have."""
+
+import click
+
+project_option = click.option(
+    "--project",
+    metavar="DIR",
+    help="Folder of the project; without it the one that is here.",
+)
+
+annotator_option = click.option("--annotator", metavar="NAME", help="Who answers.")
+
+
+def source_options(command):
+    """Add what says how a source is to be read."""
+    for name, text in (
+        ("--id-column", "Column by which rows are known; else it is their content."),
+        ("--label-column", "Column with labels that are known already."),
+        ("--columns", "Numeric columns, by commas."),
+        ("--path-column", "Column with paths of images, relative to the table."),
+        ("--text-column", "Column with texts."),
+    ):
+        command = click.option(name, metavar="NAME", default="", help=text)(command)
+    return command
+
+
+class Count(click.ParamType):
+    """A whole number of at least one."""
+
+    name = "n"
+
+    def convert(self, value, param, ctx):
+        """Read it."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            self.fail(f"{value!r} is no whole number of at least 1", param, ctx)
+        return number
