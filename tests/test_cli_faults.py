@@ -131,6 +131,11 @@ SOURCES = {
         "'a' of",
     ),
     "numbers without end": (csv_file(a=["1", "inf"]), ["t.csv", *TWO], "take these rows out"),
+    "gaps in every row": (
+        csv_file(a=["1", ""], b=["", "2"]),
+        ["t.csv", *TWO],
+        "no row without a gap, such as in row 1 of t.csv, column 'b'",
+    ),
     "an id twice": (
         csv_file(text=["x", "y"], id=["1", "1"]),
         ["t.csv", "--id-column", "id", *TWO],
@@ -415,7 +420,7 @@ def test_a_missing_extra_is_named(module, tmp_path, monkeypatch, capsys):
     write_csv("t.csv", {"text": TEXTS})
     Path("t.parquet").touch()
     argv = {
-        "skactivekd.app": (["t.csv"], "skactivekd[app]"),
+        "skactivekd.app": (["t.csv"], "skactivekd[label]"),
         "sentence_transformers": (["t.csv", "--teacher", "all-MiniLM-L6-v2"], "skactivekd[text]"),
         "pyarrow": (["t.parquet"], "skactivekd[parquet]"),
     }

@@ -80,7 +80,7 @@ def test_texts_from_a_table_to_a_model(here, monkeypatch, capsys):
     assert sum(row["kind"] == "answered" for row in read_csv("l.csv")) == 24
 
 
-def test_a_table_of_numbers(here, monkeypatch):
+def test_a_table_of_numbers(here, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     columns = {name: (y == place) * 3 + rng.normal(size=90) for place, name in enumerate("abc")}
@@ -90,19 +90,23 @@ def test_a_table_of_numbers(here, monkeypatch):
     write_csv("t.csv", {"id": range(90), **columns, "label": known})
     calls = fake_page(monkeypatch, tell_all(names.__getitem__, 24))
     assert run(["label", "t.csv"]) == 0
+    said = capsys.readouterr()
+    assert "1 rows with gaps are left out, such as row 90 of t.csv, column 'a'." in said.err
+    assert "t-project: 89 rows and 6 labels, 3 classes" in said.out
     assert list(calls[0]["items"].rows.columns) == ["id", "a", "b", "c"]
     assert read_config(Path("t-project/config.toml")).classes == ["ant", "bee", "cow"]
     assert run(["fit"]) == 0
     assert len({item for item, label in answers("t-project") if label}) == 30
-    assert run(["predict", "t.csv"]) == 0
+    assert run(["predict", "t.csv"]) == 1
     rows = read_csv("predictions.csv")
     assert np.mean([row["class"] == name for row, name in zip(rows, names, strict=True)]) > 0.85
-    write_csv("bad.csv", {"a": ["1", "x"], "b": ["1", "2"], "c": ["", "inf"]})
+    assert rows[-1]["error"] == "no finite number in the column 'a'"
+    write_csv("bad.csv", {"a": ["1", "x"], "b": ["1", "2"], "c": ["2", "inf"]})
     assert run(["predict", "bad.csv", "--out", "p.parquet"]) == 1
     import pandas as pd
 
     read = pd.read_parquet("p.parquet")
-    assert read["error"].tolist()[1] == "no number in the column 'a'"
+    assert read["error"].tolist()[1] == "no finite number in the column 'a'"
     assert read["class"].isna().tolist() == [False, True]
     assert run(["export", "m.pt2"]) == 0
 

@@ -115,7 +115,7 @@ def change(project, options):
     settings = project.settings
     if options.get("classes") is not None:
         settings.classes = read_classes(options["classes"])
-    for name in ("student", "strategy", "audit", "seed", "teacher"):
+    for name in ("student", "strategy", "audit", "overlap", "seed", "teacher"):
         if options.get(name) is not None:
             setattr(settings, name, options[name])
     if any(options.get(name) for name in _CONTENT):
@@ -129,8 +129,9 @@ def change(project, options):
         settings.guideline = project.relative(options["guideline"])
     if settings.classes:
         check_class_names(settings.classes, "classes")
-    if not 0 <= settings.audit < 1:
-        raise Trouble(f"--audit must be from 0 to below 1, not {settings.audit}.")
+    for name in ("audit", "overlap"):
+        if not 0 <= getattr(settings, name) < 1:
+            raise Trouble(f"--{name} must be from 0 to below 1, not {getattr(settings, name)}.")
     if not 0 <= settings.seed < 2**32:
         raise Trouble(f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     if not settings.teacher.strip() or not is_shown(settings.teacher):

@@ -11,6 +11,8 @@ from ._progress import say
 from ._project import PREDICTIONS
 from ._trouble import Trouble
 
+_WHAT = {"images": "images", "texts": "texts", "table": "rows"}
+
 
 @click.command(
     help="""Label on a page in your browser, while a student learns from each answer.
@@ -32,6 +34,7 @@ from ._trouble import Trouble
 @click.option("--student", metavar="MODEL", help="auto, or a model of timm for images.")
 @click.option("--strategy", metavar="NAME", help=f"One of {', '.join(STRATEGIES)}.")
 @click.option("--audit", type=float, help="Share of random questions that measure the accuracy.")
+@click.option("--overlap", type=float, help="Share of questions that several persons are asked.")
 @click.option("--seed", type=int, help="Of everything that is drawn.")
 @click.option("--guideline", metavar="FILE", help="Text that the page shows to who labels.")
 @source_options
@@ -88,7 +91,7 @@ def find_page():
     try:
         from ..app import serve
     except ImportError as error:
-        raise Trouble(f"The page needs more packages: pip install skactivekd[app] ({error}).") from None
+        raise Trouble(f"The page needs more packages: pip install skactivekd[label] ({error}).") from None
     return serve
 
 
@@ -123,10 +126,10 @@ def tell_state(project, opened):
     settings, session = project.settings, opened.session
     n = session.progress(fresh=False)["labels"]
     say(
-        f"{project.folder.name}: {len(opened.source)} {settings.kind} and {n} labels, "
+        f"{project.folder.name}: {len(opened.source)} {_WHAT[settings.kind]} and {n} labels, "
         f"{len(session.classes)} classes, teacher {settings.teacher}."
     )
-    if not opened.has_teacher:
+    if not opened.has_teacher and settings.kind != "table":
         say(
             "Without a teacher the student learns from your labels alone: its first guesses are "
             "poor. --teacher names a model that knows what the classes are called."

@@ -117,6 +117,7 @@ def _open(project, source, classes, strategy, annotator, refit, teach, quiet):
             strategy=strategy,
             annotator=annotator,
             audit=settings.audit,
+            overlap=settings.overlap,
             random_state=settings.seed,
             ids=student.source.ids,
             y=y if any(student.source.labels) else None,

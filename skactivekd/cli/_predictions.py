@@ -147,14 +147,11 @@ class Predictor:
         columns, bad = [], {}
         for name in table:
             numbers = as_numbers(table[name])
-            if numbers is None:
-                numbers = table[name].map(_number)
-                for row in np.flatnonzero(np.isnan(numbers) & (table[name].map(as_text) != "")):
-                    bad.setdefault(int(row), f"no number in the column {name!r}")
+            numbers = table[name].map(_number) if numbers is None else numbers
             columns.append(np.asarray(numbers, dtype=float))
+            for row in np.flatnonzero(~np.isfinite(columns[-1])):
+                bad.setdefault(int(row), f"no finite number in the column {name!r}")
         rows = np.stack(columns, axis=1)
-        for row in np.flatnonzero(np.isinf(rows).any(axis=1)):
-            bad.setdefault(int(row), "a number without end (inf)")
         return rows, bad
 
 

@@ -8,6 +8,7 @@ import click
 from ._trouble import printable
 
 _LATE = 1.0  # seconds; what is done before needs no bar
+_SELDOM = 10.0  # seconds between two states of a bar in a file
 
 
 @contextmanager
@@ -29,6 +30,7 @@ def progress(what, total, unit):
     from tqdm.auto import tqdm
 
     settings = {"unit": f" {unit}", "delay": _LATE, "file": sys.stderr, "leave": False}
+    settings["mininterval"] = 0.1 if sys.stderr.isatty() else _SELDOM
     with tqdm(desc=what, total=total, disable=not total and total is not None, **settings) as bar:
         yield bar
 

@@ -30,7 +30,8 @@ _COMMENTS = {
     "names": "What the teacher calls a class, where that is not its name.",
     "student": "auto, or a model of timm for images.",
     "strategy": "What chooses the questions.",
-    "audit": "Share of random questions that measure the accuracy; fixed by the first answer.",
+    "audit": "Share of random questions that measure the accuracy; fixed from the beginning.",
+    "overlap": "Share of questions that several persons are asked.",
     "seed": "The same seed and answers give the same questions and model.",
     "guideline": "Text file that the page shows; relative to this folder.",
 }
@@ -53,7 +54,7 @@ class Settings:
     student, strategy : str
     image_size : int
         Side of the pictures that the student sees; 0 is not chosen yet.
-    audit : float
+    audit, overlap : float
     seed : int
     guideline : str
     """
@@ -72,6 +73,7 @@ class Settings:
     image_size: int = 0
     strategy: str = "UncertaintyHerding"
     audit: float = 0.1
+    overlap: float = 0.0
     seed: int = 0
     guideline: str = ""
 
@@ -242,8 +244,11 @@ def read_config(path):
     texts = [*settings.classes, *settings.columns, *settings.names.values()]
     if not all(isinstance(text, str) for text in texts):
         raise Trouble(f"{path}: classes, columns and names must hold texts: put them in quotes.")
-    if not 0 <= settings.audit < 1:
-        raise Trouble(f"{path}: audit must be from 0 to below 1, not {settings.audit}.")
+    for name in ("audit", "overlap"):
+        if not 0 <= getattr(settings, name) < 1:
+            raise Trouble(
+                f"{path}: {name} must be from 0 to below 1, not {getattr(settings, name)}."
+            )
     if not 0 <= settings.seed < 2**32:
         raise Trouble(f"{path}: seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
     if not settings.source or settings.kind not in ("images", "texts", "table"):

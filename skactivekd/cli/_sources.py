@@ -211,7 +211,20 @@ def _read_rows(
             f"or name it by --text-column."
         )
     found["columns"] = list(columns)
-    return Source("table", X.astype(float), labels, names, ids, table, found)
+    source = Source("table", X.astype(float), labels, names, ids, table, found)
+    gaps = source.X.isna()
+    incomplete = gaps.any(axis=1).to_numpy()
+    if not incomplete.any():
+        return source
+    first = int(incomplete.argmax())
+    where = f"{names[first]}, column {gaps.columns[gaps.iloc[first].to_numpy().argmax()]!r}"
+    if incomplete.all():
+        raise Trouble(
+            f"{path} has no row without a gap, such as in {where}; leave columns with gaps out by "
+            "--columns."
+        )
+    source.notes.append(f"{incomplete.sum()} rows with gaps are left out, such as {where}.")
+    return source.take([row for row in range(len(source)) if not incomplete[row]])
 
 
 def _read_ids(path, table, column):

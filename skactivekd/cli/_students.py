@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
@@ -140,8 +139,7 @@ class Student:
         X = self.source.X
         if np.isinf(X.to_numpy()).any():
             raise Trouble("The table holds numbers without end (inf); take these rows out.")
-        fill = SimpleImputer(strategy="median", keep_empty_features=True)
-        self._prepare(Pipeline([("fill", fill), ("scale", StandardScaler())]))
+        self._prepare(Pipeline([("scale", StandardScaler())]))
 
     def _prepare(self, features):
         self.features = features
