@@ -1,5 +1,6 @@
 """The command line from a source to a model, predictions, reports and exports."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -342,3 +343,31 @@ def test_the_page_gets_what_the_source_is():
     items = _label.make_items(Source("texts", ["a"], [""], ["row 1"]))
     assert items.kind == "text"
     assert _label.make_items(Source("images", ["a.png"], [""], ["a.png"])).kind == "image"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("skactivekd.app") is None, reason="the page is not there"
+)
+def test_the_page_is_served_until_an_interrupt(here):
+    import re
+    import signal
+    import subprocess
+    import urllib.request
+
+    write_csv("t.csv", {"text": TEXTS})
+    argv = ["label", "t.csv", "--classes", "card,transfer,rate", "--project", "p", "--no-browser"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "skactivekd", *argv], stdout=subprocess.PIPE, text=True
+    ) as process:
+        printed = ""
+        while not (found := re.search(r"http://127\.0\.0\.1:\S+", printed)):
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        with urllib.request.urlopen(found[0], timeout=60) as page:
+            assert page.status == 200
+        process.send_signal(signal.SIGINT)
+        printed += process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert "60 texts and 0 labels" in printed
+    assert "skactivekd fit --project p" in printed
