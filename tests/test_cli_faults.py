@@ -183,13 +183,21 @@ SOURCES = {
         ["t.csv", "--classes", "card,rate"],
         "row 2 of t.csv has the label 'crad' (did you mean 'card'?)",
     ),
-    "two labels of one picture": (images("a/x.png", "b/y.png"), ["d"], "holds the same as an earlier"),
+    "two labels of one picture": (
+        images("a/x.png", "b/y.png"),
+        ["d"],
+        "holds the same as an earlier",
+    ),
     "pictures that are none": (
         lambda: (os.mkdir("d"), Path("d/a.png").write_bytes(b"no")),
         ["d", *TWO],
         "None of the 1 images can be read",
     ),
-    "a teacher of no name": (images(), ["d", *TWO, "--teacher", "CLIP"], "nor a model of open_clip"),
+    "a teacher of no name": (
+        images(),
+        ["d", *TWO, "--teacher", "CLIP"],
+        "nor a model of open_clip",
+    ),
     "a teacher without weights": (
         images(),
         ["d", *TWO, "--teacher", "ViT-B-32"],

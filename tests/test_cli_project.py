@@ -60,7 +60,9 @@ def test_texts_from_a_table_to_a_model(here, monkeypatch, capsys):
     assert np.mean(right) > 0.8
     assert (rows[-1]["class"], rows[-1]["error"]) == ("", "no text")
     for row in rows[:-1]:
-        proba = {name: float(row[f"probability of {name}"]) for name in ("card", "rate", "transfer")}
+        proba = {
+            name: float(row[f"probability of {name}"]) for name in ("card", "rate", "transfer")
+        }
         assert sum(proba.values()) == pytest.approx(1, abs=1e-4)
         assert float(row["probability"]) == max(proba.values()) == proba[row["class"]]
     assert skactivekd.load("t-project/model").predict(new).tolist() == [

@@ -98,7 +98,9 @@ def write_digits(folder):
     draft.mkdir(parents=True)
     try:
         for number, pixels in enumerate(images):
-            Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(draft / f"{number:04d}.png")
+            Image.fromarray(np.round(pixels * 255).astype(np.uint8)).save(
+                draft / f"{number:04d}.png"
+            )
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -91,7 +91,9 @@ def find_page():
     try:
         from ..app import serve
     except ImportError as error:
-        raise Trouble(f"The page needs more packages: pip install skactivekd[label] ({error}).") from None
+        raise Trouble(
+            f"The page needs more packages: pip install skactivekd[label] ({error})."
+        ) from None
     return serve
 
 

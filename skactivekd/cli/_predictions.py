@@ -1,4 +1,4 @@
-"""Predictions of files and tables, block by block into a table that is there whole or not at all."""
+"""Predictions of files and tables, block by block, into a table that is there whole or not."""
 
 import csv
 import os

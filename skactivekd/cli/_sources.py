@@ -175,9 +175,7 @@ def _read_rows(
     labels = labels or [""] * len(table)
     names = [f"row {row + 1} of {os.path.basename(path)}" for row in range(len(table))]
     rest = [
-        name
-        for name in table
-        if name not in (label_column, id_column) and name.lower() not in _IDS
+        name for name in table if name not in (label_column, id_column) and name.lower() not in _IDS
     ]
     folder = os.path.dirname(path)
     if not (text_column or path_column or columns):
@@ -248,7 +246,10 @@ def _choose(path, table, rest, folder):
     words = [name for name in rest if name not in numeric and table[name].map(as_text).any()]
     paths = [name for name in words if _holds_paths(table[name], folder)]
     texts = [name for name in words if name not in paths]
-    for option, found, usual in (("--path-column", paths, _PATHS), ("--text-column", texts, _TEXTS)):
+    for option, found, usual in (
+        ("--path-column", paths, _PATHS),
+        ("--text-column", texts, _TEXTS),
+    ):
         known = [name for name in found if name.lower() in usual]
         if len(known) == 1:
             found = known
@@ -266,8 +267,8 @@ def _choose(path, table, rest, folder):
         )
     if not numeric:
         raise Trouble(
-            f"{path} has only the columns {', '.join(map(repr, table))}, and none with texts, paths "
-            "of images or numbers; say which by --text-column, --path-column or --columns."
+            f"{path} has only the columns {', '.join(map(repr, table))}, and none with texts, "
+            "paths of images or numbers; say which by --text-column, --path-column or --columns."
         )
     return "", "", numeric
 

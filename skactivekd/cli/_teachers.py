@@ -5,8 +5,14 @@ import warnings
 
 import numpy as np
 
-from ..teacher import EmbeddingCache, OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
-from ..teacher import SkippedRowsWarning, tidy_classes
+from ..teacher import (
+    EmbeddingCache,
+    OpenCLIPEncoder,
+    SentenceEncoder,
+    SkippedRowsWarning,
+    ZeroShotTeacher,
+    tidy_classes,
+)
 from ..teacher._glyph import GLYPH_CLASSES
 from ..teacher._sources import CONFIG
 from ._trouble import Trouble, one_line
