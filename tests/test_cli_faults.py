@@ -239,6 +239,11 @@ SOURCES = {
         ["d", *TWO, "--student", "resnet19x"],
         "neither auto nor a model of timm",
     ),
+    "a student without weights": (
+        images(),
+        ["d", *TWO, "--student", "resnet10t"],
+        "cannot be had (nobody is there); connect to the network once",
+    ),
     "a student of images for texts": (
         csv_file(text=TEXTS),
         ["t.csv", *TWO, "--student", "resnet18"],
@@ -331,6 +336,10 @@ COMMANDS = {
 }
 
 
+def offline(*_, **__):
+    raise OSError("nobody is there")
+
+
 def refused(argv, message, capsys):
     """Run a command that cannot be done; return what it said."""
     capsys.readouterr()
@@ -350,6 +359,7 @@ def test_a_source_that_cannot_be(case, tmp_path, monkeypatch, capsys):
     make, argv, message = SOURCES[case]
     monkeypatch.chdir(tmp_path)
     calls = fake_page(monkeypatch)
+    monkeypatch.setattr("timm.create_model", offline)
     if make is not None:
         make()
     before = sorted(tmp_path.rglob("*"))

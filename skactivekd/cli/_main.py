@@ -68,34 +68,45 @@ def main(argv=None):
     Raises
     ------
     SystemExit
-        Always: 0 if all went well, 1 if files could not be read by ``predict``, 2 if the command
-        could not do what it should, 130 after Ctrl-C.
+        With status 1 if files could not be read by ``predict``, 2 if the command could not do
+        what it should, 130 after Ctrl-C, and 0 after ``--help`` and ``--version``.
     """
-    sys.exit(run(argv))
+    status = _run(argv)
+    if status is not None:
+        sys.exit(status)
 
 
 def run(argv=None):
     """Run the command line; return the exit status."""
+    return _run(argv) or 0
+
+
+def _run(argv):
+    """Return the exit status, None where the command came to its end."""
     with warnings.catch_warnings():
         if not sys.warnoptions and argv is None:
             warnings.showwarning = _tell
         try:
             with in_words():
-                code = program.main(args=argv, prog_name="skactivekd", standalone_mode=False)
+                return program.main(args=argv, prog_name="skactivekd", standalone_mode=False)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
-            return 2
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "skactivekd"
-            say(f"skactivekd: {error.format_message()} See `{path} --help`.", err=True)
-            return 2
+            say(f"skactivekd: {_what_is_wrong(error)} See `{path} --help`.", err=True)
         except click.ClickException as error:
             error.show()
-            return 2
         except (KeyboardInterrupt, click.Abort):
             say("Stopped. What was answered is kept.", err=True)
             return 130
-    return code if isinstance(code, int) else 0
+    return 2
+
+
+def _what_is_wrong(error):
+    if isinstance(error, click.BadParameter) and (error.param_hint or error.param):
+        named = error.param_hint or error.param.opts[0]
+        return f"argument {named}: {error.message.rstrip('.')}."
+    return error.format_message()
 
 
 def _tell(message, category, *_, **__):

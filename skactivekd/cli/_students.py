@@ -11,7 +11,7 @@ from ..student import DHOClassifier, DHONet, TeacherProba
 from ..student._from_arrays import for_files
 from ._prepared import Prepared
 from ._thumbnails import Thumbnails, choose_size
-from ._trouble import Trouble
+from ._trouble import Trouble, one_line
 
 _TOPICS = 300  # dimensions of texts: what the measurements of this package were made with
 
@@ -175,4 +175,12 @@ def make_timm_net(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:3]
         hint = f", such as {', '.join(near)}" if near else ""
         raise Trouble(f"--student {name!r} is neither auto nor a model of timm{hint}.")
-    return DHONet(name, module__pretrained=bool(timm.models.is_model_pretrained(name)))
+    trained = bool(timm.models.is_model_pretrained(name))
+    try:
+        timm.create_model(name, pretrained=trained)  # here, where somebody looks
+    except Exception as error:  # of the hub, the network, or a file
+        raise Trouble(
+            f"The weights of --student {name} cannot be had ({one_line(error)[:200]}); connect to "
+            "the network once, or leave --student at auto, which learns from scratch."
+        ) from error
+    return DHONet(name, module__pretrained=trained)
