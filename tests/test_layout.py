@@ -45,6 +45,8 @@ LATE = {
 
 
 def room_of(name):
+    if name == "__main__":
+        return "cli"
     return "utils" if name.startswith("_") else name
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from skactivekd.student._penalty import PENALTIES, choose_residual, plan_folds
 from sklearn.linear_model import LogisticRegression
 
+from skactivekd.student._penalty import PENALTIES, choose_residual, plan_folds
 from skactivekd.student._residual import Residual, fit_residual
 
 INF = float("inf")

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from ..student._pictures import _SUFFIX as PICTURE
+from ..student._image_files import _SUFFIX as PICTURE
 from ._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
 from ._trouble import Trouble, is_shown
 

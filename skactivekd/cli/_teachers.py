@@ -176,5 +176,5 @@ def ask_teacher(teacher, X, classes):
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    places = {label: place for place, label in enumerate(teacher.classes_.tolist())}
-    return np.asarray(proba[:, [places[name] for name in classes]], dtype=np.float32), bad
+    known = teacher.classes_.tolist()
+    return np.asarray(proba[:, [known.index(name) for name in classes]], dtype=np.float32), bad

@@ -2,7 +2,7 @@
 
 import copy
 
-from ._pictures import ROW_SHAPE
+from ._image_files import ROW_SHAPE
 
 
 def for_files(classifier):
