@@ -81,7 +81,7 @@ def open_project(project, *, annotator=None, refit=True, teach=True, quiet=False
     if not before:
         check_class_names(settings.classes, "classes")
     classes = [*before, *(name for name in settings.classes if name not in before)]
-    check_labels(source, classes)
+    check_source_labels(source, classes)
     with project.folder_made():
         return _open(project, source, classes, named, annotator, refit, teach, quiet)
 
@@ -182,7 +182,7 @@ def known_classes(journal):
     return list(state.classes)
 
 
-def check_labels(source, classes):
+def check_source_labels(source, classes):
     """Refuse labels of a source that are none of the classes."""
     known = set(classes)
     for label, name in zip(source.labels, source.names, strict=True):

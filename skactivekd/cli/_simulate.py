@@ -78,7 +78,7 @@ def play(project, strategies, rounds, labels, seeds, test):
     from ..demo import tabulate
     from ..plotting import LabelEfficiencyDisplay
     from ..simulation import simulate
-    from ._opening import check_labels, check_strategy, read_project_source, tell_notes
+    from ._opening import check_source_labels, check_strategy, read_project_source, tell_notes
     from ._students import Student
     from ._teachers import ask_teacher, make_encoder, make_teacher
 
@@ -86,7 +86,7 @@ def play(project, strategies, rounds, labels, seeds, test):
     settings = project.settings
     source = read_project_source(project, settings.classes)
     classes = settings.classes or source.classes()
-    check_labels(source, classes)
+    check_source_labels(source, classes)
     known = [row for row, label in enumerate(source.labels) if label]
     if len(source.classes()) < 2:
         raise Trouble(
