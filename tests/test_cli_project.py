@@ -38,6 +38,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_texts_from_a_table_to_a_model(here, monkeypatch, capsys):
     write_csv("t.csv", {"text": TEXTS, "id": range(60)})
     calls = fake_page(monkeypatch, tell_all(NAMES.__getitem__, 24))
@@ -83,6 +84,7 @@ def test_texts_from_a_table_to_a_model(here, monkeypatch, capsys):
     assert sum(row["kind"] == "answered" for row in read_csv("l.csv")) == 24
 
 
+@pytest.mark.slow
 def test_a_table_of_numbers(here, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
@@ -114,6 +116,7 @@ def test_a_table_of_numbers(here, monkeypatch, capsys):
     assert run(["export", "m.pt2"]) == 0
 
 
+@pytest.mark.slow
 def test_images_in_folders_and_beside_them(here, monkeypatch, capsys):
     write_images("d", 40)
     for path in sorted(Path("d").glob("0[01]*.png"))[:12]:
@@ -158,6 +161,7 @@ def test_images_in_folders_and_beside_them(here, monkeypatch, capsys):
     assert run(["export", "m.onnx", "--project", "d/p"]) == 0
 
 
+@pytest.mark.slow
 def test_the_demo_is_a_project_of_files(here, monkeypatch, capsys):
     calls = fake_page(monkeypatch)
     assert run(["label", "--demo"]) == 0
@@ -318,6 +322,7 @@ def test_what_was_learned_from_thumbnails_predicts_files(here, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_begin_one_project_at_once(here, monkeypatch):
     import subprocess
 
