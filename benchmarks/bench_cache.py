@@ -18,10 +18,11 @@ import numpy as np
 from PIL import Image
 from synthetic_digits import draw_pen, render, skeletons
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._identity import identify
-from skactivekd.teacher._row_keys import row_keys
+from skactivekd.cache import EmbeddingCache
+from skactivekd.cache._owner import identify
+from skactivekd.cache._row_keys import row_keys
+from skactivekd.encoders import OpenCLIPEncoder
+from skactivekd.encoders._base import encode_rows
 
 
 def digits(n):

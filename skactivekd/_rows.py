@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from ._digest import digest_rows
+from .utils._digest import digest_rows
 from .utils._params import naming, refuse_mask
 
 
@@ -43,7 +43,7 @@ def take_rows(X, indices):
         set as rows that are read when they are asked for.
     """
     if not isinstance(X, list | tuple) and not hasattr(X, "shape"):
-        from .teacher._lazy_rows import LazyRows, is_lazy
+        from .encoders._lazy_rows import LazyRows, is_lazy
 
         if is_lazy(X):
             return (X if isinstance(X, LazyRows) else LazyRows(X)).take(indices)

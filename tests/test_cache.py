@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder, SkippedRowsWarning
-from skactivekd.teacher import _skipping as skipping
-from skactivekd.teacher._encode_once import encode_rows, encode_texts
-from skactivekd.teacher._identity import identify
-from skactivekd.teacher._row_keys import row_keys, text_keys
+from skactivekd.cache import EmbeddingCache
+from skactivekd.cache._owner import identify
+from skactivekd.cache._row_keys import row_keys, text_keys
+from skactivekd.encoders import ImageError, OpenCLIPEncoder, SkippedRowsWarning
+from skactivekd.encoders import _skipping as skipping
+from skactivekd.encoders._base import encode_rows, encode_texts
 
 
 class Encoder(BaseEstimator):

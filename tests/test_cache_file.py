@@ -15,9 +15,9 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.teacher import EmbeddingCache, _file_store, _sqlite
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._identity import identify
+from skactivekd.cache import EmbeddingCache, _sqlite, _store
+from skactivekd.cache._owner import identify
+from skactivekd.encoders._base import encode_rows
 
 
 class Encoder(BaseEstimator):
@@ -132,7 +132,7 @@ def test_float16_halves_the_file(path, X):
 
 @pytest.mark.parametrize("chunk", [3, 4096])
 def test_any_subset_in_any_order(path, X, chunk, monkeypatch, seen):
-    monkeypatch.setattr(_file_store, "_CHUNK", chunk)
+    monkeypatch.setattr(_store, "_CHUNK", chunk)
     X = np.random.default_rng(1).random((50, 2, 2))
     expected = encode(None, X)
     encode(path, X[:30])
@@ -155,7 +155,7 @@ def test_a_file_that_moved_or_was_touched_is_found_by_content(path, files, seen)
 
 def test_a_known_file_is_not_read(path, files, seen, monkeypatch):
     encode(path, files)
-    monkeypatch.setattr("skactivekd.teacher._fill.hash_file", None)
+    monkeypatch.setattr("skactivekd.cache._fill.hash_file", None)
     assert len(encode(path, files)) == 10
     assert sum(seen) == 10
 

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from skactivekd.teacher import EmbeddingCache
+from skactivekd.cache import EmbeddingCache
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -21,8 +21,8 @@ BATCH, KILLS = 8, 20
 PROGRAM = """
 import os, signal, sys, time
 import numpy as np
-from skactivekd.teacher._cache import EmbeddingCache
-from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.cache._cache import EmbeddingCache
+from skactivekd.encoders._base import encode_rows
 
 class Encoder:
     batch_size = {batch}

@@ -8,10 +8,11 @@ import pytest
 from sklearn.base import clone
 
 from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
-from skactivekd.teacher import EmbeddingCache, ImageError, SkippedRowsWarning
-from skactivekd.teacher._encode_once import encode_rows, encode_texts, row_method
-from skactivekd.teacher._image_error import RowError
-from skactivekd.teacher._skipping import settle
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import ImageError, SkippedRowsWarning
+from skactivekd.encoders._base import encode_rows, encode_texts, row_method
+from skactivekd.encoders._errors import RowError
+from skactivekd.encoders._skipping import settle
 
 
 class LoudnessEncoder:

@@ -19,8 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skactivekd import Entropy, LabeledOnly, Random, simulate
-from skactivekd._digest import digest
-from skactivekd._journal import COLUMNS, Journal, Round
+from skactivekd.simulation._journal import COLUMNS, Journal, Round
+from skactivekd.utils._digest import digest
 
 X, Y = load_iris(return_X_y=True)
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from skactivekd.teacher import ImageError
-from skactivekd.teacher._loader import good_batches, load_batches
+from skactivekd.encoders import ImageError
+from skactivekd.encoders._loader import good_batches, load_batches
 
 
 def square(row):

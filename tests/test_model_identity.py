@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder, _sentence_models
-from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import OpenCLIPEncoder, _sentence_models
+from skactivekd.encoders._base import encode_rows
 from skactivekd.utils import _files
 
 

@@ -26,9 +26,9 @@ from skactivekd import (
     ZeroShotTeacher,
     load_glyph_digits,
 )
+from skactivekd.encoders import ImageError, SkippedRowsWarning
 from skactivekd.modal import ActiveLearner
 from skactivekd.query import UncertaintyHerding
-from skactivekd.teacher import ImageError, SkippedRowsWarning
 
 BROKEN = [3, 11, 12, 40]  # 3 and 12 are labeled
 N = 60

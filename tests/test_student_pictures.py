@@ -34,13 +34,13 @@ from skactivekd import (
     load_glyph_digits,
     simulate,
 )
+from skactivekd.encoders import ImageError, SkippedRowsWarning
+from skactivekd.encoders._read_image import open_image
 from skactivekd.modal import ActiveLearner
 from skactivekd.student import _pictures
 from skactivekd.student._memory import memory
 from skactivekd.student._pictures import Pictures, Unreadable, holds_pictures, holds_texts
 from skactivekd.student._views import CropAndFlip, PlainView, are_photos, drawing
-from skactivekd.teacher import ImageError, SkippedRowsWarning
-from skactivekd.teacher._read_image import open_image
 
 N = 60
 

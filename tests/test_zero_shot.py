@@ -16,14 +16,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from skactivekd.teacher import (
-    EmbeddingCache,
-    ImageError,
-    OpenCLIPEncoder,
-    ZeroShotTeacher,
-    embed_classes,
-)
-from skactivekd.teacher._glyph import check_digits
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import ImageError, OpenCLIPEncoder
+from skactivekd.encoders._glyph import check_digits
+from skactivekd.teacher import ZeroShotTeacher, embed_classes
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
 TEMPLATES = ["a photo of a {}.", "{} in the wild", lambda name: f"art of the {name}"]
@@ -208,7 +204,7 @@ def embedded(tiny_clip, monkeypatch):
         GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
         check_digits=check_digits,
     )
-    monkeypatch.setitem(sys.modules, "skactivekd.teacher._glyph", glyph)
+    monkeypatch.setitem(sys.modules, "skactivekd.encoders._glyph", glyph)
     return glyph
 
 

@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from skactivekd.encoders._read_image import open_image
 from skactivekd.student._batches import PairedBatchSampler, take_share
-from skactivekd.teacher._read_image import open_image
 
 
 def train_view(size, interpolation="bilinear"):

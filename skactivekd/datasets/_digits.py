@@ -3,7 +3,7 @@
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
-from ..teacher._glyph import GLYPH_CLASSES
+from ..encoders._glyph import GLYPH_CLASSES
 from ..utils._params import check_flag
 
 

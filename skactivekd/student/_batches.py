@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 from skorch.dataset import Dataset
 from torch.utils.data import Sampler
 
-from ..teacher._pixels import channel_axis, integer_problem, white_level
+from ..encoders._pixels import channel_axis, integer_problem, white_level
 from ..utils._labels import as_labels, plain
 from ..utils._params import naming, refuse_mask
 from ._pictures import Pictures, Unreadable, as_floats, check_batch, stack_pixels

@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from .._torch import alone, draw_seed, fewer_threads, own_settings, resolve_device, seeded
-from ..teacher._pixels import channel_axis, white_level
+from ..encoders._pixels import channel_axis, white_level
 from ..utils._labels import (
     check_classes,
     check_labels,

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, get_worker_info
 
-from ..teacher._image_error import ImageError
-from ..teacher._images import check_images
-from ..teacher._lazy_rows import LazyRows, is_lazy
-from ..teacher._read_image import is_path, is_picture, open_image, reason, upright_size
-from ..teacher._row_keys import content_key
-from ..teacher._skipping import report
-from ..teacher._urls import is_url
+from ..cache._row_keys import content_key
+from ..encoders._errors import ImageError
+from ..encoders._images import check_images
+from ..encoders._lazy_rows import LazyRows, is_lazy
+from ..encoders._read_image import is_path, is_picture, open_image, reason, upright_size
+from ..encoders._skipping import report
 from ..utils._files import hash_content, settle_file
+from ..utils._urls import is_url
 from ._views import drawing, row_seed
 
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size

@@ -3,11 +3,11 @@
 import numpy as np
 
 from .._rows import n_rows, take_rows
+from ..encoders._base import encode_rows
+from ..encoders._skipping import numbered
 from ..utils._labels import encode_labels
 from ..utils._params import check_integer, check_number
-from ._embedding_teacher import EmbeddingTeacher
-from ._encode_once import encode_rows
-from ._skipping import numbered
+from ._base import EmbeddingTeacher
 from ._trust import choose_trust, evenness, keep_unlabeled
 
 _COUNTS = ("max_epochs", "batch_size")

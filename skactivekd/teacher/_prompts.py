@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
+from ..encoders._base import encode_texts
 from ..utils._labels import as_labels, check_classes
 from ..utils._params import naming
-from ._encode_once import encode_texts
 from ._templates import list_prompt_templates, prompt_templates, suggest_templates
 
 

@@ -1,6 +1,6 @@
 """Zero-shot classification: samples against the names of the classes."""
 
-from ._embedding_teacher import EmbeddingTeacher
+from ._base import EmbeddingTeacher
 from ._few_shot import labeled_embeddings
 
 
