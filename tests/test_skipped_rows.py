@@ -74,7 +74,7 @@ def warned_rows(call):
     return result, [sorted(warning.message.bad) for warning in caught]
 
 
-@pytest.mark.filterwarnings("ignore::skactivekd.teacher.SkippedRowsWarning")
+@pytest.mark.filterwarnings("ignore::skactivekd.encoders.SkippedRowsWarning")
 def test_an_embedder_gives_zeros_for_what_was_skipped(photos, lenient):
     paths, _, _ = photos
     embeddings = Embedder(lenient).fit(paths).transform(paths)
