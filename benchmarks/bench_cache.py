@@ -20,9 +20,9 @@ from synthetic_digits import draw_pen, render, skeletons
 
 from skactivekd.cache import EmbeddingCache
 from skactivekd.cache._owner import identify
-from skactivekd.cache._row_keys import row_keys
 from skactivekd.encoders import OpenCLIPEncoder
 from skactivekd.encoders._base import encode_rows
+from skactivekd.utils._row_identity import row_keys
 
 
 def digits(n):

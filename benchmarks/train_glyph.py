@@ -20,7 +20,7 @@ from synthetic_digits import draw_font, draw_pen, font_glyphs, render, skeletons
 from torch.nn.functional import cross_entropy, interpolate
 
 from skactivekd import OpenCLIPEncoder, ZeroShotTeacher
-from skactivekd.encoders._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
+from skactivekd.encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES
 
 SCALE = 100.0  # what teachers multiply cosines by, so it is not learned
 SMOOTHING = 0.1  # matches confidence to accuracy on the pen digits

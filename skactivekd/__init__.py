@@ -12,7 +12,7 @@ __version__ = version("skactivekd")
 _HOME = {
     "EmbeddingCache": "cache",
     "CLAPTeacher": "teacher",
-    "Embedder": "encoders",
+    "Embedder": "teacher",
     "LabeledOnly": "teacher",
     "OpenCLIPEncoder": "encoders",
     "SentenceEncoder": "encoders",

@@ -43,7 +43,7 @@ def take_rows(X, indices):
         set as rows that are read when they are asked for.
     """
     if not isinstance(X, list | tuple) and not hasattr(X, "shape"):
-        from .encoders._lazy_rows import LazyRows, is_lazy
+        from .encoders._inputs import LazyRows, is_lazy
 
         if is_lazy(X):
             return (X if isinstance(X, LazyRows) else LazyRows(X)).take(indices)

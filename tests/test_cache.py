@@ -17,10 +17,10 @@ from sklearn.base import BaseEstimator, clone
 
 from skactivekd.cache import EmbeddingCache
 from skactivekd.cache._owner import identify
-from skactivekd.cache._row_keys import row_keys, text_keys
+from skactivekd.encoders import Encoder as BaseEncoder
 from skactivekd.encoders import ImageError, OpenCLIPEncoder, SkippedRowsWarning
-from skactivekd.encoders import _skipping as skipping
 from skactivekd.encoders._base import encode_rows, encode_texts
+from skactivekd.utils._row_identity import row_keys, text_keys
 
 
 class Encoder(BaseEstimator):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from skactivekd.encoders import ImageError, TextError
-from skactivekd.encoders._images import check_images
+from skactivekd.encoders._inputs import check_images
 from skactivekd.encoders._read_image import open_image, reason
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from skactivekd.encoders import ImageError
-from skactivekd.encoders._loader import good_batches, load_batches
+from skactivekd.encoders._preprocess import good_batches, load_batches
 
 
 def square(row):

@@ -18,7 +18,7 @@ from sklearn.utils import get_tags
 
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import ImageError, OpenCLIPEncoder
-from skactivekd.encoders._glyph import check_digits
+from skactivekd.encoders._open_clip_models import check_digits
 from skactivekd.teacher import ZeroShotTeacher, embed_classes
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
@@ -204,7 +204,7 @@ def embedded(tiny_clip, monkeypatch):
         GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
         check_digits=check_digits,
     )
-    monkeypatch.setitem(sys.modules, "skactivekd.encoders._glyph", glyph)
+    monkeypatch.setitem(sys.modules, "skactivekd.encoders._open_clip_models", glyph)
     return glyph
 
 

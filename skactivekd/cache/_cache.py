@@ -3,25 +3,30 @@
 import datetime
 import functools
 import os
+import random
 import threading
 import time
 import warnings
 from hashlib import blake2b
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ..utils._params import check_choice, check_number
-from ._fill import Filling
-from ._fork import follow_forks
-from ._memory_store import WIDTHS, MemoryStore
-from ._store import BATCH_LIMIT, KEY_SIZE, FileStore
+from ..utils._row_identity import file_key, hash_file
+from ._store import BATCH_LIMIT, KEY_SIZE, WIDTHS, Store, follow_forks
+
+_MEMORY_BYTES = 2**29  # 262,144 rows of 512 float32 values
+# Rows are written together: when a second has passed, or twenty times what the last write took,
+# so that it takes a twentieth of the time at most; or when 64 MB wait.
+_GROUP_SECONDS, _GROUP_SHARE, _GROUP_BYTES = 1.0, 20, 2**26
 
 
 class EmbeddingCache:
     """Embeddings in memory or in one file, found by the content of what was encoded.
 
-    In a file, embeddings outlive the process: each batch is written before the
-    next is encoded, so that whatever ends the process, at most one batch is
+    In a file, embeddings outlive the process: they are written each second or
+    oftener, so that whatever ends the process, at most one group of rows is
     lost. Several processes may fill one file at once. A different model,
     precision or preprocessing never gets the embeddings of another, and a model
     or a data file that only moved gets its own.
@@ -36,10 +41,9 @@ class EmbeddingCache:
         The file, made with its parent directories when the first batch is
         written. None keeps embeddings in memory.
     max_bytes : int or None, default=None
-        Most bytes kept. Of a file it is the size; None is no limit, and
-        beyond it the rows written longest ago are dropped. In memory None is
-        2**29, that is 262,144 rows of 512 float32 values, and the rows used
-        longest ago are dropped.
+        Most bytes kept; beyond it the rows written longest ago are dropped. Of
+        a file it is the size, and None is no limit. In memory it is that of the
+        rows, and None is 2**29: 262,144 rows of 512 float32 values.
     dtype : {"float32", "float16"}, default="float32"
         How embeddings are kept. float16 takes half the space and rounds each
         value to about three digits; what comes back is float32 of norm 1 in
@@ -90,10 +94,8 @@ class EmbeddingCache:
             check_number(max_bytes, "max_bytes", above=0)
         self.path = None if path is None else os.path.abspath(os.path.expanduser(os.fspath(path)))
         self.max_bytes, self.dtype = max_bytes, str(np.dtype(dtype))
-        if path is None:
-            self._store = self._memory = MemoryStore(dtype, max_bytes or 2**29)
-        else:
-            self._store, self._memory = FileStore(self.path, dtype, max_bytes), MemoryStore(dtype)
+        self._memory = Store(None, dtype, _MEMORY_BYTES if path or not max_bytes else max_bytes)
+        self._store = self._memory if path is None else Store(self.path, dtype, max_bytes)
         # Held while encoding too: threads that want the same rows wait for them.
         self._lock = threading.RLock()
         follow_forks(self)
@@ -112,7 +114,8 @@ class EmbeddingCache:
         encode : callable
             Given a list of positions in `keys`, returns their rows, ndarray of
             shape (n_missing, d). Called for one batch of missing rows after
-            the other. Rows with nan are returned, but not kept.
+            the other. Rows with nan are returned, but not kept; where it has
+            none at all, d may be 0, which comes back as nan.
         files : dict of bytes to path, default=None
             The keys that stand for files whose content is the real key.
         order : list of length n, default=None
@@ -140,16 +143,24 @@ class EmbeddingCache:
             files = {_sized(key): path for key, path in (files or {}).items()}
         with self._lock:
             store = self._store if isinstance(owner, str) else self._memory
-            known = store.read_files(list(files)) if files else {}
-            kept, rows = store.read(owner, [known.get(key, key) for key in keys] if known else keys)
+            known, kept, rows = store.read(owner, keys, files or ())
             if len(kept) == len(keys):
                 return self._decode(rows)
             missing = _first_positions(keys, kept, order)
-            size = min(batch_size, BATCH_LIMIT)
-            filling = Filling(store, owner, files or {}, known, encode)
-            fresh = filling.run(missing, size, verbose)
+            filling = _Filling(store, owner, files or {}, known, encode)
+            fresh = filling.run(missing, min(batch_size, BATCH_LIMIT), verbose)
             self._warn(store, owner, fresh)
             return self._decode(_join(keys, kept, rows, fresh))
+
+    def hash_file(self, path):
+        """Hash what a file holds, 16 bytes, unless it is known to whoever uses this cache."""
+        stamp = file_key(path)
+        content = self._store.read_files([stamp]).get(stamp)
+        if content is None:
+            content = hash_file(path)
+            if file_key(path) == stamp:
+                _try_to_write(self._store, "", [], {stamp: content})
+        return content
 
     def prune(self, *, max_bytes=None, older_than=None):
         """Drop embeddings, and shrink the file.
@@ -157,8 +168,7 @@ class EmbeddingCache:
         Parameters
         ----------
         max_bytes : int or None, default=None
-            Size to reach. From a file the rows written longest ago go first,
-            from memory those used longest ago.
+            Size to reach; the rows written longest ago go first.
         older_than : datetime.timedelta, float or None, default=None
             Drop rows written longer ago than this, a number being seconds.
 
@@ -184,7 +194,7 @@ class EmbeddingCache:
     def clear(self):
         """Forget all embeddings, and shrink the file."""
         for store in self._stores():
-            store.clear()
+            store.prune(before=float("inf"))
 
     @property
     def nbytes(self):
@@ -266,6 +276,9 @@ def _first_positions(keys, kept, order):
 def _join(keys, kept, rows, fresh):
     """Put the rows kept and the fresh ones in the places of their keys."""
     rest = np.setdiff1d(np.arange(len(keys)), kept, assume_unique=True)
+    width = max(len(row) for row in fresh.values())
+    nothing = np.full(width, np.nan, dtype=rows.dtype)
+    fresh = {key: row if len(row) else nothing for key, row in fresh.items()}
     added = np.stack([fresh[keys[position]] for position in rest])
     if len(kept) and rows.shape[1] != added.shape[1]:
         raise ValueError(WIDTHS)
@@ -280,6 +293,109 @@ def _human(n_bytes):
             return f"{n_bytes:.3g} {unit}" if unit != "bytes" else f"{n_bytes} bytes"
         n_bytes /= 1000
     return f"{n_bytes:.3g} GB"
+
+
+class _Filling:
+    """Rows that are encoded batch by batch and written group by group.
+
+    `files` maps the keys that are stamps of files to their paths, `known` stamps to contents.
+    `encode` makes rows of positions; if it has ``begin(positions)``, it is told what comes next.
+    """
+
+    def __init__(self, store, owner, files, known, encode):
+        self.store, self.owner, self.encode = store, owner, encode
+        self.files, self.known, self.seen = files, known, {}
+        self.waiting, self.n_bytes = [], 0  # batches of keys and rows that are not written yet
+        self.last, self.cost = -float("inf"), 0.0  # when the last write ended, and what it took
+        self.writable, self.alone, self.first = True, True, True
+
+    def run(self, missing, batch_size, verbose=0):
+        """Return the rows of missing keys, which have positions, in the order to encode them."""
+        keys, rows = list(missing), {}
+        batches = [keys[i : i + batch_size] for i in range(0, len(keys), batch_size)][::-1]
+        begin = getattr(self.encode, "begin", None)
+        try:
+            with tqdm(total=len(keys), unit="rows", disable=not verbose) as bar:
+                while batches:
+                    batch = batches.pop()
+                    if begin is not None and batches:
+                        begin([missing[key] for key in batches[-1]])
+                    rows.update(self._run_batch(batch, missing, batches))
+                    bar.update(len(batch))
+        finally:
+            self._write()
+        return rows
+
+    def _run_batch(self, batch, missing, later):
+        contents = {key: self._content(key) for key in batch}
+        new = any(key != content for key, content in contents.items())
+        new = new or (not self.first and self.store.has_changed())
+        found, self.first = self._read(list(contents.values())) if new else {}, False
+        todo = [key for key in batch if contents[key] not in found]
+        rows = {key: found.get(content) for key, content in contents.items()}
+        if todo:
+            fresh = self.encode([missing[key] for key in todo]).astype(self.store.dtype)
+            rows.update(zip(todo, fresh, strict=True))
+        sound = {key: contents[key] for key in batch if self._is_sound(key, rows[key])}
+        self.seen.update(
+            (key, sound[key]) for key in sound if key in self.files and key not in self.known
+        )
+        fresh = {sound[key]: rows[key] for key in todo if key in sound}
+        if fresh:
+            self.waiting.append((list(fresh), np.stack(list(fresh.values()))))
+            self.n_bytes += self.waiting[-1][1].nbytes
+        met = any(key in found for key in batch)
+        if self.n_bytes > _GROUP_BYTES or time.monotonic() > self.last + min(
+            _GROUP_SECONDS, _GROUP_SHARE * self.cost
+        ):
+            met |= self._write()
+        if met and self.alone:
+            # Another process fills the same rows: run across it, not beside it.
+            self.alone = False
+            random.SystemRandom().shuffle(later)
+        return rows
+
+    def _content(self, key):
+        if key not in self.files or key in self.known:
+            return self.known.get(key, key)
+        try:
+            return hash_file(self.files[key])
+        except OSError:  # encoding will tell
+            return key
+
+    def _read(self, keys):
+        found = {key: row for own, rows in self.waiting for key, row in zip(own, rows, strict=True)}
+        found = {key: found[key] for key in keys if key in found}
+        _, kept, rows = self.store.read(self.owner, keys)
+        return found | {keys[position]: row for position, row in zip(kept, rows, strict=True)}
+
+    def _is_sound(self, key, row):
+        """Tell whether a row may be kept: not skipped, its file not changed meanwhile."""
+        changed = key in self.files and file_key(self.files[key]) != key
+        # A row that was skipped is nan, which is not equal to itself.
+        return not changed and len(row) > 0 and row.sum() == row.sum()
+
+    def _write(self):
+        """Write what waits; tell whether another process has written some of it."""
+        waiting, seen = self.waiting, self.seen
+        self.waiting, self.n_bytes, self.seen = [], 0, {}
+        if not (self.writable and (waiting or seen)):
+            return False
+        start = time.monotonic()
+        added = _try_to_write(self.store, self.owner, waiting, seen)
+        self.last = time.monotonic()
+        self.cost = self.last - start
+        self.writable = added is not None  # to wait for a lock once is enough
+        return self.writable and added < sum(len(keys) for keys, _ in waiting)
+
+
+def _try_to_write(store, owner, batches, files):
+    """Write to a store, or warn that it cannot be; return how many rows are new."""
+    try:
+        return store.write(owner, batches, files)
+    except OSError as error:
+        warnings.warn(f"{error}; the embeddings are right, but not kept", stacklevel=6)
+        return None
 
 
 DEFAULT_CACHE = EmbeddingCache()

@@ -23,26 +23,8 @@ Local.__doc__ = "Owner of rows in this process only: the encoder in one state."
 def identify(encoder, method):
     """Name what a method of an encoder computes.
 
-    Parameters
-    ----------
-    encoder : object
-    method : str
-
-    Returns
-    -------
-    owner : str, Local or None
-        A str is the same in every process, on every machine and for every
-        Python: the encoder's ``fingerprint()`` under the name of its class. A
-        `Local`, for an encoder without one, means its present state. None, if
-        that cannot be told for sure: rows of such an encoder are not kept.
-
-    Examples
-    --------
-    >>> from skactivekd import OpenCLIPEncoder
-    >>> from skactivekd.cache._owner import identify
-    >>> owner = identify(OpenCLIPEncoder(), "encode_text")
-    >>> owner == identify(OpenCLIPEncoder(batch_size=3), "encode_text")
-    True
+    A str is the same in every process: the class and its ``fingerprint()``. A `Local` means an
+    encoder without one in its present state. None: that cannot be told, so rows are not kept.
     """
     name = f"{class_name(type(encoder))}.{method}"
     fingerprint = fingerprint_of(encoder, (method,))

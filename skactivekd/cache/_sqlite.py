@@ -4,12 +4,11 @@ import os
 import pathlib
 import sqlite3
 import warnings
-from contextlib import contextmanager
 
 from ..utils._locks import no_locks
 
 APPLICATION = 0x736B6B64  # "skkd" in the header says that the file is ours
-SCHEMA_VERSION = 2  # 1 had no seals: a flipped bit could give the row of another key
+SCHEMA_VERSION = 3  # 1 had no seals; 2 named encoders and rows otherwise
 PATIENCE = 300  # seconds to wait while other processes write
 
 # A batch is one blob, so that many rows are read with few steps. SQLite does not notice
@@ -19,7 +18,7 @@ PATIENCE = 300  # seconds to wait while other processes write
 _TABLES = {
     "owner": "CREATE TABLE owner (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "batch": "CREATE TABLE batch (id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, "
-    "n INTEGER NOT NULL, seal INTEGER NOT NULL, written REAL NOT NULL)",
+    "n INTEGER NOT NULL, size INTEGER NOT NULL, seal INTEGER NOT NULL, written REAL NOT NULL)",
     "block": "CREATE TABLE block (batch INTEGER PRIMARY KEY, keys BLOB NOT NULL, "
     "data BLOB NOT NULL)",
     "place": "CREATE TABLE place (owner INTEGER NOT NULL, key BLOB NOT NULL, "
@@ -30,27 +29,21 @@ _TABLES = {
 
 
 def connect(path, create):
-    """Open the file, or return None where there is nothing to read.
+    """Open the file, or return None where there is nothing to read and nothing is to be made.
 
-    The rollback journal is SQLite's default and stays: unlike a write-ahead log
-    it works on network file systems and on read-only media, and leaves one file.
-    With synchronous=NORMAL a killed process never does harm.
-
-    Parameters
-    ----------
-    path : str
-    create : bool
-        Make the file, its parent directories and its tables.
-
-    Returns
-    -------
-    db : sqlite3.Connection or None
+    The rollback journal is SQLite's default and stays: unlike a write-ahead log it works on
+    network file systems and on read-only media, and leaves one file. With synchronous=NORMAL a
+    killed process never does harm.
     """
-    if create:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-    elif not os.path.exists(path):
+    if path is None and not create:
         return None
-    uri = f"{pathlib.Path(path).as_uri()}?mode={'rwc' if create else 'rw'}"
+    uri = ":memory:"
+    if path is not None:
+        if create:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        elif not os.path.exists(path):
+            return None
+        uri = f"{pathlib.Path(path).as_uri()}?mode={'rwc' if create else 'rw'}"
     # One lock guards the connection, so that threads may take turns.
     db = sqlite3.connect(
         uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
@@ -87,7 +80,7 @@ def _is_ours(db, path):
             f"to {SCHEMA_VERSION}) or is damaged: upgrade skactivekd, choose another path, or "
             "delete it"
         )
-    if version == 1:
+    if 1 <= version < SCHEMA_VERSION:
         return False
     if version < 1 or any(tables.get(name) != text for name, text in _TABLES.items()):
         raise sqlite3.DatabaseError("its tables are not those of a cache")
@@ -96,13 +89,14 @@ def _is_ours(db, path):
 
 def _create(db, path):
     db.execute("PRAGMA page_size = 8192")
-    with transaction(db, "IMMEDIATE"):
+    db.execute("BEGIN IMMEDIATE")
+    try:
         if _is_ours(db, path):  # another process was faster
             return
         if _pragma(db, "user_version"):
             warnings.warn(
-                f"{path} has the format of an older skactivekd, which cannot be checked for "
-                "damage: it is emptied, and its embeddings are encoded again",
+                f"{path} has the format of an older skactivekd: it is emptied, and its embeddings "
+                "are encoded again",
                 UserWarning,
                 stacklevel=2,
             )
@@ -111,38 +105,14 @@ def _create(db, path):
             db.execute(text)
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _pragma(db, name):
-    return db.execute(f"PRAGMA {name}").fetchone()[0]
-
-
-def used_bytes(db):
-    """Bytes of the file that hold something."""
-    pages = _pragma(db, "page_count") - _pragma(db, "freelist_count")
-    return pages * _pragma(db, "page_size")
-
-
-@contextmanager
-def transaction(db, mode):
-    """All or nothing: DEFERRED reads one state, IMMEDIATE writes."""
-    db.execute(f"BEGIN {mode}")
-    try:
-        yield
+    finally:
         db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def explain(path, error):
     """Turn an error of SQLite into one that says what to do.
 
-    Returns
-    -------
-    error : ValueError or OSError
-        OSError if the file may be sound but cannot be used now.
+    It is an OSError if the file may be sound but cannot be used now, a ValueError otherwise.
     """
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_NOTADB"):
@@ -175,3 +145,7 @@ _LOCK_ERRORS = (
     "SQLITE_IOERR_CHECKRESERVEDLOCK",
     "SQLITE_NOLFS",
 )
+
+
+def _pragma(db, name):
+    return db.execute(f"PRAGMA {name}").fetchone()[0]

@@ -1,13 +1,12 @@
 """Frozen encoders: from images and texts to embeddings of norm 1."""
 
-from ._embedder import Embedder
-from ._errors import ImageError, RowError, TextError
+from ._base import Encoder
+from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
 from ._open_clip import OpenCLIPEncoder
 from ._sentence import SentenceEncoder
-from ._skipping import SkippedRowsWarning
 
 __all__ = [
-    "Embedder",
+    "Encoder",
     "ImageError",
     "OpenCLIPEncoder",
     "RowError",

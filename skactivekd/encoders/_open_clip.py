@@ -1,39 +1,27 @@
 """Frozen encoders: images or texts to embeddings of norm 1."""
 
+import functools
+import json
+import numbers
 import os
 from contextlib import closing
+from importlib.metadata import version
 
-from sklearn.base import BaseEstimator
+from joblib import cpu_count
 
-from . import _open_clip_models, _sources
-from ._base import remember
-from ._errors import ImageError, TextError
-from ._glyph import GLYPH_SCALE
-from ._images import check_images
-from ._lazy_rows import LazyRows
-from ._loader import good_batches, load_batches
-from ._preprocess import Preparation
-from ._read_image import is_path, open_image, reason
-from ._settings import check_batch_size, count_workers
-from ._skipping import settle
-from ._texts import check_texts
+from ..utils._row_identity import hash_model_file
+from . import _open_clip_models
+from ._base import Encoder, remember
+from ._errors import ImageError
+from ._inputs import LazyRows, check_images, check_texts
+from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
+from ._preprocess import AheadList, embed, good_batches, load_batches, prepare_as
+from ._read_image import open_image, reason
 
-_RUNTIME = (
-    "model",
-    "pretrained",
-    "device",
-    "batch_size",
-    "n_workers",
-    "on_error",
-    "cache",
-    "cache_dir",
-    "verbose",
-)
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
-_REVISION = 2  # to be raised when the same weights come to embed the same row otherwise
 
 
-class OpenCLIPEncoder(BaseEstimator):
+class OpenCLIPEncoder(Encoder):
     """Embeddings of images and texts from any open_clip model.
 
     The model loads at the first use and is shared by all encoders of the same
@@ -175,32 +163,7 @@ class OpenCLIPEncoder(BaseEstimator):
         RuntimeError
             If the model is not on this machine and cannot be downloaded.
         """
-        import open_clip
-        from PIL import Image
-
-        check_batch_size(self.batch_size)
-        ahead = getattr(X, "ahead", {})
-        X, bad = check_images(X, self.on_error)
-        n_workers = count_workers(self.n_workers, wanted=_holds_files(X))
-        model, transform, device = self._load_model()
-        dtype = open_clip.get_input_dtype(self.precision)
-
-        preparation = self._preparation(transform)
-
-        def forward(images):
-            return model.encode_image(preparation.to_model(images, device, dtype))
-
-        def prepare(row):
-            return ahead[row].result() if row in ahead else preparation(open_image(X[row]))
-
-        rows = [row for row in range(len(X)) if row not in bad]
-        with closing(load_batches(prepare, rows, self.batch_size, n_workers)) as batches:
-            good = good_batches(
-                batches, bad, lambda row, error: reason(X[row], error), ImageError, self.on_error
-            )
-            blank = [preparation(Image.new("RGB", (1, 1)))]
-            embeddings = _open_clip_models.embed(forward, good, blank, len(X), self.verbose)
-        return settle(embeddings, bad, len(X), self.on_error, ImageError)
+        return self._encode("encode_image", X)
 
     def encode_text(self, texts):
         """Embed texts.
@@ -225,20 +188,7 @@ class OpenCLIPEncoder(BaseEstimator):
         RuntimeError
             If the model is not on this machine and cannot be downloaded.
         """
-        check_batch_size(self.batch_size)
-        texts, bad = check_texts(texts, self.on_error)
-        model, _, device = self._load_model()
-        tokenizer = _open_clip_models.load_tokenizer(*self._source()[::2], _fspath(self.cache_dir))
-        _open_clip_models.warn_of_cuts(texts, tokenizer)
-
-        def forward(texts):
-            return model.encode_text(_open_clip_models.tokenize(tokenizer, texts).to(device))
-
-        slices = range(0, len(texts), self.batch_size)
-        batches = (texts[i : i + self.batch_size] for i in slices)
-        n = len(texts) + len(bad)
-        embeddings = _open_clip_models.embed(forward, batches, [""], n, self.verbose)
-        return settle(embeddings, bad, n, self.on_error, TextError)
+        return self._encode("encode_text", texts)
 
     @property
     def logit_scale_(self):
@@ -259,87 +209,133 @@ class OpenCLIPEncoder(BaseEstimator):
         scale = 0.0 if scale is None else float(f"{float(scale.detach().float().exp()):.6g}")
         return 0.0 if scale in _UNTRAINED else scale
 
-    def fingerprint(self):
-        """Identify all that the embeddings depend on.
+    def _embed_image(self, X, run):
+        import open_clip
+        from PIL import Image
 
-        Returns
-        -------
-        fingerprint : str
-            Equal for encoders of the same class, model, weights (the content
-            of their files, wherever these are), precision and preprocessing,
-            whatever their device, batch size and cache. The first use of a
-            model of the hub downloads it.
+        ahead = getattr(X, "ahead", {})
+        X, bad = check_images(X, self.on_error)
+        strict = self.on_error == "raise"
+        self._count_workers(wanted=False)  # refuses what is no number before the model loads
+        if run.model is None:
+            run.model = self._load_model(run)
+        model, transform, device = run.model
 
-        Raises
-        ------
-        RuntimeError
-            If the model is not on this machine and cannot be downloaded.
-        """
-        from importlib.metadata import version
+        def prepare(row):
+            return ahead[row].result() if row in ahead else preparation(open_image(X[row]))
 
-        import joblib
+        def blank():
+            return preparation.to_model([preparation(Image.new("RGB", (1, 1)))], *place)
 
-        source, cache_dir = self._source()[:2], _fspath(self.cache_dir)
-        identity = _sources.identify_source(*source, cache_dir)
-        if identity is None:
-            self._load_model()
-            identity = _sources.identify_source(*source, cache_dir)
-        kind = f"{type(self).__module__}.{type(self).__qualname__}"
-        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _RUNTIME}
-        # Other releases embed alike but for rounding; a major one of open_clip may
-        # build or prepare otherwise.
-        revision = _REVISION, version("open_clip_torch").partition(".")[0]
-        return joblib.hash((kind, identity or source, params, revision))
+        place = device, open_clip.get_input_dtype(self.precision)
+        reading = self._read(X, bad, prepare)
+        preparation = self._preparation(transform)
+        with closing(reading) as batches:
+            good = good_batches(batches, bad, lambda row, error: reason(X[row], error), strict)
+            batches = preparation.stacked(good, *place)
+            rows = embed(model.encode_image, batches, blank, len(X), run.verbose)
+        return None if strict and bad else rows, bad
 
-    def _prepare_ahead(self, X, pool):
-        """Begin to read files that `encode_image` will be asked for next.
+    def _embed_text(self, texts, run):
+        texts, bad = check_texts(texts)
+        if bad and self.on_error == "raise":
+            return None, bad
+        if run.model is None:
+            run.model = self._load_model(run)
+        model, _, device = run.model
+        tokenizer = self._load_tokenizer(run)
+        _open_clip_models.warn_of_cuts(texts, tokenizer)
 
-        Parameters
-        ----------
-        X : list
-        pool : ThreadPoolExecutor
+        def tokens(texts):
+            return _open_clip_models.tokenize(tokenizer, texts).to(device)
 
-        Returns
-        -------
-        X : AheadList or None
-            To be handed to `encode_image`; None where there is nothing to read.
-        """
+        slices = range(0, len(texts), self.batch_size)
+        batches = (tokens(texts[i : i + self.batch_size]) for i in slices)
+        n = len(texts) + len(bad)
+        return embed(model.encode_text, batches, lambda: tokens([""]), n, run.verbose), bad
+
+    def _find_bad(self, method, X, run):
+        if method == "encode_text":
+            return super()._find_bad(method, X, run)
+        X, bad = check_images(X, "skip")
+        with closing(self._read(X, bad, lambda row: open_image(X[row]))) as batches:
+            for _ in good_batches(batches, bad, lambda row, error: reason(X[row], error), True):
+                pass
+        return ImageError(bad, "cannot be read") if bad else None
+
+    def _read(self, X, bad, prepare):
+        rows = [row for row in range(len(X)) if row not in bad]
+        return load_batches(prepare, rows, self.batch_size, self._count_workers(_holds_files(X)))
+
+    def _count_workers(self, wanted):
+        """Number of threads: as set, or one for each core if they are wanted, at most 8."""
+        n = self.n_workers
+        if n is None:
+            return min(8, cpu_count()) if wanted else 0
+        if not isinstance(n, numbers.Integral) or n < 0:
+            raise ValueError(f"n_workers={n!r} must be None or an int of at least 0")
+        return n
+
+    def _prepare_ahead(self, X, pool, run):
+        """Begin to read files that will be embedded next, if X holds files."""
         if self.n_workers == 0 or not isinstance(X, list) or not _holds_files(X):
             return None
-        preparation = self._preparation(self._load_model()[1])
+        if run.model is None:
+            run.model = self._load_model(run)
+        preparation = self._preparation(run.model[1])
         return AheadList(X, pool, lambda item: preparation(open_image(item)))
 
     def _preparation(self, transform):
-        return Preparation(transform, dict(self.preprocess or {}).get("resizer", "pil"))
+        return prepare_as(transform, dict(self.preprocess or {}).get("resizer", "pil"))
+
+    def _identity(self, params, run):
+        del params["model"], params["pretrained"]
+        name, pretrained, files = run.source = self._source()
+        if files is None:
+            source = name, pretrained, _fspath(self.cache_dir)
+            files = _open_clip_models.identify_download(*source)
+            if files is None:
+                self._load_model()
+                files = _open_clip_models.identify_download(*source)
+        return None if name.startswith(LOCAL) else name, files or pretrained, _release()
 
     def _source(self):
-        name, pretrained = _sources.find_source(self.model, self.pretrained)
-        return name, pretrained, _sources.stamp(name, pretrained)
+        """Return the model's name, its weights, and the content of its local files, if any."""
+        name, pretrained = find_source(self.model, self.pretrained)
+        paths = _local_files(name, pretrained)
+        if not paths and not name.startswith(LOCAL):
+            return name, pretrained, None
+        names = "" if pretrained else " ".join(map(os.path.basename, paths))
+        return name, pretrained, f"{names} {hash_model_file(*paths, cache=self.cache)}"
 
-    def _load_model(self):
+    def _load_model(self, run=None):
         from .._torch import resolve_device
 
-        name, pretrained, files = self._source()
+        name, pretrained, files = (run and run.source) or self._source()
         preprocess = _open_clip_models.check_preprocess(self.preprocess, self.precision)
         device = resolve_device(self.device)
         cache_dir = _fspath(self.cache_dir)
         # A download that was replaced is loaded anew, like a file of one's own.
-        state = None if files else repr(_sources.identify_source(name, pretrained, cache_dir))
+        state = files or _open_clip_models.identify_download(name, pretrained, cache_dir)
+        settings = self.precision, device, preprocess, cache_dir
         model, transform = _open_clip_models.load_model(
-            name, pretrained, files, self.precision, device, preprocess, cache_dir, state
+            name, pretrained, *settings, state, bool(files)
         )
-        _sources.warn_of_other_architecture(self.model, name)
+        if name.startswith(LOCAL) and self.model is not None:
+            _open_clip_models.warn_of_other_architecture(_as_text(self.model), name)
         if pretrained is not None and files and self.preprocess is None:
-            _sources.warn_of_bare_file(pretrained)
+            _open_clip_models.warn_of_bare_file(pretrained)
         return model, transform, device
 
+    def _load_tokenizer(self, run=None):
+        name, _, files = (run and run.source) or self._source()
+        return _open_clip_models.load_tokenizer(name, files, _fspath(self.cache_dir))
 
-class AheadList(list):
-    """Rows, and what is being made of them meanwhile."""
 
-    def __init__(self, X, pool, prepare):
-        super().__init__(X)
-        self.ahead = {row: pool.submit(prepare, item) for row, item in enumerate(X)}
+@functools.cache
+def _release():
+    """Other releases embed alike but for rounding; a major one may build or prepare otherwise."""
+    return version("open_clip_torch").partition(".")[0]
 
 
 def _fspath(path):
@@ -348,5 +344,69 @@ def _fspath(path):
 
 def _holds_files(X):
     return isinstance(X, LazyRows) or (
-        isinstance(X, list) and any(is_path(item) or isinstance(item, bytes) for item in X)
+        isinstance(X, list) and any(isinstance(item, str | bytes | os.PathLike) for item in X)
     )
+
+
+def find_source(model=None, pretrained=None):
+    """Say in open_clip's words where a model comes from: its name and its weights.
+
+    The name is an architecture, with a tag or a file as weights, or a place ("local-dir:" or
+    "hf-hub:" and where that is), with None.
+    """
+    model, pretrained = _as_text(model), _as_text(pretrained)
+    if pretrained is not None and _is_place(pretrained):
+        if model is not None and (_is_place(model) or pretrained.startswith(HUB)):
+            raise ValueError(
+                f"model={model!r} and pretrained={pretrained!r} both name a model; drop `model`"
+            )
+        model, pretrained = pretrained, None
+    if model is None:
+        if pretrained is not None:
+            raise ValueError(
+                f"pretrained={pretrained!r} needs the name of its architecture in `model`"
+            )
+        model = LOCAL + os.fspath(GLYPH_DIR)
+    if not _is_place(model):
+        return model.replace("/", "-"), pretrained
+    if pretrained is not None:
+        raise ValueError(
+            f"model={model!r} brings its own weights; pretrained={pretrained!r} must be None"
+        )
+    if model.startswith(HUB):
+        return model, None
+    return LOCAL + os.path.abspath(os.path.expanduser(model.removeprefix(LOCAL))), None
+
+
+def _as_text(value):
+    return None if value is None else os.path.expanduser(os.fspath(value))
+
+
+def _is_place(text):
+    if text.startswith((LOCAL, HUB)):
+        return True
+    return os.path.isfile(os.path.join(text, CONFIG))
+
+
+def _local_files(name, pretrained):
+    """Return the paths of the local files behind a model."""
+    if name.startswith(LOCAL):
+        folder = name.removeprefix(LOCAL)
+        return [path for place in (folder, *_text_folders(folder)) for path in _files_in(place)]
+    return [pretrained] if pretrained is not None and os.path.isfile(pretrained) else []
+
+
+def _files_in(folder):
+    paths = [entry.path for entry in os.scandir(folder)] if os.path.isdir(folder) else []
+    return sorted(path for path in paths if os.path.isfile(path))
+
+
+def _text_folders(folder):
+    """Name the directories that a model's configuration takes text tower and tokenizer from."""
+    try:
+        with open(os.path.join(folder, CONFIG), encoding="utf-8") as file:
+            config = json.load(file)["model_cfg"]["text_cfg"]
+        names = [config.get(key) for key in ("hf_model_name", "hf_tokenizer_name")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # loading it will tell
+        return []
+    return sorted({name for name in names if isinstance(name, str) and os.path.isdir(name)})

@@ -2,15 +2,36 @@
 
 import functools
 import logging
+import os
 import threading
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
-from ._skipping import show_progress
-from ._sources import CONFIG, HUB, check_source
-from ._texts import shorten
+from ..utils._row_identity import hash_model_file
+from ._inputs import shorten
+
+CONFIG = "open_clip_config.json"
+LOCAL, HUB = "local-dir:", "hf-hub:"
+
+# The embedded default: a tiny CLIP of open_clip's architecture for 8x8 digits, made of synthetic
+# digits alone by `benchmarks/train_glyph.py`: it never saw handwriting.
+GLYPH_DIR = str(Path(__file__).parent / "glyph")
+
+GLYPH_CLASSES = dict(enumerate("zero one two three four five six seven eight nine".split()))
+
+GLYPH_TEMPLATES = [
+    "{}",
+    "the digit {}.",
+    "a photo of the digit {}.",
+    'a photo of the number: "{}".',
+    "an image of a handwritten {}.",
+    "a scan of the handwritten digit {}.",
+]
+
+GLYPH_SCALE = 100.0  # of its logits, never trained
 
 _PRECISIONS = ("fp32", "fp16", "bf16", "pure_fp16", "pure_bf16")
 _PREPROCESS = {
@@ -23,18 +44,7 @@ _PREPROCESS = {
 
 
 def check_preprocess(preprocess, precision):
-    """Validate what open_clip would pass over in silence.
-
-    Returns
-    -------
-    items : tuple of (str, value)
-        The entries of `preprocess`, hashable.
-
-    Raises
-    ------
-    ValueError
-        If a key, a value or the precision is unknown.
-    """
+    """Refuse what open_clip would pass over in silence; return the entries, hashable."""
     if precision not in _PRECISIONS:
         raise ValueError(f"precision={precision!r} is not one of {', '.join(_PRECISIONS)}")
     items = {key: _check_entry(key, value) for key, value in dict(preprocess or {}).items()}
@@ -53,37 +63,10 @@ def _check_entry(key, value):
 
 
 @functools.lru_cache(maxsize=2)
-def load_model(name, pretrained, files, precision, device, preprocess, cache_dir, state=None):
+def load_model(name, pretrained, precision, device, preprocess, cache_dir, state, local):
     """Load a model and its image transform, once for all who ask with the same settings.
 
-    Parameters
-    ----------
-    name, pretrained : str
-        From `find_source`.
-    files : tuple
-        From `stamp`, so that a changed file is loaded anew.
-    precision : str
-    device : torch.device
-    preprocess : tuple
-        From `check_preprocess`.
-    cache_dir : str or None
-        Where downloads are kept.
-    state : str or None
-        Of the files that were downloaded.
-
-    Returns
-    -------
-    model : torch.nn.Module
-        In evaluation mode, on the device.
-    transform : callable
-        From PIL image to tensor of shape (3, H, W).
-
-    Raises
-    ------
-    ValueError
-        If there is no such architecture, tag or file, or its weights do not fit.
-    RuntimeError
-        If the weights are not on this machine and cannot be downloaded.
+    `state` is that of the files behind it, so that a changed file is loaded anew.
     """
     import open_clip
 
@@ -100,7 +83,7 @@ def load_model(name, pretrained, files, precision, device, preprocess, cache_dir
                 **{f"image_{key}": value for key, value in preprocess if key != "resizer"},
             )
     except Exception as error:
-        raise _explain(name, pretrained, bool(files), error) from error
+        raise _explain(name, pretrained, local, error) from error
     return model.eval().requires_grad_(False), transform
 
 
@@ -127,41 +110,6 @@ def load_tokenizer(name, files, cache_dir):
         raise RuntimeError(
             f"the tokenizer of model {name!r} cannot be loaded: {error}\n{_WHAT_TO_DO}"
         ) from error
-
-
-def embed(forward, batches, blank, total, verbose):
-    """Embed batches in order.
-
-    Parameters
-    ----------
-    forward : callable
-        From a batch to a tensor of shape (m, d).
-    batches : iterable of list
-    blank : list of length 1
-        A batch that tells the width d where there is no other.
-    total : int
-        Rows, for the progress bar.
-    verbose : int
-
-    Returns
-    -------
-    embeddings : ndarray of float32 of shape (n, d)
-    """
-    import torch
-    from tqdm.auto import tqdm
-
-    from .._torch import own_settings
-
-    rows, hidden = [], not show_progress(verbose)
-    with (
-        own_settings(),
-        torch.inference_mode(),
-        tqdm(total=total, unit="rows", disable=hidden) as bar,
-    ):
-        for batch in batches:
-            rows.append(forward(batch).float().cpu())
-            bar.update(len(batch))
-        return torch.cat(rows or [forward(blank)[:0].float().cpu()]).numpy()
 
 
 _TOKENIZING = threading.Lock()  # fast tokenizers refuse a second thread
@@ -257,3 +205,114 @@ def _text_tower(name):
         return open_clip.get_model_config(name)["text_cfg"].get("hf_model_name")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # a broken config
         return None
+
+
+def identify_download(name, pretrained, cache_dir=None):
+    """Identify a model of a hub by its name and what was downloaded, None where nothing was."""
+    paths = [path for path in _downloads(name, pretrained, cache_dir) if path]
+    return f"{name} {pretrained} {hash_model_file(*paths)}" if paths else None
+
+
+def _downloads(name, pretrained, cache_dir):
+    """Yield where open_clip keeps the weights it downloaded, and a hub's configuration."""
+    from huggingface_hub import try_to_load_from_cache
+    from open_clip import get_pretrained_cfg
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    hub = name.startswith(HUB)
+    published = {} if hub else get_pretrained_cfg(name, pretrained or "")
+    repo, file = (name.removeprefix(HUB), "") if hub else os.path.split(published.get("hf_hub", ""))
+    safe = file[:-4] + ".safetensors" if file else HF_SAFE_WEIGHTS_NAME
+    weights = [safe, file or HF_WEIGHTS_NAME]
+    for file in [*weights, CONFIG] if hub else weights if repo else []:
+        path = try_to_load_from_cache(repo, file, cache_dir)
+        yield path if isinstance(path, str) else None
+    if published.get("url"):
+        folder = cache_dir or os.path.expanduser("~/.cache/clip")
+        path = os.path.join(folder, os.path.basename(published["url"]))
+        yield path if os.path.isfile(path) else None
+
+
+def check_source(name, pretrained):
+    """Raise where open_clip would fail late or start from random weights."""
+    if name.startswith(LOCAL):
+        return _check_folder(name.removeprefix(LOCAL))
+    if name.startswith(HUB):
+        return None
+    import open_clip
+
+    _check_known(name, open_clip.list_models())
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    choices = ", ".join(tags) if tags else "none are published"
+    if pretrained is None:
+        raise ValueError(
+            f"model {name!r} would start from random weights: set `pretrained` to a checkpoint "
+            f"file or to one of its tags ({choices})"
+        )
+    if open_clip.get_pretrained_cfg(name, pretrained) or os.path.isfile(pretrained):
+        return None
+    if os.path.isdir(pretrained):
+        raise ValueError(f"{pretrained} holds no {CONFIG}; pass the checkpoint file itself")
+    raise ValueError(
+        f"pretrained={pretrained!r} is no file here (looked for {os.path.abspath(pretrained)}) "
+        f"and no tag of model {name!r} ({choices})"
+    )
+
+
+def _check_folder(folder):
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no directory {folder}")
+    if not os.path.isfile(os.path.join(folder, CONFIG)):
+        raise FileNotFoundError(
+            f"{folder} holds no {CONFIG}; to load a bare checkpoint name its architecture in "
+            "`model` and the file in `pretrained`"
+        )
+
+
+def _check_known(name, known):
+    from difflib import get_close_matches
+
+    if name in known:
+        return
+    lower = {entry.lower(): entry for entry in known}
+    near = [lower[match] for match in get_close_matches(name.lower(), lower, n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "see open_clip.list_models()"
+    raise ValueError(
+        f"model {name!r} is neither an architecture of open_clip nor a directory that holds "
+        f"{CONFIG}; {hint}"
+    )
+
+
+def warn_of_other_architecture(model, name):
+    """Warn if a directory holds another architecture than the one asked for."""
+    import open_clip
+
+    if model.startswith((LOCAL, HUB)) or os.path.isfile(os.path.join(model, CONFIG)):
+        return
+    asked = open_clip.get_model_config(model.replace("/", "-")) or {}
+    held = open_clip.get_model_config(name)
+    if any(_differ(asked[part], held.get(part)) for part in asked):
+        warnings.warn(
+            f"{name.removeprefix(LOCAL)} holds another architecture than model={model!r}; "
+            "the directory's is used",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _differ(asked, held):
+    if isinstance(asked, dict) and isinstance(held, dict):
+        return any(asked[key] != held[key] for key in asked.keys() & held.keys())
+    return held is not None and asked != held
+
+
+def warn_of_bare_file(path):
+    """Warn that a checkpoint file alone does not say how images were prepared."""
+    warnings.warn(
+        f"{path} is a bare checkpoint: it does not say how images were prepared in training, and "
+        "OpenAI's mean, std and bicubic resizing are the wrong ones for many models. Pass "
+        "preprocess={'mean': ..., 'std': ..., 'interpolation': ..., 'resize_mode': ...}, or {} "
+        "if OpenAI's are right, or a directory with open_clip_config.json",
+        UserWarning,
+        stacklevel=4,
+    )

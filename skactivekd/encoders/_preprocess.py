@@ -1,5 +1,10 @@
 """Preparation of images for a model of open_clip: what threads do, and what the device does."""
 
+import functools
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import numpy as np
 
 
@@ -48,19 +53,13 @@ class Preparation:
                 pixels = _apply(step, pixels)
         return pixels
 
+    def stacked(self, batches, device, dtype):
+        """Yield each list of prepared images as the model takes it."""
+        for images in batches:
+            yield self.to_model(images, device, dtype)
+
     def to_model(self, images, device, dtype):
-        """Stack prepared images into a batch as the model takes it.
-
-        Parameters
-        ----------
-        images : list of tensor of shape (3, H, W)
-        device : torch.device
-        dtype : torch.dtype
-
-        Returns
-        -------
-        batch : tensor of shape (n, 3, H, W)
-        """
+        """Stack prepared images, tensors of shape (3, H, W), into a batch as the model takes it."""
         import torch
 
         batch = torch.stack(images)
@@ -88,3 +87,89 @@ def _apply(step, pixels):
         return F.center_crop(pixels, step.size)
     size = [step.size] if isinstance(step.size, int) else step.size
     return F.resize(pixels, size, step.interpolation, step.max_size, antialias=True)
+
+
+def load_batches(prepare, rows, batch_size, n_workers):
+    """Prepare rows batch by batch, one batch ahead of whoever takes them.
+
+    Each batch maps rows to what `prepare` made of them, or to the exception that it raised.
+    Without workers it is prepared when it is asked for, in the thread that asks.
+    """
+
+    def attempt(row):
+        try:
+            return prepare(row)
+        except Exception as error:
+            return error
+
+    batches = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
+    if n_workers == 0:
+        yield from ({row: attempt(row) for row in batch} for batch in batches)
+        return
+    with _workers(n_workers) as pool:
+        ahead = deque()
+        for batch in batches:
+            ahead.append({row: pool.submit(attempt, row) for row in batch})
+            if len(ahead) > 1:
+                yield _results(ahead.popleft())
+        while ahead:
+            yield _results(ahead.popleft())
+
+
+def _results(futures):
+    return {row: future.result() for row, future in futures.items()}
+
+
+@contextmanager
+def _workers(n_workers):
+    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="skactivekd-loader")
+    try:
+        yield pool
+    finally:  # an interrupt waits for the rows in hand only
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def good_batches(batches, bad, reason, stop):
+    """Yield lists of what was made of the good rows, and add the other rows to `bad`.
+
+    `reason` makes a text of row and exception. With `stop` nothing is yielded once a bad row is
+    known: the rest is only prepared, so that all are found.
+    """
+    for batch in batches:
+        failed = {row: made for row, made in batch.items() if isinstance(made, Exception)}
+        bad.update((row, reason(row, made)) for row, made in failed.items())
+        good = [made for row, made in batch.items() if row not in failed]
+        if good and not (bad and stop):
+            yield good
+
+
+@functools.lru_cache(maxsize=4)
+def prepare_as(transform, resizer):
+    return Preparation(transform, resizer)
+
+
+def embed(forward, batches, blank, total, verbose):
+    """Embed batches in order; `blank` makes one, which tells the width where there is no other."""
+    import torch
+    from tqdm.auto import tqdm
+
+    from .._torch import own_settings
+
+    rows = []
+    with (
+        own_settings(),
+        torch.inference_mode(),
+        tqdm(total=total, unit="rows", disable=not verbose) as bar,
+    ):
+        for batch in batches:
+            rows.append(forward(batch).float().cpu())
+            bar.update(len(batch))
+        return torch.cat(rows or [forward(blank())[:0].float().cpu()]).numpy()
+
+
+class AheadList(list):
+    """Rows, and what is being made of them meanwhile."""
+
+    def __init__(self, X, pool, prepare):
+        super().__init__(X)
+        self.ahead = {row: pool.submit(prepare, item) for row, item in enumerate(X)}

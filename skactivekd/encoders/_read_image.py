@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from ..utils._urls import is_url, read_url
+from ..utils._urls import URL, read_url
 from ._picture_formats import FORMATS, UnreadableError, identify
 from ._pixels import range_problem, shape_problem, to_rgb_bytes, white_level
 
@@ -99,9 +99,13 @@ def upright_size(item):
 def _open_stream(item):
     if isinstance(item, bytes):
         return io.BytesIO(item)
-    if is_url(item):
+    if _is_url(item):
         return io.BytesIO(read_url(item))
     return open(item, "rb", opener=_open_regular)
+
+
+def _is_url(item):
+    return isinstance(item, str) and URL.match(item) is not None
 
 
 def is_picture(item):
@@ -336,37 +340,7 @@ def describe(item):
         return f"array of shape {item.shape}"
     if isinstance(item, bytes):
         return f"{len(item)} bytes"
-    return _name(item) if is_path(item) else f"{item!r:.120}"
-
-
-def item_problem(item):
-    """Say what keeps a row from being a picture, as far as can be told at a glance.
-
-    Returns
-    -------
-    problem : str or None
-        None if nothing.
-
-    Examples
-    --------
-    >>> from skactivekd.encoders._read_image import item_problem
-    >>> item_problem("cat.png")
-    'cat.png: no such file'
-    """
-    if isinstance(item, np.ndarray):
-        problem = array_problem(item)
-        return problem and f"array of {problem}"
-    if is_picture(item):
-        return None
-    if isinstance(item, bytes):
-        return None if item else "no bytes"
-    if is_url(item):
-        return None
-    if is_path(item):
-        problem = _file_problem(item)
-        return problem and f"{_name(item)}: {problem}"
-    kinds = "neither a file path, nor bytes of one, nor a PIL image, nor an array"
-    return f"{item!r:.60} is a {type(item).__name__}, {kinds}"
+    return name_file(item) if is_path(item) else f"{item!r:.120}"
 
 
 def array_problem(pixels):
@@ -380,20 +354,6 @@ def array_problem(pixels):
     return range_problem(pixels)
 
 
-def _file_problem(path):
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with "\0"
-        return "no such file"
-    except OSError as error:  # not allowed, links in a circle
-        return error.strerror
-    if stat.S_ISDIR(status.st_mode):
-        return "a directory, not a file"
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    return None if status.st_size else "an empty file"
-
-
-def _name(path):
+def name_file(path):
     name = str(os.fspath(path))
     return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."

@@ -3,14 +3,10 @@
 import os
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from . import _sentence_models
-from ._base import encode_texts
-from ._errors import TextError
-from ._settings import check_batch_size
-from ._skipping import settle, show_progress
-from ._texts import check_texts
+from ._base import Encoder, encode_texts
+from ._inputs import check_texts
 
 # The inverse temperature of sentence-transformers' ranking losses. On halves of the training rows
 # of four tasks, MiniLM's expected calibration error is 4 to 9 % with it, 1 to 12 % with the 23 that
@@ -34,7 +30,7 @@ _UNRELATED = (  # short: some models cut texts early
 )
 
 
-class SentenceEncoder(BaseEstimator):
+class SentenceEncoder(Encoder):
     """Embeddings of texts from any sentence-transformers model.
 
     It needs sentence-transformers: ``pip install skactivekd[text]``. The model
@@ -150,21 +146,7 @@ class SentenceEncoder(BaseEstimator):
         RuntimeError
             If the model is not on this machine and cannot be downloaded.
         """
-        from .._torch import own_settings
-
-        check_batch_size(self.batch_size)
-        texts, bad = check_texts(texts, self.on_error)
-        with _sentence_models.LOCK, own_settings():  # tokenizers refuse a second thread
-            model = self._load_model()
-            _sentence_models.warn_of_cuts(model, texts, self.prompt)
-            embeddings = model.encode(
-                texts or [""],  # the model's width, where no row is a text
-                batch_size=self.batch_size,
-                prompt=self.prompt,
-                show_progress_bar=show_progress(self.verbose),
-            )
-        n = len(texts) + len(bad)
-        return settle(embeddings[: len(texts)], bad, n, self.on_error, TextError)
+        return self._encode("encode_text", texts)
 
     @property
     def logit_scale_(self):
@@ -179,27 +161,30 @@ class SentenceEncoder(BaseEstimator):
         mean = float((np.square(rows.sum(axis=0)).sum() - n) / (n * (n - 1)))
         return SENTENCE_SCALE / (1 - min(max(mean, 0.0), _MOST_ALIKE))
 
-    def fingerprint(self):
-        """Identify all that the embeddings depend on.
+    def _embed_text(self, texts, run):
+        from .._torch import own_settings
 
-        Returns
-        -------
-        fingerprint : str
-            Equal for encoders of the same class, weights (the content of a
-            directory's files, or name and commit of a model of the hub),
-            prompt and precision, whatever their device, batch size and cache.
-            The first use of a model of the hub downloads it.
-        """
-        import joblib
+        texts, bad = check_texts(texts)
+        if bad and self.on_error == "raise":
+            return None, bad
+        with _sentence_models.LOCK, own_settings():  # tokenizers refuse a second thread
+            if run.model is None:
+                run.model = self._load_model()
+            model = run.model
+            _sentence_models.warn_of_cuts(model, texts, self.prompt)
+            embeddings = model.encode(
+                texts or [""],  # the model's width, where no row is a text
+                batch_size=self.batch_size,
+                prompt=self.prompt,
+                show_progress_bar=bool(run.verbose),
+            )
+        return embeddings[: len(texts)], bad
 
-        kind = f"{type(self).__module__}.{type(self).__qualname__}"
-        params = {k: v for k, v in self.get_params(deep=False).items() if k not in _RUNTIME}
-        return joblib.hash((kind, self._identity(), params))
-
-    def _identity(self):
+    def _identity(self, params, run):
+        del params["model"], params["revision"]
         place = _sentence_models.find_place(self.model)
         if os.path.isdir(place):
-            return _sentence_models.hash_folder(place)
+            return _sentence_models.hash_folder(place, self.cache)
         commit = _sentence_models.find_commit(place, self.revision, self.cache_dir)
         if commit is None:
             with _sentence_models.LOCK:
@@ -224,16 +209,3 @@ class SentenceEncoder(BaseEstimator):
             None if self.cache_dir is None else os.fspath(self.cache_dir),
             self.trust_remote_code,
         )
-
-
-_RUNTIME = (
-    "model",
-    "revision",
-    "device",
-    "batch_size",
-    "on_error",
-    "cache",
-    "cache_dir",
-    "trust_remote_code",
-    "verbose",
-)

@@ -3,15 +3,15 @@
 import functools
 import hashlib
 import itertools
+import json
 import os
 import re
 import threading
 import warnings
 from contextlib import contextmanager
 
-from ..utils._files import hash_model_file, stamp_status
-from ._model_code import ModelCodeError, check_model_code
-from ._texts import shorten
+from ..utils._row_identity import hash_model_file, stamp_status
+from ._inputs import shorten
 
 LOCK = threading.RLock()
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -25,30 +25,7 @@ _WHAT_TO_DO = (
 
 
 def find_place(model):
-    """Say where a model is.
-
-    Parameters
-    ----------
-    model : str or path
-
-    Returns
-    -------
-    place : str
-        Absolute path of a directory, or a name on the hub.
-
-    Raises
-    ------
-    TypeError
-        If `model` is neither str nor path.
-    FileNotFoundError
-        If it is a path and no directory.
-
-    Examples
-    --------
-    >>> from skactivekd.encoders._sentence_models import find_place
-    >>> find_place("all-MiniLM-L6-v2")
-    'all-MiniLM-L6-v2'
-    """
+    """Say where a model is: the absolute path of a directory, or a name on the hub."""
     if not isinstance(model, str | os.PathLike):
         raise TypeError(
             f"model is a {type(model).__name__}; pass the directory of a saved model or a name "
@@ -67,12 +44,7 @@ def find_place(model):
 
 
 def stamp_folder(folder):
-    """Tell one state of a model's files from another.
-
-    Returns
-    -------
-    files : tuple of (name, state)
-    """
+    """Tell one state of a model's files from another."""
     return tuple((name, stamp_status(os.stat(path))) for name, path in _model_files(folder))
 
 
@@ -91,20 +63,14 @@ def _model_files(folder):
                 yield os.path.relpath(path, folder).replace(os.sep, "/"), path
 
 
-def hash_folder(folder):
+def hash_folder(folder, cache=None):
     """Hash the names and contents of a model's files, each read again only when it changes."""
-    files = [(name, hash_model_file(path)) for name, path in _model_files(folder)]
-    return hashlib.sha256(repr(files).encode()).hexdigest()
+    names, paths = zip(*_model_files(folder), strict=True)
+    return hashlib.sha256(f"{names} {hash_model_file(*paths, cache=cache)}".encode()).hexdigest()
 
 
 def find_commit(name, revision, cache_dir):
-    """Find the commit of a model of the hub that is on this machine.
-
-    Returns
-    -------
-    commit : str or None
-        None where it was never downloaded.
-    """
+    """Find the commit of a model of the hub that is on this machine, None where none is."""
     from huggingface_hub import try_to_load_from_cache
 
     folder = _cache_folder(cache_dir)
@@ -147,33 +113,7 @@ def _download_settings(name, revision, cache_dir):
 def load_model(place, files, revision, precision, device, cache_dir, trust_remote_code):
     """Load a model, once for all who ask with the same settings.
 
-    Parameters
-    ----------
-    place : str
-        From `find_place`.
-    files : tuple
-        From `stamp_folder`, so that a changed directory is loaded anew.
-    revision : str or None
-    precision : {"fp32", "fp16", "bf16"}
-    device : torch.device
-    cache_dir : str or None
-        Where downloads are kept.
-    trust_remote_code : bool
-
-    Returns
-    -------
-    model : sentence_transformers.SentenceTransformer
-        In evaluation mode, on the device.
-
-    Raises
-    ------
-    ImportError
-        If sentence-transformers is not installed.
-    ValueError
-        If the directory holds no such model, the precision is unknown, or the
-        model would run code of its own.
-    RuntimeError
-        If the model is not on this machine and cannot be downloaded.
+    `files` is the state of those in a directory, so that a changed one is loaded anew.
     """
     import torch
 
@@ -262,3 +202,98 @@ def warn_of_cuts(model, texts, prompt):
 
 def _count(tokenizer, text):
     return len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
+
+
+# What sentence-transformers imports by name, up to version 6 from beside the model, too: modules
+# and tokenizers, of which only its own classes are let pass, and activations, of torch alone.
+_OWN = re.compile(r"sentence_transformers(\.\w+)*\.[A-Z]\w*")
+_ACTIVATION = re.compile(r"torch\.nn(\.\w+)*\.[A-Z]\w*")
+_BULKY = ("tokenizer.json", "vocab.json", "added_tokens.json")  # tokens, no settings
+
+
+class ModelCodeError(ValueError):
+    """A model whose files would run code that is not of the packages installed for it."""
+
+
+def check_model_code(folder):
+    """Refuse the folder of a model that would run code of its own; a stranger's may run nothing.
+
+    Every JSON file in it counts, as modules have folders, and these modules again.
+    """
+    for path in _json_files(folder):
+        try:
+            with open(path, encoding="utf8") as file:
+                settings = json.load(file)
+        except (OSError, ValueError, RecursionError):  # the loader will say
+            continue
+        name = os.path.relpath(path, folder)
+        for key, value, problem in _problems(settings, os.path.basename(path)):
+            raise ModelCodeError(
+                f"the model in {folder} would run code of its own: {name} has {key} {value!r}, "
+                f"{problem}. Pass trust_remote_code=True if you trust who made it."
+            )
+
+
+def _json_files(folder):
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in seen:  # links in a circle
+            folders.clear()
+            continue
+        seen.add(place)
+        yield from (
+            os.path.join(parent, name)
+            for name in sorted(names)
+            if name.lower().endswith(".json") and name.lower() not in _BULKY
+        )
+
+
+def _problems(settings, name):
+    """Yield key, value and what is wrong of settings that lead to code."""
+    if name == "modules.json":
+        yield from _module_problems(settings)
+    for key, value in _items(settings):
+        if key in ("trust_remote_code", "allow_all_kernels") and value:
+            yield key, value, "which is for you to say"
+        elif key == "types" and isinstance(value, dict):
+            for kind in value.values():
+                if not _matches(_OWN, kind):
+                    yield "the module", kind, "which is not of sentence_transformers"
+        elif key == "tokenizer_class" and _dotted(value) and not _matches(_OWN, value):
+            yield key, value, "which is not of sentence_transformers"
+        elif key == "activation_function" and _dotted(value) and not _matches(_ACTIVATION, value):
+            yield key, value, "which is not of torch.nn"
+        elif "attn_implementation" in key and "/" in str(value):
+            yield key, value, "which is downloaded and run"
+
+
+def _module_problems(modules):
+    for module in modules if isinstance(modules, list) else []:
+        kind, path = (
+            (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
+        )
+        if not _matches(_OWN, kind):
+            yield "the module", kind, "which is not of sentence_transformers"
+        if os.path.isabs(str(path)) or ".." in re.split(r"[\\/]", str(path)):
+            yield "the path", path, "which leads out of the folder"
+
+
+def _items(settings):
+    """Yield all keys and values, however deep."""
+    todo = [settings]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            yield from value.items()
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+
+
+def _dotted(value):
+    return "." in str(value)
+
+
+def _matches(pattern, value):
+    return isinstance(value, str) and pattern.fullmatch(value) is not None

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples
 
 from .._rows import take_rows
-from ..encoders._skipping import collecting, report
+from ..encoders._errors import collecting, report
 from ..teacher._zero_shot import ZeroShotTeacher
 from ..utils._labels import (
     as_labels,

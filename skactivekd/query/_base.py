@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._rows import check_candidates, check_row_count, n_rows, same_rows, take_rows
-from ..encoders._skipping import numbered
+from ..encoders._errors import numbered
 from ..utils._labels import check_labels, classes_of, refuse_learned_marker
 from ._checks import check_n_instances
 from ._skipped import choose_known

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from .._rows import check_candidates, n_rows, take_rows
 from .._torch import draw_seed
-from ..encoders._skipping import numbered
+from ..encoders._errors import numbered
 from ..utils._labels import as_labels, check_classes, encode_labels, find_classes
 from ..utils._matrix import blocks
 from ._base import QueryStrategy, _check_view

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._rows import take_rows
-from ..encoders._skipping import collecting, numbered, report
+from ..encoders._errors import collecting, numbered, report
 
 
 def choose_known(choose, X_pool, rows):
@@ -36,7 +36,7 @@ def choose_known(choose, X_pool, rows):
     >>> import warnings
     >>> import numpy as np
     >>> from skactivekd.query._skipped import choose_known
-    >>> from skactivekd.encoders._skipping import report
+    >>> from skactivekd.encoders._errors import report
     >>> def first(pool, left):
     ...     if "gone.png" in pool:
     ...         report({pool.index("gone.png"): "no such file"}, "image")

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 
 from .._rows import n_rows
 from ..encoders._read_image import picture_marks
-from ..utils._files import hash_content, hash_file, stamp_file
+from ..utils._row_identity import hash_content, hash_file, stamp_file
 
 _SIZE = 16  # bytes of a digest: no two of a billion items will share one
 

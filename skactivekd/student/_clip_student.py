@@ -8,7 +8,7 @@ from torch import nn
 
 from .._torch import own_settings
 from ..encoders import OpenCLIPEncoder, _open_clip_models
-from ..encoders._open_clip import _fspath
+from ..encoders._preprocess import embed
 from ..teacher import class_prompts
 from ..teacher._base import _defaults
 from ..teacher._prompts import name_classes
@@ -224,9 +224,7 @@ def _recipe(encoder, model):
 def _text_means(encoder, prompts):
     """Average the embeddings of each class's prompts as they come, of any norm."""
     model, _, device = encoder._load_model()
-    tokenizer = _open_clip_models.load_tokenizer(
-        *encoder._source()[::2], _fspath(encoder.cache_dir)
-    )
+    tokenizer = encoder._load_tokenizer()
     texts = [text for of_class in prompts for text in of_class]
     _open_clip_models.warn_of_cuts(texts, tokenizer)
 
@@ -236,6 +234,6 @@ def _text_means(encoder, prompts):
 
     size = encoder.batch_size
     batches = (texts[i : i + size] for i in range(0, len(texts), size))
-    rows = _open_clip_models.embed(forward, batches, [""], len(texts), encoder.verbose)
+    rows = embed(forward, batches, lambda: [""], len(texts), encoder.verbose)
     counts = np.array([len(of_class) for of_class in prompts])
     return np.add.reduceat(rows, np.cumsum(counts) - counts) / counts[:, None].astype(np.float32)

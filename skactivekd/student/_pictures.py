@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset, get_worker_info
 
-from ..cache._row_keys import content_key
-from ..encoders._errors import ImageError
-from ..encoders._images import check_images
-from ..encoders._lazy_rows import LazyRows, is_lazy
+from ..encoders._errors import ImageError, report
+from ..encoders._inputs import LazyRows, check_images, is_lazy
 from ..encoders._read_image import is_path, is_picture, open_image, reason, upright_size
-from ..encoders._skipping import report
-from ..utils._files import hash_content, settle_file
+from ..utils._row_identity import content_key, hash_content, settle_file
 from ..utils._urls import is_url
 from ._views import drawing, row_seed
 

@@ -8,7 +8,7 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ..encoders._settings import check_on_error
+from ..encoders._errors import check_on_error
 from ._batches import EPOCHS
 from ._schedule import WarmupDecay
 from ._views import is_augmentation

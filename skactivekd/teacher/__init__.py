@@ -1,16 +1,24 @@
 """Teachers: from samples and the names of classes to probabilities."""
 
+from ._base import Embedder
 from ._clap import CLAPTeacher
 from ._clap_math import clap_loss
 from ._labeled_only import LabeledOnly
-from ._prompts import class_prompts, embed_classes
-from ._templates import list_prompt_templates, prompt_templates, tidy_classes, tidy_name
+from ._prompts import (
+    class_prompts,
+    embed_classes,
+    list_prompt_templates,
+    prompt_templates,
+    tidy_classes,
+    tidy_name,
+)
 from ._tip_adapter import TipAdapterTeacher
 from ._tip_adapter_math import tip_adapter_logits
 from ._zero_shot import ZeroShotTeacher
 
 __all__ = [
     "CLAPTeacher",
+    "Embedder",
     "LabeledOnly",
     "TipAdapterTeacher",
     "ZeroShotTeacher",

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from ..utils._params import check_choice, check_flag, check_number
-from ._few_shot import FewShotTeacher, check_at_least
+from ._base import FewShotTeacher, check_at_least
 from ._tip_adapter_math import stratified_folds
 from ._trust import count_folds, keep_unlabeled
 

@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows, take_rows
-from ..encoders._skipping import numbered
+from ..encoders._errors import numbered
 from ..utils._labels import (
     as_labels,
     check_classes,

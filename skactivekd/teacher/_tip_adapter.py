@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..utils._params import check_flag, check_number
-from ._few_shot import FewShotTeacher, check_at_least
+from ._base import FewShotTeacher, check_at_least
 from ._trust import is_even, keep_unlabeled
 
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._files import stamp_path
+from ._row_identity import stamp_path
 
 _BLOCK = 2**24  # bytes hashed at once, so that no array is copied as a whole
 

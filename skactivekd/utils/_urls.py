@@ -2,31 +2,16 @@
 
 import re
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: "C:" is a drive
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: "C:" is a drive
 
 
 def is_url(item):
-    """Tell whether this names a file elsewhere.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._urls import is_url
-    >>> is_url("s3://bucket/cat.png"), is_url("C:/cat.png"), is_url("cat.png")
-    (True, False, False)
-    """
-    return isinstance(item, str) and _URL.match(item) is not None
+    """Tell whether this names a file elsewhere."""
+    return isinstance(item, str) and URL.match(item) is not None
 
 
 def check_urls(items):
-    """Refuse URLs for which a package is missing, before one is read.
-
-    Raises
-    ------
-    ImportError
-        Naming the package.
-    ValueError
-        If there is no such protocol.
-    """
+    """Refuse URLs for which a package is missing or that have no protocol, before one is read."""
     protocols = {}
     for row, item in enumerate(items):
         if is_url(item):
