@@ -155,7 +155,7 @@ def test_a_file_that_moved_or_was_touched_is_found_by_content(path, files, seen)
 
 def test_a_known_file_is_not_read(path, files, seen, monkeypatch):
     encode(path, files)
-    monkeypatch.setattr("skactivekd.cache._fill.hash_file", None)
+    monkeypatch.setattr("skactivekd.cache._cache.hash_file", None)
     assert len(encode(path, files)) == 10
     assert sum(seen) == 10
 

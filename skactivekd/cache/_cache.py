@@ -276,7 +276,7 @@ def _first_positions(keys, kept, order):
 def _join(keys, kept, rows, fresh):
     """Put the rows kept and the fresh ones in the places of their keys."""
     rest = np.setdiff1d(np.arange(len(keys)), kept, assume_unique=True)
-    width = max(len(row) for row in fresh.values())
+    width = max(len(row) for row in [*rows[:1], *fresh.values()])
     nothing = np.full(width, np.nan, dtype=rows.dtype)
     fresh = {key: row if len(row) else nothing for key, row in fresh.items()}
     added = np.stack([fresh[keys[position]] for position in rest])

@@ -289,7 +289,8 @@ class OpenCLIPEncoder(Encoder):
         return prepare_as(transform, dict(self.preprocess or {}).get("resizer", "pil"))
 
     def _identity(self, params, run):
-        del params["model"], params["pretrained"]
+        for name in ("model", "pretrained"):  # which a subclass may set itself
+            params.pop(name, None)
         name, pretrained, files = run.source = self._source()
         if files is None:
             source = name, pretrained, _fspath(self.cache_dir)

@@ -181,7 +181,8 @@ class SentenceEncoder(Encoder):
         return embeddings[: len(texts)], bad
 
     def _identity(self, params, run):
-        del params["model"], params["revision"]
+        for name in ("model", "revision"):  # which a subclass may set itself
+            params.pop(name, None)
         place = _sentence_models.find_place(self.model)
         if os.path.isdir(place):
             return _sentence_models.hash_folder(place, self.cache)
