@@ -235,7 +235,7 @@ class EmbeddingCache:
     def __repr__(self):
         settings = {"max_bytes": self.max_bytes, "dtype": self.dtype}
         defaults = {"max_bytes": None, "dtype": "float32"}
-        shown = [repr(self.path)] if self.path else []
+        shown = [repr(self.path)] * bool(self.path)
         shown += [f"{k}={v!r}" for k, v in settings.items() if v != defaults[k]]
         try:
             size = f"{len(self):,} rows, {_human(self.nbytes)}"

@@ -49,19 +49,7 @@ class RowError(ValueError):
 class ImageError(RowError):
     """Rows that are not usable images, all of them named at once.
 
-    Parameters
-    ----------
-    bad : dict of int to str
-        Row index to the reason.
-    problem : str
-        What is wrong with these rows, and what to do.
-    limit : int or None, default=None
-        Rows named in the message; None names every one.
-
-    Attributes
-    ----------
-    bad : dict of int to str
-        As given: what to leave out of X, and why.
+    Parameters and attributes are those of `RowError`.
 
     Examples
     --------
@@ -77,19 +65,7 @@ class ImageError(RowError):
 class TextError(RowError, TypeError):
     """Rows that are not usable texts, all of them named at once.
 
-    Parameters
-    ----------
-    bad : dict of int to str
-        Row index to the reason.
-    problem : str
-        What is wrong with these rows, and what to do.
-    limit : int or None, default=None
-        Rows named in the message; None names every one.
-
-    Attributes
-    ----------
-    bad : dict of int to str
-        As given: what to leave out of X, and why.
+    Parameters and attributes are those of `RowError`.
 
     Examples
     --------

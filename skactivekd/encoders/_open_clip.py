@@ -50,9 +50,9 @@ class OpenCLIPEncoder(Encoder):
         numbers each, for pixels in [0, 1]), "interpolation" ("bicubic" or
         "bilinear"), "resize_mode" ("shortest", "longest" or "squash"),
         "resizer" ("pil", or "torch", which takes a fifth of its time and rounds
-        one value of 200 otherwise, by 1 of 255). A bare
-        checkpoint file does not say how its images were prepared: without
-        this, OpenAI's way is used with a warning. Pass ``{}`` if it is right.
+        one value of 200 otherwise, by 1 of 255). A bare checkpoint file does
+        not say how its images were prepared: without this, OpenAI's way is
+        used with a warning. Pass ``{}`` if it is right.
     n_workers : int or None, default=None
         Threads that read and prepare images while the model computes. None
         takes one for each core, at most 8, where there are files to read, and
@@ -229,7 +229,7 @@ class OpenCLIPEncoder(Encoder):
 
         place = device, open_clip.get_input_dtype(self.precision)
         reading = self._read(X, bad, prepare)
-        preparation = self._preparation(transform)
+        preparation = prepare_as(transform, self.preprocess)
         with closing(reading) as batches:
             good = good_batches(batches, bad, lambda row, error: reason(X[row], error), strict)
             batches = preparation.stacked(good, *place)
@@ -282,11 +282,8 @@ class OpenCLIPEncoder(Encoder):
             return None
         if run.model is None:
             run.model = self._load_model(run)
-        preparation = self._preparation(run.model[1])
+        preparation = prepare_as(run.model[1], self.preprocess)
         return AheadList(X, pool, lambda item: preparation(open_image(item)))
-
-    def _preparation(self, transform):
-        return prepare_as(transform, dict(self.preprocess or {}).get("resizer", "pil"))
 
     def _identity(self, params, run):
         for name in ("model", "pretrained"):  # which a subclass may set itself
@@ -393,13 +390,13 @@ def _local_files(name, pretrained):
     """Return the paths of the local files behind a model."""
     if name.startswith(LOCAL):
         folder = name.removeprefix(LOCAL)
-        return [path for place in (folder, *_text_folders(folder)) for path in _files_in(place)]
+        entries = [
+            sorted(os.scandir(place), key=lambda entry: entry.path)
+            for place in (folder, *_text_folders(folder))
+            if os.path.isdir(place)
+        ]
+        return [entry.path for found in entries for entry in found if entry.is_file()]
     return [pretrained] if pretrained is not None and os.path.isfile(pretrained) else []
-
-
-def _files_in(folder):
-    paths = [entry.path for entry in os.scandir(folder)] if os.path.isdir(folder) else []
-    return sorted(path for path in paths if os.path.isfile(path))
 
 
 def _text_folders(folder):

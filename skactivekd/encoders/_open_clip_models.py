@@ -31,6 +31,7 @@ GLYPH_TEMPLATES = [
     "a scan of the handwritten digit {}.",
 ]
 
+_FILLERS = {"a", "the", "digit", "number", "numeral", "handwritten"}
 GLYPH_SCALE = 100.0  # of its logits, never trained
 
 _PRECISIONS = ("fp32", "fp16", "bf16", "pure_fp16", "pure_bf16")
@@ -316,3 +317,18 @@ def warn_of_bare_file(path):
         UserWarning,
         stacklevel=4,
     )
+
+
+def check_digits(names):
+    """Refuse names of anything but digits, of which the embedded model knows nothing."""
+    known = {*GLYPH_CLASSES.values(), *map(str, GLYPH_CLASSES)}
+    for name in names:
+        words = [word for word in name.lower().split() if word not in _FILLERS]
+        if len(words) != 1 or words[0] not in known:
+            raise ValueError(
+                f"without an encoder the teacher is a tiny model that knows the ten digits alone, "
+                f"but classes has the name {name!r}. For images pass "
+                f"encoder=OpenCLIPEncoder('ViT-B-32', 'laion2b_s34b_b79k'), for texts "
+                f"encoder=SentenceEncoder('all-MiniLM-L6-v2'). If these are the digits, map each "
+                f"label to its word: classes={{label: 'seven', ...}}"
+            )

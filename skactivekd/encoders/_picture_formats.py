@@ -54,22 +54,7 @@ def _plugins():
 
 
 def identify(stream):
-    """Open a picture for reading, by what the file holds and not by its name.
-
-    Parameters
-    ----------
-    stream : binary file
-
-    Returns
-    -------
-    image : PIL.ImageFile.ImageFile
-        Not decoded yet.
-
-    Raises
-    ------
-    UnreadableError
-        If the format is none of `FORMATS`, or the header is broken.
-    """
+    """Open a picture for reading, by what the file holds and not by its name."""
     from PIL import Image
 
     _plugins()
@@ -92,25 +77,7 @@ def identify(stream):
 
 
 def name_format(head):
-    """Name a format that is not opened.
-
-    Parameters
-    ----------
-    head : bytes
-        The first ones of the file.
-
-    Returns
-    -------
-    kind : str
-
-    Examples
-    --------
-    >>> from skactivekd.encoders._picture_formats import name_format
-    >>> name_format(b"%!PS-Adobe-3.0 EPSF-3.0")
-    'PostScript (EPS)'
-    >>> name_format(b"once upon a time")
-    'text'
-    """
+    """Name a format that is not opened."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"%!"):  # with or without "PS", and after whatever an interpreter skips
         return "PostScript (EPS)"

@@ -7,33 +7,9 @@ _LOW, _HIGH = -1e-6, 1 + 1e-6  # interpolation overshoots by rounding errors
 
 
 def channel_axis(shape):
-    """Say where the channels of pictures are.
+    """Say which axis of n pictures has the channels, 1 or 3, None if there are no channels.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of n pictures: (n, H, W), (n, H, W, C) or (n, C, H, W).
-
-    Returns
-    -------
-    axis : {1, 3} or None
-        None if there are no channels. One, three or four of them may come last
-        or first; any other number comes first.
-
-    Raises
-    ------
-    ValueError
-        If both readings would do, or other channels seem to come last.
-
-    Examples
-    --------
-    >>> from skactivekd.encoders._pixels import channel_axis
-    >>> channel_axis((5, 8, 8, 3)), channel_axis((5, 3, 8, 8)), channel_axis((5, 8, 8))
-    (3, 1, None)
-    >>> channel_axis((5, 3, 8, 3))
-    Traceback (most recent call last):
-    ...
-    ValueError: shape (3, 8, 3), whose channels may be first or last: ...
+    One, three or four may come last or first, any other number first; what reads both ways raises.
     """
     if len(shape) != 4 or tuple(shape[1:]) == (1, 1, 1):
         return None if len(shape) == 3 else 1
@@ -56,29 +32,8 @@ def channel_axis(shape):
 
 
 def white_level(dtype):
-    """Return the number that stands for white.
-
-    Parameters
-    ----------
-    dtype : numpy dtype
-
-    Returns
-    -------
-    white : int
-        1 of floats and bool; the largest number of unsigned integers of 8 and
-        16 bits; 255 of other integers, which may hold nothing above it.
-
-    Raises
-    ------
-    ValueError
-        If values of this type are no pixels.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.encoders._pixels import white_level
-    >>> [white_level(np.dtype(name)) for name in ("float32", "uint8", "uint16", "int64")]
-    [1, 255, 65535, 255]
+    """Return what stands for white: 1 of floats and bool, 255 of other types; of unsigned integers
+    of 16 bits 65535. Other integers may hold nothing above it.
     """
     if dtype.kind in "fb":
         return 1
@@ -91,15 +46,7 @@ def white_level(dtype):
 
 
 def integer_problem(pixels):
-    """Say which integers have no place in a picture; None if all have one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.encoders._pixels import integer_problem
-    >>> integer_problem(np.array([[0, 4095]]))
-    'int64 values from 0 to 4095, outside 0..255: if 4095 is white, pass X / 4095'
-    """
+    """Say which integers have no place in a picture; None if all have one."""
     if pixels.dtype.kind not in "iu" or not pixels.size:
         return None
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize < 4:
@@ -112,15 +59,7 @@ def integer_problem(pixels):
 
 
 def range_problem(pixels):
-    """Say why these values are no pixels; None if they are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.encoders._pixels import range_problem
-    >>> range_problem(np.full((4, 4), 16.0))
-    'values from 16 to 16, outside [0, 1]'
-    """
+    """Say why these values are no pixels; None if they are."""
     if pixels.dtype.kind != "f":
         return integer_problem(pixels)
     low, high = pixels.min(), pixels.max()
@@ -130,19 +69,7 @@ def range_problem(pixels):
 
 
 def shape_problem(shape):
-    """Say why rows of an array are not grey or RGB pictures; None if they are.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of one row.
-
-    Examples
-    --------
-    >>> from skactivekd.encoders._pixels import shape_problem
-    >>> shape_problem((8, 8, 2))
-    'shape (8, 8, 2), whose 2 channels seem to be last: ...'
-    """
+    """Say why rows of an array are not grey or RGB pictures; None if they are."""
     if len(shape) not in (2, 3):
         return f"shape {shape}; one image has (H, W), (H, W, C) or (C, H, W), C being 1 or 3"
     if 0 in shape:
@@ -163,24 +90,7 @@ def shape_problem(shape):
 
 
 def to_rgb_bytes(pixels):
-    """Turn one picture into RGB, whatever its type and layout.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (H, W), (H, W, C) or (C, H, W)
-        Checked by `shape_problem` and `range_problem`.
-
-    Returns
-    -------
-    rgb : ndarray of uint8 of shape (H, W, 3)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.encoders._pixels import to_rgb_bytes
-    >>> to_rgb_bytes(np.full((1, 2), 65535, dtype=np.uint16))[0, 0]
-    array([255, 255, 255], dtype=uint8)
-    """
+    """Turn one picture into RGB, whatever its type and layout."""
     white = white_level(pixels.dtype)
     if white != 255:
         scale = np.float32(255 / white)

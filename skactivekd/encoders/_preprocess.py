@@ -1,6 +1,5 @@
 """Preparation of images for a model of open_clip: what threads do, and what the device does."""
 
-import functools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,19 +8,7 @@ import numpy as np
 
 
 class Preparation:
-    """open_clip's preparation, of bytes as far as they go.
-
-    Images are resized one by one and normalized a batch at once, on the
-    model's device; the numbers are open_clip's to the bit.
-
-    Parameters
-    ----------
-    transform : callable
-        open_clip's own.
-    resizer : {"pil", "torch"}, default="pil"
-        "torch" resizes in a fifth of the time, with the same result but for the
-        last of 8 bits in one value of 200, so that it is another preparation.
-    """
+    """open_clip's preparation, of bytes as far as they go."""
 
     def __init__(self, transform, resizer="pil"):
         self.transform, self.resizer = transform, resizer
@@ -90,11 +77,7 @@ def _apply(step, pixels):
 
 
 def load_batches(prepare, rows, batch_size, n_workers):
-    """Prepare rows batch by batch, one batch ahead of whoever takes them.
-
-    Each batch maps rows to what `prepare` made of them, or to the exception that it raised.
-    Without workers it is prepared when it is asked for, in the thread that asks.
-    """
+    """Prepare rows batch by batch, one batch ahead of whoever takes them."""
 
     def attempt(row):
         try:
@@ -130,11 +113,7 @@ def _workers(n_workers):
 
 
 def good_batches(batches, bad, reason, stop):
-    """Yield lists of what was made of the good rows, and add the other rows to `bad`.
-
-    `reason` makes a text of row and exception. With `stop` nothing is yielded once a bad row is
-    known: the rest is only prepared, so that all are found.
-    """
+    """Yield lists of what was made of the good rows, and add the other rows to `bad`."""
     for batch in batches:
         failed = {row: made for row, made in batch.items() if isinstance(made, Exception)}
         bad.update((row, reason(row, made)) for row, made in failed.items())
@@ -143,9 +122,9 @@ def good_batches(batches, bad, reason, stop):
             yield good
 
 
-@functools.lru_cache(maxsize=4)
-def prepare_as(transform, resizer):
-    return Preparation(transform, resizer)
+def prepare_as(transform, preprocess):
+    """Prepare images as an encoder's setting `preprocess` has it."""
+    return Preparation(transform, dict(preprocess or {}).get("resizer", "pil"))
 
 
 def embed(forward, batches, blank, total, verbose):

@@ -42,33 +42,9 @@ _LOCKS = _Locks()
 
 
 def open_image(item):
-    """Read one picture as a person sees it.
+    """Read a file, URL, bytes, PIL image or array as a person sees it, into a bare RGB image.
 
-    Turned as its EXIF says, transparent parts white, greys of any depth scaled
-    to 8 bits; the first frame of an animation.
-
-    Parameters
-    ----------
-    item : path, URL, bytes, PIL image or ndarray
-        A file, what a file holds, or an array of shape (H, W), (H, W, C) or
-        (C, H, W), C being 1 or 3. URLs are those that fsspec reads.
-
-    Returns
-    -------
-    image : PIL.Image.Image
-        In RGB, without anything beside its pixels.
-
-    Raises
-    ------
-    Exception
-        PIL lets almost anything escape from a broken file: see `reason`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.encoders._read_image import open_image
-    >>> open_image(np.full((2, 3), 0.5)).getpixel((0, 0))
-    (128, 128, 128)
+    PIL lets almost any exception escape from a broken file: see `reason`.
     """
     if isinstance(item, np.ndarray):
         return _from_array(item)
@@ -82,13 +58,7 @@ def open_image(item):
 
 
 def upright_size(item):
-    """Return width and height of a picture as `open_image` gives it, without decoding a file.
-
-    Raises
-    ------
-    Exception
-        As for `open_image`.
-    """
+    """Return width and height of a picture as `open_image` gives it, without decoding a file."""
     if isinstance(item, np.ndarray) or is_picture(item):
         return open_image(item).size
     with _open_stream(item) as stream:
@@ -146,12 +116,7 @@ def _from_given(image):
 
 
 def check_given(image):
-    """Refuse an image of PIL that is not read yet, and would be by what we do not name.
-
-    Raises
-    ------
-    UnreadableError
-    """
+    """Refuse an image of PIL that is not read yet, and would be by what we do not name."""
     kind = getattr(image, "format", None)
     if kind is None or kind in FORMATS or _is_loaded(image):
         return
@@ -260,10 +225,7 @@ def _without_key(image):
 
 
 def _transparent_color(image):
-    """Return the color that stands for transparent, as the pixels have it; None if none does.
-
-    PNG notes it in the depth of the file, PIL hands it on so and its pixels in 8 bits.
-    """
+    """Return the color that stands for transparent, as the pixels have it; None if none does."""
     key = image.info.get("transparency")
     if image.mode == "RGB":
         if not isinstance(key, tuple) or len(key) != 3 or not all(isinstance(k, int) for k in key):
@@ -312,13 +274,7 @@ def _depth(image):
 
 
 def picture_marks(image):
-    """Return what decides how an image of PIL looks, beside mode, size, palette and pixels.
-
-    Raises
-    ------
-    UnreadableError
-        If looking at it would run what we do not open.
-    """
+    """Return what decides how an image of PIL looks, beside mode, size, palette and pixels."""
     check_given(image)
     with _LOCKS.own(image):
         image.load()

@@ -1,8 +1,7 @@
 """Teachers: from samples and the names of classes to probabilities."""
 
 from ._base import Embedder
-from ._clap import CLAPTeacher
-from ._clap_math import clap_loss
+from ._clap import CLAPTeacher, clap_loss
 from ._labeled_only import LabeledOnly
 from ._prompts import (
     class_prompts,

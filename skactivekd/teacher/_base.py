@@ -16,13 +16,13 @@ from .._rows import n_rows, take_rows
 from ..encoders._base import ROW_METHODS, encode_rows, row_method
 from ..encoders._errors import RowError, collecting, numbered
 from ..encoders._open_clip import OpenCLIPEncoder
-from ..encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES
+from ..encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES, check_digits
 from ..encoders._sentence import SENTENCE_SCALE
 from ..metrics._calibration import best_logit_scale
 from ..utils._labels import encode_labels
 from ..utils._params import check_integer, check_number, is_number
 from ..utils._score import LabeledScoreMixin
-from ._prompts import check_digits, embed_classes, name_classes
+from ._prompts import embed_classes, name_classes
 from ._trust import choose_trust, evenness, keep_unlabeled
 
 _COUNTS = ("max_epochs", "batch_size")
@@ -317,10 +317,7 @@ class FewShotTeacher(EmbeddingTeacher):
 
 
 def labeled_embeddings(teacher, X, y):
-    """Embed the labelled rows of X that the encoder does not skip, for a teacher with classes.
-
-    Returned with them are the positions of their labels in ``teacher.classes_``.
-    """
+    """Embed the labelled rows of X that the encoder does not skip, for a teacher with classes."""
     n = 0 if X is None else n_rows(X)
     codes = np.full(n, -1)
     if y is not None:
@@ -365,10 +362,7 @@ def check_scale(scale):
 
 
 def own_scale(encoder):
-    """Return the scale that an encoder says its cosines have, its attribute `logit_scale_`.
-
-    Without one, CLIP's is taken, for texts what sentence encoders are trained with.
-    """
+    """Return the scale that an encoder says its cosines have, its attribute `logit_scale_`."""
     scale = getattr(encoder, "logit_scale_", None)
     if scale is None:
         return SENTENCE_SCALE if row_method(encoder) == "encode_text" else CLIP_SCALE

@@ -8,23 +8,19 @@ from difflib import get_close_matches
 import numpy as np
 
 from ..encoders._base import encode_texts
-from ..encoders._open_clip_models import GLYPH_CLASSES
 from ..utils._labels import as_labels, check_classes
 from ..utils._params import check_flag, naming
 
 _PHOTO = ("a photo of a {}.",)
 
 _SETS = {
-    "generic": _PHOTO,
-    "caltech101": _PHOTO,
+    **dict.fromkeys(("generic", "caltech101", "stanford_cars", "sun397"), _PHOTO),
     "dtd": ("{} texture.",),
     "eurosat": ("a centered satellite photo of {}.",),
     "fgvc_aircraft": ("a photo of a {}, a type of aircraft.",),
     "flowers102": ("a photo of a {}, a type of flower.",),
     "food101": ("a photo of {}, a type of food.",),
     "oxford_pets": ("a photo of a {}, a type of pet.",),
-    "stanford_cars": _PHOTO,
-    "sun397": _PHOTO,
     "ucf101": ("a photo of a person doing {}.",),
 }
 
@@ -33,8 +29,6 @@ _FROM_OPEN_CLIP = {
     "imagenet": "SIMPLE_IMAGENET_TEMPLATES",
     "imagenet_80": "OPENAI_IMAGENET_TEMPLATES",
 }
-
-_FILLERS = {"a", "the", "digit", "number", "numeral", "handwritten"}
 
 
 def embed_classes(encoder, names, templates, labels=None):
@@ -406,18 +400,3 @@ def tidy_classes(classes, *, year_first=False):
         same = [name for name in tidy if tidy[name] == repeated[0]]
         raise ValueError(f"{same} all become {repeated[0]!r}; name them yourself in a mapping")
     return {label: tidy[name] for label, name in names.items()}
-
-
-def check_digits(names):
-    """Refuse names of anything but digits, of which the embedded model knows nothing."""
-    known = {*GLYPH_CLASSES.values(), *map(str, GLYPH_CLASSES)}
-    for name in names:
-        words = [word for word in name.lower().split() if word not in _FILLERS]
-        if len(words) != 1 or words[0] not in known:
-            raise ValueError(
-                f"without an encoder the teacher is a tiny model that knows the ten digits alone, "
-                f"but classes has the name {name!r}. For images pass "
-                f"encoder=OpenCLIPEncoder('ViT-B-32', 'laion2b_s34b_b79k'), for texts "
-                f"encoder=SentenceEncoder('all-MiniLM-L6-v2'). If these are the digits, map each "
-                f"label to its word: classes={{label: 'seven', ...}}"
-            )

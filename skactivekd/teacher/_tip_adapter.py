@@ -188,7 +188,7 @@ class TipAdapterTeacher(FewShotTeacher):
         from functools import partial
 
         from .._torch import draw_seed, resolve_device
-        from ._tip_adapter_keys import cross_validate, tune_keys
+        from ._tip_adapter_math import cross_validate, tune_keys
 
         seed = draw_seed(self.random_state)
         alpha, beta = self._start()
