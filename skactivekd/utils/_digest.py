@@ -9,7 +9,7 @@ import stat
 
 import numpy as np
 
-_BLOCK = 2**24  # bytes that are hashed at once
+from ._row_identity import hash_file, identify_row
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta
 
@@ -95,11 +95,7 @@ def _feed(hasher, value, name):
     elif type(value).__name__ == "NAType":  # the one of pandas, which need not be there
         _feed_mark(hasher, "missing")
     elif hasattr(value, "getbands"):  # an image of PIL
-        from ..encoders._read_image import picture_marks
-
-        marks = picture_marks(value)
-        _feed_mark(hasher, "image", value.mode, value.size, value.getpalette(), marks)
-        hasher.update(value.tobytes())
+        _feed_mark(hasher, *identify_row(value))
     elif hasattr(value, "tocsr"):
         _feed_sparse(hasher, value)
     elif hasattr(value, "detach"):  # a tensor
@@ -138,13 +134,11 @@ def _feed_text(hasher, text):
     """Hash a string; of a file its content, wherever it lies."""
     try:
         if stat.S_ISREG(os.stat(text).st_mode):
-            with open(text, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            _feed_mark(hasher, "file", os.path.basename(text), content)
+            _feed_mark(hasher, "file", os.path.basename(text), hash_file(text))
             return
     except (OSError, ValueError):  # no file, or no name of one
         pass
-    _feed_mark(hasher, "text", text)
+    _feed_mark(hasher, *identify_row(text))
 
 
 def _feed_items(hasher, items, name):
@@ -169,12 +163,10 @@ def _feed_array(hasher, array, name):
         _feed_mark(hasher, "objects", array.shape)
         _feed_items(hasher, array.ravel().tolist(), name)
         return
-    _feed_mark(hasher, "array", array.dtype.str, array.shape)
-    array = np.atleast_1d(array)
-    step = max(1, _BLOCK // max(1, array[:1].nbytes))
-    for start in range(0, len(array), step):
-        block = np.ascontiguousarray(array[start : start + step])
-        hasher.update(block.reshape(-1).view(np.uint8))  # dates have no buffer of their own
+    if array.dtype.kind in "biufc":
+        _feed_mark(hasher, *identify_row(np.asarray(array)))
+    else:  # dates, bytes, records
+        _feed_mark(hasher, "array", array.dtype.descr, array.shape, array.tobytes())
 
 
 def describe(value):

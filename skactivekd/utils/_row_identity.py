@@ -1,6 +1,8 @@
 """What identifies a row, and the files that rows and models lie in: by what they hold."""
 
+import contextlib
 import hashlib
+import json
 import os
 import stat
 import threading
@@ -15,6 +17,7 @@ from ._urls import URL, url_state
 # A change within one tick of the clock that dates files leaves the date as it is. Linux ticks
 # every 1 to 10 ms; file systems without fractions of seconds (FAT, old NFS) every 2 s.
 _TICK, _COARSE_TICK = 0.02, 2.0
+_BLOCK = 2**24  # bytes hashed at once, so that no array is copied as a whole
 _SIZE = 16  # bytes of a digest: no two of a billion items will share one
 
 
@@ -104,30 +107,121 @@ def _hash_known(path, cache):
     return _HASHES[key]
 
 
-# One key for each row, of a file a stamp made of its path and state; the stamps and their paths;
-# what sorts the rows to encode, or None.
+def identify_row(row):
+    """Return the kind of a row, and 16 bytes that tell its content in every process and year.
+
+    Numbers and arrays count by dtype, shape and values, images of PIL as they look, bytes as the
+    file that they may be, the rest by what JSON makes of it. A TypeError names what has no such
+    content. What a session's journal and a simulation's store hold depends on these digests.
+    """
+    if isinstance(row, np.ndarray | np.generic) and row.dtype.kind in "biufc":
+        if not isinstance(row, np.ma.MaskedArray):
+            return "array", _digest_array(row)
+    if hasattr(row, "getbands"):
+        return "image", _digest_picture(row)
+    if isinstance(row, bytes):
+        return "file", hash_content(row)
+    if isinstance(row, str):
+        return "text", _digest(row.encode("utf-8", "surrogatepass"))
+    if hasattr(row, "detach"):  # a tensor
+        row = row.detach().cpu()
+        return identify_row(
+            row.numpy() if hasattr(np, str(row.dtype)[6:]) else row.double().numpy()
+        )
+    if isinstance(row, list | tuple):
+        with contextlib.suppress(ValueError):  # of lists of unequal length
+            if (values := np.asarray(row)).dtype.kind in "biufc":
+                return "array", _digest_array(values)
+    return "row", _digest(json.dumps(_plain(row), sort_keys=True).encode())
+
+
+def identify_sparse_rows(X):
+    """Yield kind and digest of each row of a sparse matrix."""
+    X = X.tocsr()
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    parts = X.indices.astype("<i8"), X.data.astype(X.data.dtype.newbyteorder("<"))
+    head = f"{parts[1].dtype.str}{X.shape[1]}".encode()
+    for a, b in zip(X.indptr[:-1], X.indptr[1:], strict=True):
+        yield "sparse", _digest(head, *(part[a:b].tobytes() for part in parts))
+
+
+def _digest(*parts):
+    hasher = blake2b(digest_size=_SIZE)
+    for part in parts:
+        hasher.update(part)
+    return hasher.digest()
+
+
+def _array_head(dtype, shape):
+    return f"{dtype.newbyteorder('<').str}{shape}".encode()
+
+
+def _digest_array(array):
+    hasher = blake2b(_array_head(array.dtype, array.shape), digest_size=_SIZE)
+    little = array.dtype.newbyteorder("<")
+    rows = np.atleast_1d(array)
+    step = max(1, _BLOCK // max(1, rows[:1].nbytes))
+    for start in range(0, len(rows), step):
+        hasher.update(np.ascontiguousarray(rows[start : start + step], dtype=little).data)
+    return hasher.digest()
+
+
+def _digest_picture(image):
+    from ..encoders._read_image import picture_marks
+
+    palette = image.getpalette(None) if image.mode in ("P", "PA") else None
+    shown = repr((image.mode, image.size, palette, picture_marks(image)))
+    return _digest(shown.encode(), image.tobytes())
+
+
+def _plain(value):
+    """Put a value into JSON."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(type(value).__name__)
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if type(value).__name__ == "NAType":  # the one of pandas
+        return None
+    raise TypeError(type(value).__name__)
+
+
+# The cache's keys: one for each row, of a file a stamp made of its path and state; the stamps and
+# their paths; what sorts the rows to encode, or None.
 RowKeys = namedtuple("RowKeys", "keys files order")
 
 
 def row_keys(X):
-    """Identify each row of X by its content.
+    """Identify each row of X for a cache, without reading a file.
 
-    Array rows count by their bytes, shape and dtype, those of a data frame also by the columns'
-    names; files by path and state at first, and by what they hold before they are encoded; PIL
-    images as they look; strings that are no files by themselves. Paths without a file come first
-    in the order: if they are mistakes, that shows before hours of work.
+    A file is known by path and state at first, and by what it holds before it is encoded; a URL
+    by what its host says; a row of a data frame also by the columns' names and types. Paths
+    without a file come first in the order: mistakes show before hours of work.
     """
     if hasattr(X, "to_numpy"):
         columns = _columns(X)
         X = X.to_numpy()
         if columns is not None:
-            digest = digester("table", columns)
-            return RowKeys([digest(_row_key(row, {})) for row in X], {}, None)
+            return RowKeys([_digest(columns, content_key(row)) for row in X], {}, None)
     elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
         X = np.asanyarray(X)
-    if _is_plain(X) and X.ndim > 1:
-        digest = digester("array", X.dtype.str, X.shape[1:])
-        return RowKeys([digest(row.tobytes()) for row in X], {}, None)
+    if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray) and X.ndim > 1:
+        if X.dtype.kind in "biufc":
+            start = blake2b(_array_head(X.dtype, X.shape[1:]), digest_size=_SIZE)
+            X = X.astype(X.dtype.newbyteorder("<"), copy=False)
+            return RowKeys([_array_key(start, row) for row in X], {}, None)
+    if getattr(getattr(X, "dtype", None), "names", None):
+        columns = repr(X.dtype.descr).encode()
+        return RowKeys([_digest(columns, content_key(row)) for row in X], {}, None)
     files = {}
     keys = [_row_key(row, files) for row in X]
     if not files:
@@ -141,85 +235,71 @@ def text_keys(texts):
 
     In their order long ones come first, so that batches need little padding.
     """
-    texts = [str(text) if isinstance(text, str) else text for text in texts]
     order = [-len(text) if isinstance(text, str) else 0 for text in texts]
-    return RowKeys([_text(repr(text).encode()) for text in texts], {}, order)
+    return RowKeys([content_key(text, url=False) for text in texts], {}, order)
 
 
 def file_key(path):
     """Identify the state of a file without reading it; None where there is none."""
     stamp = stamp_file(path)
-    return None if stamp is None else _file(stamp.encode(errors="surrogatepass"))
+    return (
+        None if stamp is None else _tagged("stamp", _digest(stamp.encode(errors="surrogatepass")))
+    )
+
+
+def content_key(row, url=True):
+    """Identify a row that is no file here: by its content, or what the host of a URL says of it.
+
+    What cannot be identified has a new key each time: encoding will tell, or encode it again.
+    """
+    if url and isinstance(row, str) and URL.match(row):
+        state = url_state(row)
+        return (
+            os.urandom(_SIZE)
+            if state is None
+            else _tagged("url", _digest(f"{row} {state}".encode()))
+        )
+    try:
+        return _tagged(*identify_row(row))
+    except TypeError:
+        return _object_key(row)
+    except Exception:  # a broken image
+        return os.urandom(_SIZE)
+
+
+def _row_key(row, files):
+    if not isinstance(row, str | os.PathLike) or (isinstance(row, str) and URL.match(row)):
+        return content_key(row)
+    stamp = file_key(row)
+    if stamp is None:  # a text, or a missing file: encoding will tell
+        return content_key(os.fspath(row), url=False)
+    files[stamp] = row
+    return stamp
+
+
+def _array_key(start, row):
+    hasher = start.copy()  # faster than to start again for each row
+    hasher.update(row.tobytes())
+    return _tagged("array", hasher.digest())
+
+
+def _object_key(row):
+    """Identify what only this release of Python and its libraries can tell apart."""
+    import joblib
+
+    kind = type(row)
+    if isinstance(row, np.ma.MaskedArray):  # joblib sees what lies below the mask
+        row = "masked", row.filled(0), np.ma.getmaskarray(row)
+    return _digest(repr(kind).encode(), joblib.hash(row).encode())
+
+
+def _tagged(kind, digest):
+    """Put the kind in the last of 16 bytes: a text and an array may have the same."""
+    return digest[:-1] + kind[:1].encode()
 
 
 def _columns(X):
     """Names and types of a data frame's columns; None of what has none."""
     if getattr(X, "ndim", 2) != 2 or not hasattr(X, "columns"):
         return None
-    return [repr(name) for name in X.columns], [str(dtype) for dtype in X.dtypes]
-
-
-def _is_plain(X):
-    """Whether bytes, shape and dtype are all there is to an array."""
-    return (
-        isinstance(X, np.ndarray | np.generic)
-        and not isinstance(X, np.ma.MaskedArray)
-        and X.dtype.kind not in "OTV"
-    )
-
-
-def _row_key(row, files):
-    if isinstance(row, str | os.PathLike) and not _is_url(row):
-        stamp = file_key(row)
-        if stamp is None:  # a text, or a missing file: encoding will tell
-            return _text(repr(os.fspath(row)).encode())
-        files[stamp] = row
-        return stamp
-    return content_key(row)
-
-
-def content_key(row):
-    """Identify a row that is no file here: by its content, or what its host says of it."""
-    if _is_url(row):
-        state = url_state(row)
-        return os.urandom(16) if state is None else digester("url", row)(state.encode())
-    if _is_plain(row):
-        return digester("array", row.dtype.str, row.shape)(row.tobytes())
-    if hasattr(row, "getbands"):
-        return _pil_key(row)
-    import joblib
-
-    if isinstance(row, np.ma.MaskedArray):  # joblib sees what lies below the mask
-        row = "masked", row.filled(0), np.ma.getmaskarray(row)
-    return digester(type(row))(joblib.hash(row).encode())
-
-
-def _pil_key(image):
-    from ..encoders._read_image import picture_marks
-
-    try:
-        marks = picture_marks(image)
-        pixels = image.tobytes()
-    except Exception:  # a broken image is never kept: encoding will tell
-        return os.urandom(16)
-    palette = image.getpalette(None) if image.mode in ("P", "PA") else None
-    return digester("pil", image.mode, image.size, palette, marks)(pixels)
-
-
-def digester(*parts):
-    """Return a function that hashes bytes together with parts that have an exact repr."""
-    start = blake2b(repr(parts).encode(), digest_size=16)
-
-    def digest(data):
-        hasher = start.copy()  # faster than to start again for each row
-        hasher.update(data)
-        return hasher.digest()
-
-    return digest
-
-
-_text, _file = digester("text"), digester("file")
-
-
-def _is_url(row):
-    return isinstance(row, str) and URL.match(row) is not None
+    return repr((list(map(repr, X.columns)), list(map(str, X.dtypes)))).encode()
