@@ -307,7 +307,8 @@ class _Filling:
         self.files, self.known, self.seen = files, known, {}
         self.waiting, self.n_bytes = [], 0  # batches of keys and rows that are not written yet
         self.last, self.cost = -float("inf"), 0.0  # when the last write ended, and what it took
-        self.writable, self.alone, self.first = True, True, True
+        self.writable, self.first = True, True
+        self.shared, self.alone = False, True  # whether others write too, and none of these rows
 
     def run(self, missing, batch_size, verbose=0):
         """Return the rows of missing keys, which have positions, in the order to encode them."""
@@ -328,8 +329,9 @@ class _Filling:
 
     def _run_batch(self, batch, missing, later):
         contents = {key: self._content(key) for key in batch}
-        new = any(key != content for key, content in contents.items())
-        new = new or (not self.first and self.store.has_changed())
+        # What others wrote since `missing` was found may be rows of any batch still to come.
+        self.shared = self.shared or (not self.first and self.store.has_changed())
+        new = self.shared or any(key != content for key, content in contents.items())
         found, self.first = self._read(list(contents.values())) if new else {}, False
         todo = [key for key in batch if contents[key] not in found]
         rows = {key: found.get(content) for key, content in contents.items()}
