@@ -19,9 +19,8 @@ from PIL import Image
 from synthetic_digits import draw_pen, render, skeletons
 
 from skactivekd.cache import EmbeddingCache
-from skactivekd.cache._owner import identify
 from skactivekd.encoders import OpenCLIPEncoder
-from skactivekd.encoders._base import encode_rows
+from skactivekd.encoders._base import encode_rows, owner_of
 from skactivekd.utils._row_identity import row_keys
 
 
@@ -59,7 +58,7 @@ def measure_encoding(X, n_encode):
 def fill(cache, encoder, X, embeddings):
     """Write known embeddings batch by batch, as encoding would."""
     keys, files, _ = row_keys(X)
-    owner = identify(encoder, "encode_image")
+    owner = owner_of(encoder, "encode_image")
     return timed(lambda: cache.fetch(owner, keys, lambda rows: embeddings[rows], files=files))[0]
 
 
