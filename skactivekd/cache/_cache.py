@@ -233,10 +233,9 @@ class EmbeddingCache:
         return sum(map(len, self._stores()))
 
     def __repr__(self):
-        settings = {"max_bytes": self.max_bytes, "dtype": self.dtype}
-        defaults = {"max_bytes": None, "dtype": "float32"}
-        shown = [repr(self.path)] * bool(self.path)
-        shown += [f"{k}={v!r}" for k, v in settings.items() if v != defaults[k]]
+        shown = [repr(self.path)] * (self.path is not None)
+        shown += [f"max_bytes={self.max_bytes!r}"] * (self.max_bytes is not None)
+        shown += [f"dtype={self.dtype!r}"] * (self.dtype != "float32")
         try:
             size = f"{len(self):,} rows, {_human(self.nbytes)}"
         except (OSError, ValueError):
@@ -263,7 +262,7 @@ def _sized(key):
 
 
 def _first_positions(keys, kept, order):
-    """Map the keys that are not kept to their first positions, sorted by `order`."""
+    """Map the keys not kept to their first positions, sorted by `order`."""
     positions = np.setdiff1d(np.arange(len(keys)), kept, assume_unique=True).tolist()
     if order is not None:
         positions.sort(key=order.__getitem__)
@@ -288,11 +287,10 @@ def _join(keys, kept, rows, fresh):
 
 
 def _human(n_bytes):
-    for unit in ("bytes", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}" if unit != "bytes" else f"{n_bytes} bytes"
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000 or unit == "GB":
+            return f"{n_bytes:.3g} {unit}"
         n_bytes /= 1000
-    return f"{n_bytes:.3g} GB"
 
 
 class _Filling:
@@ -347,9 +345,8 @@ class _Filling:
             self.waiting.append((list(fresh), np.stack(list(fresh.values()))))
             self.n_bytes += self.waiting[-1][1].nbytes
         met = any(key in found for key in batch)
-        if self.n_bytes > _GROUP_BYTES or time.monotonic() > self.last + min(
-            _GROUP_SECONDS, _GROUP_SHARE * self.cost
-        ):
+        due = self.last + min(_GROUP_SECONDS, _GROUP_SHARE * self.cost)
+        if self.n_bytes > _GROUP_BYTES or time.monotonic() > due:
             met |= self._write()
         if met and self.alone:
             # Another process fills the same rows: run across it, not beside it.

@@ -62,8 +62,8 @@ class OpenCLIPEncoder(Encoder):
         name them all in one `ImageError` or `TextError`, or give them
         embeddings of nan and name them all in one `SkippedRowsWarning`.
     cache : EmbeddingCache, False or None, default=None
-        Where teachers keep this encoder's embeddings: None is one cache for
-        the process, False none. `encode_image` itself always encodes.
+        Where teachers keep embeddings: None is one cache for the process,
+        False none. `encode_image` itself always encodes.
     cache_dir : str, path or None, default=None
         Where downloads are kept; None is open_clip's choice.
     verbose : int, default=0
@@ -217,8 +217,7 @@ class OpenCLIPEncoder(Encoder):
         X, bad = check_images(X, self.on_error)
         strict = self.on_error == "raise"
         self._count_workers(wanted=False)  # refuses what is no number before the model loads
-        if run.model is None:
-            run.model = self._load_model(run)
+        run.model = run.model or self._load_model(run)
         model, transform, device = run.model
 
         def prepare(row):
@@ -240,8 +239,7 @@ class OpenCLIPEncoder(Encoder):
         texts, bad = check_texts(texts)
         if bad and self.on_error == "raise":
             return None, bad
-        if run.model is None:
-            run.model = self._load_model(run)
+        run.model = run.model or self._load_model(run)
         model, _, device = run.model
         tokenizer = self._load_tokenizer(run)
         _open_clip_models.warn_of_cuts(texts, tokenizer)
@@ -259,8 +257,7 @@ class OpenCLIPEncoder(Encoder):
             return super()._find_bad(method, X, run)
         X, bad = check_images(X, "skip")
         with closing(self._read(X, bad, lambda row: open_image(X[row]))) as batches:
-            for _ in good_batches(batches, bad, lambda row, error: reason(X[row], error), True):
-                pass
+            list(good_batches(batches, bad, lambda row, error: reason(X[row], error), stop=True))
         return ImageError(bad, "cannot be read") if bad else None
 
     def _read(self, X, bad, prepare):
@@ -270,18 +267,15 @@ class OpenCLIPEncoder(Encoder):
     def _count_workers(self, wanted):
         """Number of threads: as set, or one for each core if they are wanted, at most 8."""
         n = self.n_workers
-        if n is None:
-            return min(8, cpu_count()) if wanted else 0
-        if not isinstance(n, numbers.Integral) or n < 0:
+        if n is not None and (not isinstance(n, numbers.Integral) or n < 0):
             raise ValueError(f"n_workers={n!r} must be None or an int of at least 0")
-        return n
+        return n if n is not None else min(8, cpu_count()) if wanted else 0
 
     def _prepare_ahead(self, X, pool, run):
         """Begin to read files that will be embedded next, if X holds files."""
         if self.n_workers == 0 or not isinstance(X, list) or not _holds_files(X):
             return None
-        if run.model is None:
-            run.model = self._load_model(run)
+        run.model = run.model or self._load_model(run)
         preparation = prepare_as(run.model[1], self.preprocess)
         return AheadList(X, pool, lambda item: preparation(open_image(item)))
 
@@ -341,9 +335,8 @@ def _fspath(path):
 
 
 def _holds_files(X):
-    return isinstance(X, LazyRows) or (
-        isinstance(X, list) and any(isinstance(item, str | bytes | os.PathLike) for item in X)
-    )
+    files = isinstance(X, list) and any(isinstance(x, str | bytes | os.PathLike) for x in X)
+    return files or isinstance(X, LazyRows)
 
 
 def find_source(model=None, pretrained=None):
@@ -390,12 +383,9 @@ def _local_files(name, pretrained):
     """Return the paths of the local files behind a model."""
     if name.startswith(LOCAL):
         folder = name.removeprefix(LOCAL)
-        entries = [
-            sorted(os.scandir(place), key=lambda entry: entry.path)
-            for place in (folder, *_text_folders(folder))
-            if os.path.isdir(place)
-        ]
-        return [entry.path for found in entries for entry in found if entry.is_file()]
+        places = [place for place in (folder, *_text_folders(folder)) if os.path.isdir(place)]
+        paths = [sorted(entry.path for entry in os.scandir(place)) for place in places]
+        return [path for found in paths for path in found if os.path.isfile(path)]
     return [pretrained] if pretrained is not None and os.path.isfile(pretrained) else []
 
 

@@ -12,7 +12,6 @@ from ..utils._labels import as_labels, check_classes
 from ..utils._params import check_flag, naming
 
 _PHOTO = ("a photo of a {}.",)
-
 _SETS = {
     **dict.fromkeys(("generic", "caltech101", "stanford_cars", "sun397"), _PHOTO),
     "dtd": ("{} texture.",),
@@ -226,9 +225,9 @@ def _check_descriptions(descriptions, labels):
 
 
 def _check_prompt(text, label):
-    if not isinstance(text, str):
-        raise TypeError(f"a prompt of class {label!r} is {text!r}, not a str")
-    return text
+    if isinstance(text, str):
+        return text
+    raise TypeError(f"a prompt of class {label!r} is {text!r}, not a str")
 
 
 def list_prompt_templates():
@@ -299,9 +298,8 @@ def suggest_templates(name):
     """Say which set of templates was meant, or which there are."""
     names = list_prompt_templates()
     near = get_close_matches(str(name).lower(), names, n=2)
-    if near:
-        return f"did you mean {' or '.join(map(repr, near))}?"
-    return f"the sets are {', '.join(names)}"
+    meant = f"did you mean {' or '.join(map(repr, near))}?"
+    return meant if near else f"the sets are {', '.join(names)}"
 
 
 def tidy_name(name, *, year_first=False):
