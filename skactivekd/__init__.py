@@ -1,7 +1,7 @@
 """Active learning with knowledge distillation, in scikit-learn's manner.
 
-The public names load on first use, so that ``import skactivekd`` brings in
-neither torch nor open_clip, matplotlib or modAL.
+The names of the first row stand here, all others in the subpackages. They load on first use, so
+that ``import skactivekd`` brings in neither torch nor open_clip, matplotlib or modAL.
 """
 
 from importlib import import_module
@@ -21,16 +21,10 @@ _HOME = {
     "ZeroShotTeacher": "teacher",
     "teacher_report": "inspection",
     "tidy_classes": "teacher",
-    "AcceleratedDHONet": "student",
     "DHOClassifier": "student",
     "DHONet": "student",
-    "DualHead": "student",
-    "GradientCosine": "student",
     "TeacherProba": "student",
     "clip_student": "student",
-    "dho_loss": "student",
-    "gradient_cosine": "student",
-    "mix_heads": "student",
     "export": "persistence",
     "load": "persistence",
     "save": "persistence",
@@ -60,14 +54,70 @@ _HOME = {
     "TeacherReportDisplay": "plotting",
 }
 
-__all__ = ["__version__", *_HOME]
+# Tools of research, which most programs do not need: an import from here is told where they are.
+_ELSEWHERE = {
+    "AcceleratedDHONet": "student",
+    "DualHead": "student",
+    "GradientCosine": "student",
+    "dho_loss": "student",
+    "gradient_cosine": "student",
+    "mix_heads": "student",
+}
+
+_SUBPACKAGES = (
+    "cache",
+    "datasets",
+    "encoders",
+    "inspection",
+    "metrics",
+    "modal",
+    "model_selection",
+    "persistence",
+    "plotting",
+    "query",
+    "session",
+    "simulation",
+    "student",
+    "teacher",
+    "utils",
+)
+
+# What tutorials type. The rest of the names above is found here too.
+__all__ = [
+    "CLAPTeacher",
+    "DHOClassifier",
+    "DHONet",
+    "EmbeddingCache",
+    "LabeledStratifiedKFold",
+    "LabelingSession",
+    "OpenCLIPEncoder",
+    "PCoreSet",
+    "SentenceEncoder",
+    "TeacherProba",
+    "TipAdapterTeacher",
+    "UncertaintyHerding",
+    "ZeroShotTeacher",
+    "__version__",
+    "export",
+    "k_center_greedy",
+    "labeled_accuracy",
+    "load",
+    "save",
+    "simulate",
+    "teacher_report",
+]
 
 
 def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
+    hint = ""
+    if name in _ELSEWHERE:
+        hint = f"; it is in {__name__}.{_ELSEWHERE[name]}"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__():
-    return sorted(__all__)
+    return sorted([*__all__, *_SUBPACKAGES])

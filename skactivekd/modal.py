@@ -7,19 +7,21 @@ from modAL.models import ActiveLearner as _ModALActiveLearner
 
 from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
-from .utils._labels import is_missing
+from .utils._missing import is_missing
 from .utils._params import naming, refuse_mask
 
 __all__ = ["ActiveLearner"]
 
 
 class ActiveLearner(_ModALActiveLearner):
-    """modAL's `ActiveLearner`, kept working on current scikit-learn and pandas.
+    """The `ActiveLearner` of modAL, kept working on current scikit-learn and pandas.
 
     modAL validates with an argument scikit-learn 1.8 removed and stacks
     DataFrames with a method pandas 2 removed. Here the estimator validates,
     and only the number of rows is checked beforehand. Everything else is
     modAL's, and the picks are the same.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -41,6 +43,10 @@ class ActiveLearner(_ModALActiveLearner):
         Whether modAL's own strategies see what the pipeline makes of X.
     **fit_kwargs : dict
         Passed to ``estimator.fit`` in the constructor.
+
+    See Also
+    --------
+    skactivekd.query.QueryStrategy : What the strategies of the package have in common.
 
     Examples
     --------

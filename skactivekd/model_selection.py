@@ -20,6 +20,8 @@ class LabeledStratifiedKFold(BaseCrossValidator):
     Unlabelled rows are in every training fold, where they help to distil, and
     in no test fold, where they could not be scored.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_splits : int, default=5
@@ -30,6 +32,10 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         Order of the shuffle.
     missing_label : int, float nan, str or None, default=-1
         Marks the unlabelled rows of y.
+
+    See Also
+    --------
+    labeled_accuracy : The score that goes with it.
 
     Examples
     --------
@@ -129,6 +135,8 @@ def labeled_accuracy(estimator, X, y, *, sample_weight=None, missing_label=-1):
     For ``scoring=`` of GridSearchCV and its kin, with any classifier; rows
     without a label do not count.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     estimator : classifier
@@ -151,6 +159,10 @@ def labeled_accuracy(estimator, X, y, *, sample_weight=None, missing_label=-1):
     ValueError
         If no row is labelled, the estimator learned the marker as a class (wrap
         it in `LabeledOnly`), or y seems to use another marker.
+
+    See Also
+    --------
+    LabeledStratifiedKFold : Folds in which each part has labels.
 
     Examples
     --------

@@ -12,6 +12,8 @@ __all__ = ["LabelEfficiencyDisplay", "TeacherReportDisplay"]
 class LabelEfficiencyDisplay:
     """Score against labels spent, with its spread over the seeds.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     curves : dict of str to pandas.DataFrame
@@ -29,6 +31,10 @@ class LabelEfficiencyDisplay:
     figure_ : matplotlib.figure.Figure
         Their figure.
 
+    See Also
+    --------
+    skactivekd.simulate : Makes the results that it draws.
+
     Examples
     --------
     >>> import pandas as pd
@@ -44,11 +50,11 @@ class LabelEfficiencyDisplay:
 
     def __init__(self, curves, *, baselines=None, score_name="accuracy"):
         if not (baselines is None or isinstance(baselines, Mapping)):
-            raise TypeError(f"baselines must be a dict of name to score, got {baselines!r}")
+            raise TypeError(f"baselines must be a dict of name to score, got {baselines!r}.")
         for name, score in (baselines or {}).items():
             check_number(score, f"baselines[{name!r}]")
         if not isinstance(score_name, str):
-            raise TypeError(f"score_name must be a text, got {score_name!r}")
+            raise TypeError(f"score_name must be a text, got {score_name!r}.")
         self.curves = curves
         self.baselines = baselines
         self.score_name = score_name
@@ -141,6 +147,8 @@ class TeacherReportDisplay:
     radii of the clusters of its predictions, the widest first, beside those
     of the shuffled control. Bars are the report's intervals.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     reliability, per_class, clusters, control : pandas.DataFrame
@@ -158,6 +166,10 @@ class TeacherReportDisplay:
         The axes drawn on.
     figure_ : matplotlib.figure.Figure
         Their figure.
+
+    See Also
+    --------
+    skactivekd.teacher_report : Makes the report that it draws.
 
     Examples
     --------
@@ -259,7 +271,7 @@ class TeacherReportDisplay:
 
 
 _FEW_LINES = 4  # whose legend finds a free corner
-_MOST_NAMES = 30
+_MOST_NAMES = 30  # of classes at an axis, to be read at the usual size
 _ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2, "frameon": False}
 _SHARE = (-0.02, 1.02)  # leaves room for whole markers
 

@@ -17,8 +17,10 @@ from skorch.callbacks import Callback, EarlyStopping
 from skorch.hf import AccelerateMixin
 from torch import nn
 
-from skactivekd import AcceleratedDHONet, DHOClassifier, DHONet
-from skactivekd.student._batches import PairedBatchSampler, RowDataset
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import AcceleratedDHONet
+from skactivekd.student._batches import PairedBatchSampler
+from skactivekd.student._dataset import RowDataset
 
 X = np.random.RandomState(0).normal(size=(41, 5)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int)

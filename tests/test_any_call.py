@@ -39,7 +39,6 @@ from skactivekd import (
     CLAPTeacher,
     DHOClassifier,
     DHONet,
-    DualHead,
     Embedder,
     EmbeddingCache,
     LabeledOnly,
@@ -49,13 +48,10 @@ from skactivekd import (
     TipAdapterTeacher,
     ZeroShotTeacher,
     area_under_curve,
-    dho_loss,
-    gradient_cosine,
     k_center_greedy,
     labeled_accuracy,
     labels_to_reach,
     load_glyph_digits,
-    mix_heads,
     query,
     rank_table,
     simulate,
@@ -73,7 +69,7 @@ from skactivekd.metrics import (
 )
 from skactivekd.metrics._ranks import places
 from skactivekd.modal import ActiveLearner
-from skactivekd.student import DHOLoss, RowDataset
+from skactivekd.student import DHOLoss, DualHead, RowDataset, dho_loss, gradient_cosine, mix_heads
 from skactivekd.teacher import (
     clap_loss,
     class_prompts,

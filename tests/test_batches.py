@@ -5,12 +5,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from skactivekd.student._batches import (
-    PairedBatchSampler,
-    RowDataset,
-    as_input,
-    steps_per_epoch,
-)
+from skactivekd.student._batches import PairedBatchSampler
+from skactivekd.student._dataset import RowDataset
+from skactivekd.student._epochs import steps_per_epoch
+from skactivekd.student._tensors import as_input
 
 
 def sampler(n_labeled, n_unlabeled, batch_size=4, seed=0):

@@ -18,7 +18,8 @@ from benchmarks.evidence._mixture_search import (
     score_mixtures,
 )
 from benchmarks.evidence.dho_cv import DHOClassifierCV
-from skactivekd import DHOClassifier, DHONet, mix_heads
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import mix_heads
 from skactivekd.student._soft_labels import SoftLabeled
 
 N_LABELED = 15

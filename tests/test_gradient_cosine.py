@@ -10,7 +10,8 @@ import torch
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from skactivekd import DHOClassifier, DHONet, GradientCosine, dho_loss, gradient_cosine
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import GradientCosine, dho_loss, gradient_cosine
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)

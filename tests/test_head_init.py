@@ -11,14 +11,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from skactivekd import (
-    DHOClassifier,
-    DHONet,
-    DualHead,
-    OpenCLIPEncoder,
-    ZeroShotTeacher,
-    clip_student,
-)
+from skactivekd import DHOClassifier, DHONet, OpenCLIPEncoder, ZeroShotTeacher, clip_student
+from skactivekd.student import DualHead
 from skactivekd.student._clip_student import ImageTower
 
 RNG = np.random.RandomState(0)

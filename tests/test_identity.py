@@ -19,8 +19,10 @@ from skactivekd import DHONet, SentenceEncoder, ZeroShotTeacher
 from skactivekd.cache import EmbeddingCache
 from skactivekd.cache._owner import identify
 from skactivekd.encoders._base import encode_rows
-from skactivekd.student import RowDataset, _memory
-from skactivekd.utils._identity import Unsure, fingerprint_of, is_installed, state_key
+from skactivekd.student import RowDataset, _reuse
+from skactivekd.utils._code import Unsure, is_installed
+from skactivekd.utils._fingerprint import fingerprint_of
+from skactivekd.utils._identity import state_key
 
 X = np.random.default_rng(0).random((6, 5))
 FACTOR = 1.0
@@ -412,7 +414,7 @@ def project(tmp_path, monkeypatch):
 
 
 def student_key(module):
-    return _memory.identify(DHONet(module), RowDataset(X, None, np.full((6, 2), 0.5)), 0)
+    return _reuse.identify(DHONet(module), RowDataset(X, None, np.full((6, 2), 0.5)), 0)
 
 
 @pytest.mark.parametrize("name", CASES)

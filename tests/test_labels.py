@@ -5,15 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import DataConversionWarning
 
-from skactivekd.utils._labels import (
-    as_labels,
-    check_classes,
-    check_labels,
-    encode_labels,
-    find_positions,
-    is_missing,
-    refuse_learned_marker,
-)
+from skactivekd.utils._classes import check_classes, refuse_learned_marker
+from skactivekd.utils._label_values import as_labels
+from skactivekd.utils._labels import check_labels, encode_labels, find_positions
+from skactivekd.utils._missing import is_missing
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from skactivekd import DualHead, dho_loss, mix_heads
-from skactivekd.student import DHOLoss
+from skactivekd.student import DHOLoss, DualHead, dho_loss, mix_heads
 
 
 def reference_loss(ce, kd, y, teacher, weight, temperature):

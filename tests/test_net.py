@@ -10,7 +10,7 @@ from torch import nn
 from skactivekd import DHOClassifier, DHONet
 from skactivekd.student import WarmupDecay
 from skactivekd.student._backbones import build_backbone, count_features
-from skactivekd.student._batches import RowDataset
+from skactivekd.student._dataset import RowDataset
 from skactivekd.student._schedule import warmup_decay
 
 RNG = np.random.RandomState(0)

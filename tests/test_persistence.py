@@ -588,7 +588,9 @@ def test_what_skorch_brings_comes_back(tmp_path):
 def test_accelerated_students_come_back_as_plain_ones(tmp_path):
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True)
-    fast = skactivekd.AcceleratedDHONet(accelerator=accelerator, max_epochs=2, module__hidden=8)
+    fast = skactivekd.student.AcceleratedDHONet(
+        accelerator=accelerator, max_epochs=2, module__hidden=8
+    )
     model = teach(numbers(), net=fast, device=None)
     with pytest.warns(UserWarning, match="left out: net: .*AcceleratedDHONet"):
         model.save(tmp_path)

@@ -16,8 +16,8 @@ from skactivekd import (
     Random,
     simulate,
 )
+from skactivekd._rounds import hide_labels, initial_rows, play
 from skactivekd.plotting import summarize
-from skactivekd.simulation._rounds import hide_labels, initial_rows, play
 
 X, Y = load_iris(return_X_y=True)
 SPLIT = {"X_test": X[1::2], "y_test": Y[1::2], "progress": False}

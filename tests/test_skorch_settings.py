@@ -14,8 +14,8 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch.utils.data import DataLoader, Subset
 
-from skactivekd import AcceleratedDHONet, DHOClassifier, DHONet
-from skactivekd.student import RowDataset, WarmupDecay
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import AcceleratedDHONet, RowDataset, WarmupDecay
 from skactivekd.student._batches import PairedBatchSampler
 
 RNG = np.random.RandomState(0)

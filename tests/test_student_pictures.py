@@ -37,10 +37,11 @@ from skactivekd import (
 from skactivekd.encoders import ImageError, SkippedRowsWarning
 from skactivekd.encoders._read_image import open_image
 from skactivekd.modal import ActiveLearner
-from skactivekd.student import _pictures
-from skactivekd.student._memory import memory
-from skactivekd.student._pictures import Pictures, Unreadable, holds_pictures, holds_texts
+from skactivekd.student import _image_files
+from skactivekd.student._image_files import Pictures, holds_pictures, holds_texts
+from skactivekd.student._reuse import memory
 from skactivekd.student._views import CropAndFlip, PlainView, are_photos, drawing
+from skactivekd.student._workers import Unreadable
 
 N = 60
 
@@ -449,7 +450,7 @@ def test_processes_are_counted_with_sense(digits, monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 32)
     paths = digits[0]
     assert Pictures(paths).count_workers(10) == 0
-    assert Pictures(paths).count_workers(1000) == (8 if _pictures._forks() else 0)
+    assert Pictures(paths).count_workers(1000) == (8 if _image_files._forks() else 0)
     assert Pictures([Image.fromarray(digits[1][0])]).count_workers(1000) == 0
     assert Pictures(digits[1]).count_workers(1000) == 0
 
@@ -488,11 +489,11 @@ def test_views_and_normalization_are_those_of_timm(tmp_path, name):
     transform = timm.data.create_transform(**config, is_training=False)
     expected = torch.stack([transform(open_image(path)) for path in paths])
     net = DHONet(name, n_classes=2, device="cpu")
-    net.set_params(input_shape=net.find_input_shape(Pictures(paths)))
+    net.set_params(input_shape=net._find_input_shape(Pictures(paths)))
     assert net.input_shape == config["input_size"]
     with drawing(0):
         net.initialize()
-    pixels = net.show(paths).read(range(3)).float() / 255
+    pixels = net._show(paths).read(range(3)).float() / 255
     np.testing.assert_allclose(net.module_.scaler(pixels), expected, atol=1e-4)
     assert net.module_.scaler.mean.flatten().tolist() == pytest.approx(config["mean"])
     assert len(net.embed(paths)) == 3

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from skactivekd import mix_heads
+from skactivekd.student import mix_heads
 
 ALPHAS = np.linspace(0, 1, 21)
 BETAS = np.array([0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0])

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from skactivekd import DHONet
 from skactivekd._torch import seeded
 from skactivekd.student._backbones import build_backbone, count_features
-from skactivekd.student._batches import RowDataset
-from skactivekd.student._net import Student
+from skactivekd.student._dataset import RowDataset
+from skactivekd.student._network import Student
 
 
 class FeatureLoss(nn.Module):

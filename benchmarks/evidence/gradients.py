@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from skactivekd import DHOClassifier, DHONet, GradientCosine
+from skactivekd import DHOClassifier, DHONet
+from skactivekd.student import GradientCosine
 
 from ._draws import few_labels
 from ._gradient_curves import plot, summary

@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import Normalize
 
-from skactivekd import AcceleratedDHONet, DHONet
+from skactivekd import DHONet
+from skactivekd.student import AcceleratedDHONet
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

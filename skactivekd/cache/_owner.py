@@ -6,7 +6,9 @@ import warnings
 from collections import OrderedDict, namedtuple
 from hashlib import blake2b
 
-from ..utils._identity import Unsure, class_name, fingerprint_of, state_key
+from ..utils._code import Unsure
+from ..utils._fingerprint import class_name, fingerprint_of
+from ..utils._identity import state_key
 
 _IRRELEVANT = ("cache", "batch_size", "verbose")
 _MOST_STATES = 1024  # of encoders that are told apart at once; each takes a few kB

@@ -12,6 +12,8 @@ def load_glyph_digits(*, return_X_y=False):
 
     They come with scikit-learn: nothing is downloaded.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     return_X_y : bool, default=False

@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing
 from .._rows import one_column
 from ..cache._cache import DEFAULT_CACHE, EmbeddingCache
 from ..cache._owner import identify, keep_identity
-from ..utils._identity import class_name
+from ..utils._fingerprint import class_name
 from ..utils._row_identity import row_keys, text_keys
 from ._errors import ImageError, RowError, TextError, check_on_error, collecting, report
 from ._inputs import LazyRows, is_lazy

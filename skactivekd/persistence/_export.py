@@ -16,8 +16,8 @@ from torch import nn
 
 from .._torch import seeded
 from ..student import TeacherProba
-from ..student._batches import as_input
 from ..student._clip_student import ImageTower
+from ..student._tensors import as_input
 from ._folder import hash_content, write_file
 from ._models import split_estimator, versions
 from ._net import cpu_copy
@@ -37,6 +37,8 @@ def export(estimator, path, X=None, *, overwrite=False):
     scaling, backbone, both heads, their mixture. It takes batches of any
     size, needs neither this package nor scikit-learn, and is compared with
     ``predict_proba`` before it is put in its place.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._torch import resolve_device
 from ..student import AcceleratedDHONet, DHOClassifier
 from ..student._left_out import LeftOut
-from ..utils._labels import Classes
+from ..utils._classes import Classes
 from . import _net
 from ._card import write_card
 from ._folder import CARD, WEIGHTS, read_folder, write_folder
@@ -33,6 +33,8 @@ def save(estimator, directory, *, overwrite=False, scores=None, modules=None):
     (everything else, and the hash of each file), ``README.md`` (a model card)
     and, for pipelines, a file of skops for each step of scikit-learn's. It
     is read back by `load`, which checks each file.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -145,9 +147,12 @@ def load(directory, *, device=None, modules=None):
     No pickle is read and nothing runs but code of installed packages, on
     files that are as they were written: a file that was changed is refused.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     directory : str or path
+        The folder that `save` wrote.
     device : {"auto"}, str, torch.device or None, default=None
         Where to predict. None takes what the model was trained with.
     modules : dict of str to class, function or torch.nn.Module, default=None
@@ -169,7 +174,20 @@ def load(directory, *, device=None, modules=None):
 
     See Also
     --------
-    save : Writes the folder, with an example.
+    save : Writes the folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import skactivekd
+    >>> from skactivekd import DHOClassifier, DHONet
+    >>> X = [[-2.0], [-1.0], [1.0], [2.0]]
+    >>> net = DHONet(max_epochs=50, module__hidden=16)
+    >>> student = DHOClassifier(net, random_state=0).fit(X, [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     student.save(f"{folder}/student")
+    ...     skactivekd.load(f"{folder}/student").predict(X)
+    array([0, 0, 1, 1])
     """
     modules = _check_modules(modules)
     config, files = read_folder(directory)

@@ -12,7 +12,7 @@ from .._torch import seeded
 from ..student import AcceleratedDHONet, DHONet
 from ..student._clip_student import ImageTower
 from ..student._left_out import LeftOut
-from ..student._net import Student
+from ..student._network import Student
 from ._values import Unsaveable, describe
 
 # Arguments of timm that say where weights come from, which the saved ones replace.

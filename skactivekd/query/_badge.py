@@ -30,6 +30,8 @@ class Badge(QueryStrategy):
     squared distance of its gradient to the nearest one picked before. The
     first pick is the longest gradient, as in the code of the authors of [1]_.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     random_state : None, int or numpy.random.RandomState, default=None

@@ -33,6 +33,8 @@ class QueryStrategy(BaseEstimator):
       pool, and looks at the rest of the pool too; without it `select` is given
       the candidates alone.
 
+    .. versionadded:: 0.1
+
     See Also
     --------
     PCoreSet : Farthest-first in the space of predicted probabilities.

@@ -22,6 +22,8 @@ class ClassBalanced(ProbaStrategy):
     random; where a class has fewer than its share, samples of any class, drawn
     at random, make up for it.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     random_state : None, int or numpy.random.RandomState, default=None

@@ -30,6 +30,8 @@ class FromSkactiveml(QueryStrategy):
     where it asks a classifier, it gets the predictions of the fitted estimator,
     which is not fitted again. Needs the extra ``skactiveml``.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     strategy : skactiveml.base.SingleAnnotatorPoolQueryStrategy

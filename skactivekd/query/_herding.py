@@ -38,6 +38,8 @@ class UncertaintyHerding(QueryStrategy):
     MNIST and Banking77, behind random labels on two of three further text
     tasks.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     power : float >= 0, default=1.0

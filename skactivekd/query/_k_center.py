@@ -31,6 +31,8 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     2-approximation of the k-center problem [1]_ that core-set selection [2]_
     and PCoreSet [3]_ use.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     points : array-like, sparse matrix, tensor or dask array of shape (n_points, n_features)
@@ -71,6 +73,11 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     RuntimeError
         If workers of a cluster are lost again and again. One that is lost once
         is replaced, without a change in the picks.
+
+    See Also
+    --------
+    PCoreSet : Farthest first among probabilities.
+    CoreSet : Farthest first among features.
 
     Notes
     -----

@@ -10,7 +10,8 @@ from skactiveml.utils import (
 )
 from sklearn.base import clone
 
-from ..utils._labels import check_labels, classes_of, refuse_learned_marker
+from ..utils._classes import classes_of, refuse_learned_marker
+from ..utils._labels import check_labels
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba
 from ._checks import check_same_width

@@ -23,6 +23,8 @@ class PCoreSet(ProbaStrategy):
     a teacher inherits the clusters of the teacher's predictions; this labels
     the clusters that have no label yet.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     device : {"auto"}, str or torch.device, default="auto"
@@ -67,6 +69,8 @@ class CoreSet(QueryStrategy):
     Greedy farthest-first traversal over the features of the estimator [1]_:
     its ``embed`` if it has one (inside a pipeline as well), or else the input
     of its last step.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -144,6 +148,8 @@ class CoreSet(QueryStrategy):
 class Random(QueryStrategy):
     """Take samples at random: the baseline every strategy has to beat.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     random_state : None, int or numpy.random.RandomState, default=None
@@ -153,6 +159,10 @@ class Random(QueryStrategy):
         generator.
     missing_label : int, float nan, str or None, default=-1
         The marker of unlabelled rows.
+
+    See Also
+    --------
+    UncertaintyHerding : The strategy to compare with it first.
 
     Examples
     --------

@@ -10,6 +10,8 @@ def to_skactiveml(strategy, *, missing_label=np.nan, random_state=None):
 
     Needs the extra ``skactiveml``.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     strategy : QueryStrategy
@@ -62,6 +64,6 @@ def require_skactiveml():
         from . import _skactiveml
     except ImportError as error:
         raise ImportError(
-            f"This needs scikit-activeml: pip install skactivekd[skactiveml] ({error})"
+            f"This needs scikit-activeml: pip install skactivekd[skactiveml] ({error})."
         ) from error
     return _skactiveml

@@ -27,6 +27,8 @@ class Entropy(_ScoreStrategy):
 
     The entropy is :math:`-\sum_c p_c \log p_c` [1]_; labelled samples play no part.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     missing_label : int, float nan, str or None, default=-1
@@ -60,6 +62,8 @@ class Margin(_ScoreStrategy):
     The margin is the difference of the two highest probabilities [1]_, and the
     smallest comes first; labelled samples play no part.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     missing_label : int, float nan, str or None, default=-1
@@ -92,6 +96,8 @@ class LeastConfidence(_ScoreStrategy):
     The score is one minus the highest probability [1]_; labelled samples play
     no part. With two classes this orders the samples as `Margin` and `Entropy`
     do.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

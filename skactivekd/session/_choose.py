@@ -5,10 +5,10 @@ import inspect
 import numpy as np
 from sklearn.base import clone
 
+from .._rounds import _check_picks
 from .._rows import take_rows
 from ..modal import ActiveLearner
 from ..query import FromSkactiveml
-from ..simulation._rounds import _check_picks
 from ..utils._labels import is_missing
 
 

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from ..utils._labels import is_missing
+from ..utils._missing import is_missing
 
 
 def plain_classes(classes, missing_label):

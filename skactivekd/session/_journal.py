@@ -218,12 +218,12 @@ def check_event(event):
         event.uid and event.kind and all(text is None or isinstance(text, str) for text in texts)
     ):
         raise ValueError(
-            f"An event must have texts for id, kind, annotator and item: {event!r:.200}"
+            f"An event must have texts for id, kind, annotator and item: {event!r:.200}."
         )
     try:
         "".join(text for text in texts if text).encode()
     except UnicodeEncodeError:
-        raise ValueError(f"An event has a character that is none: {event!r:.200}") from None
+        raise ValueError(f"An event has a character that is none: {event!r:.200}.") from None
     if event.time is not None and not 0 <= event.time < 1e11:  # the year 5138
         raise ValueError(f"An event was at the time {event.time!r}.")
 

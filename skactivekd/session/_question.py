@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 class Question:
     """A row of X that a person is asked about.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     index : int
@@ -21,6 +23,10 @@ class Question:
         Other rows of the same content: the answer is theirs too.
     label : str, int or None
         What it is labeled now, where that is in question.
+
+    See Also
+    --------
+    LabelingSession.ask : Asks.
 
     Examples
     --------

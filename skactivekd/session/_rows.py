@@ -84,7 +84,7 @@ class Pool:
             raise TypeError(f"{what} must be a row number of X (an int), got {index!r}.")
         if not 0 <= index < self.n:
             raise IndexError(
-                f"{what}={index} is no row of X, which has {self.n}: 0 to {self.n - 1}"
+                f"{what}={index} is no row of X, which has {self.n}: 0 to {self.n - 1}."
             )
         return self.keys[index]
 

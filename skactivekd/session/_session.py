@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..query import UncertaintyHerding
-from ..utils._labels import as_labels, is_missing
+from ..utils._label_values import as_labels
+from ..utils._missing import is_missing
 from ._answers import Answers
 from ._asking import Asking
 from ._audit import Reserve
@@ -31,6 +32,8 @@ class LabelingSession(Asking, Answers, Reports):
     another order, goes on where the journal ends. Several persons may work at
     once, through one session or each with one of their own on the same journal.
     All methods may be called from several threads.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

@@ -7,7 +7,8 @@ from sklearn.base import clone
 
 from .._rows import take_rows
 from ..student import TeacherProba
-from ..utils._labels import is_missing
+from ..utils._labels import find_positions
+from ..utils._missing import is_missing
 
 _SEEDS = 2**31 - 1
 
@@ -145,15 +146,15 @@ class Model:
 
     def __init__(self, estimator, classes):
         self.estimator, self.classes = estimator, list(classes)
-        places = {label: place for place, label in enumerate(self.classes)}
         known = np.asarray(estimator.classes_).tolist()
-        strange = [label for label in known if label not in places]
+        columns = find_positions(known, self.classes)
+        strange = [label for label, column in zip(known, columns, strict=True) if column < 0]
         if strange:
             raise ValueError(
                 f"The estimator, or its teacher, knows the classes {strange}, but the session only "
                 f"{self.classes}. Name them all: LabelingSession(..., classes={known})."
             )
-        self._columns = [places[label] for label in known]
+        self._columns = columns
         self._all = None
 
     def proba(self, X, rows=None):

@@ -1,9 +1,9 @@
 """The student: DHO, a compact network with two heads, as a scikit-learn estimator."""
 
 from ._accelerated import AcceleratedDHONet
-from ._batches import RowDataset
 from ._classifier import DHOClassifier
 from ._clip_student import clip_student
+from ._dataset import RowDataset
 from ._gradient_cosine import GradientCosine, gradient_cosine
 from ._heads import DualHead, mix_heads
 from ._loss import DHOLoss, dho_loss

@@ -19,6 +19,8 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     without dropout and batch normalisation comes out the same but for
     rounding. Weights, history and predictions agree in all processes.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     module : None, str, callable or torch.nn.Module, default=None
@@ -60,7 +62,8 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     --------
     >>> import numpy as np
     >>> from accelerate import Accelerator
-    >>> from skactivekd import AcceleratedDHONet, DHOClassifier
+    >>> from skactivekd import DHOClassifier
+    >>> from skactivekd.student import AcceleratedDHONet
     >>> net = AcceleratedDHONet(accelerator=Accelerator(cpu=True), max_epochs=100)
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> clf = DHOClassifier(net, device=None, random_state=0).fit(X, [0, -1, 1, -1])

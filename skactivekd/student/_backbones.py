@@ -65,30 +65,9 @@ class SmallCNN(nn.Sequential):
 
 
 def build_backbone(module, input_shape, **kwargs):
-    """Make a fresh backbone.
+    """Make a fresh backbone of what `DHONet` calls `module`, for rows of a shape.
 
-    Parameters
-    ----------
-    module : None, str, callable or torch.nn.Module
-        None: `MLP` or `SmallCNN`, as the input asks for. A string: the name
-        of a timm model, built without its classifier. A class or function:
-        called with `kwargs`. A module: copied, so that each fit starts from
-        the state it was given in.
-    input_shape : tuple of int
-        Shape of one row: (n_features,) or (C, H, W).
-    **kwargs
-        Arguments of the backbone.
-
-    Returns
-    -------
-    backbone : torch.nn.Module
-
-    Raises
-    ------
-    TypeError
-        If a module instance comes with `kwargs`.
-    ValueError
-        If timm has no model of that name.
+    A module is copied, so that each fit starts from the state it was given in.
     """
     if isinstance(module, nn.Module):
         if kwargs:
@@ -150,27 +129,7 @@ class PixelConfig:
 
 
 def find_pixel_config(module, **kwargs):
-    """Look up how a backbone of timm wants its images.
-
-    Parameters
-    ----------
-    module : None, str, callable or torch.nn.Module
-        As for `build_backbone`.
-    **kwargs
-        Arguments of the backbone.
-
-    Returns
-    -------
-    config : PixelConfig or None
-        None of backbones that are not timm's.
-
-    Examples
-    --------
-    >>> from skactivekd.student._backbones import find_pixel_config
-    >>> config = find_pixel_config("vit_tiny_patch16_224")
-    >>> config.size, config.fixed, config.mean
-    ((224, 224), True, (0.5, 0.5, 0.5))
-    """
+    """Look up how a backbone of timm wants its images; None of one that is not timm's."""
     known = _timm_config(module, kwargs)
     if known is None:
         return None
@@ -221,14 +180,7 @@ def _built_for(module):
 
 
 def count_features(backbone, input_shape):
-    """Return the width of a backbone's output, found by running one empty row.
-
-    Raises
-    ------
-    ValueError
-        If the backbone cannot take such a row, or does not return one row of
-        float32 features for it.
-    """
+    """Return the width of a backbone's output, found by running one empty row."""
     was_training = backbone.training
     backbone.eval()
     rows = f"(n, {', '.join(map(str, input_shape))})"

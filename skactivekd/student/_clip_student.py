@@ -30,6 +30,8 @@ def clip_student(encoder=None, classes=None, templates=None, *, kd_scale=100.0, 
     :math:`h_{KD} = s \, (W_{KD} \, z / \lVert z \rVert + b_{KD})`, that of the
     labels is plain, :math:`h_{CE} = W_{CE} \, z + b_{CE}`. All of it is trained.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     encoder : OpenCLIPEncoder, default=None

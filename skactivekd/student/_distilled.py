@@ -8,12 +8,14 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from ._pictures import Pictures
+from ._image_files import Pictures
 
 _N_ANCHORS = 16  # surest rows kept of each class; some of them may be labeled later
 _N_STAND_INS = 3  # of which stand for a class without a label, together as one label
 _LENGTH = 4.0  # of a typical row of features in the correction: what its penalties are scaled for
 _MAX_KEPT = 2**28  # bytes of features, a quarter of what the memory of distilled students holds
+# A feature that varies by less than this share of the liveliest is rounding in float32.
+_CONSTANT = 1e-6
 _LINEAR_ROWS = 20_000  # enough for a linear imitation of the teacher, and seconds at most
 
 
@@ -60,18 +62,7 @@ class Kept:
 def survey(net, rows, linear=True):
     """Imitate the teacher's choices linearly too, and pass once over the pool.
 
-    Parameters
-    ----------
-    net : DHONet
-        Trained on `rows`; it is changed in place.
-    rows : RowDataset
-        The pool with the teacher's probabilities.
-    linear : bool, default=True
-        Imitate the teacher linearly; else the imitation that is there stays.
-
-    Returns
-    -------
-    distilled : Distilled
+    The net, trained on `rows`, is changed in place; without `linear` the imitation there stays.
     """
     heads = net.module_.heads
     if heads.n_inputs and linear and rows.teacher_proba is not None:
@@ -96,7 +87,7 @@ def survey(net, rows, linear=True):
         n_counted += float(weight.sum())
     mean = total / n_counted
     spread = (square / n_counted - mean**2).clamp(min=0).sqrt()
-    constant = spread <= 1e-6 * spread.max()
+    constant = spread <= _CONSTANT * spread.max()
     n_parts = 2 if heads.n_inputs else 1
     length = _LENGTH / n_parts**0.5
     n_varying = max(int((~constant).sum()), 1)
@@ -135,28 +126,14 @@ def look(net, X):
     student = net.module_
     with torch.no_grad():
         for batch in net.get_iterator(net.get_dataset(X)):
-            inputs, features = student.features(net.inputs_of(batch))
+            inputs, features = student.features(net._inputs_of(batch))
             yield *student.heads(features, inputs), features, inputs.flatten(1)
 
 
 def correction_features(distilled, X, picked, corrected=False):
-    """Return what a correction of some rows sees.
+    """Return what a correction of some rows sees: logits (n, n_classes) and scaled features.
 
-    Parameters
-    ----------
-    distilled : Distilled
-    X : array, CSR matrix or Pictures
-        The pool.
-    picked : ndarray of int of shape (n,)
-        Rows of it.
-    corrected : bool, default=False
-        Correct the student as it is, in place of the teacher's head.
-
-    Returns
-    -------
-    logits : tensor of shape (n, n_classes)
-    features : tensor of shape (n, n_features)
-        Scaled; of the backbone, and the inputs where the heads see these.
+    The logits are the teacher head's, or with `corrected` those of the student as it is.
     """
     parts = []
     for ce_logits, kd_logits, features, inputs in _look_again(distilled, X, picked):
@@ -181,13 +158,7 @@ def _look_again(distilled, X, picked):
 def set_correction(distilled, residual, further=False):
     """Write a correction of scaled features into the heads, for features as they come.
 
-    Parameters
-    ----------
-    distilled : Distilled
-        Its net is changed in place.
-    residual : Residual
-    further : bool, default=False
-        It corrects what is there already.
+    With `further` it corrects what is there already.
     """
     n_features, heads = len(distilled.shift), distilled.net.module_.heads
     weight = residual.weight[:, :n_features] * distilled.scale
@@ -208,20 +179,7 @@ def set_correction(distilled, residual, further=False):
 
 
 def stand_ins(distilled, codes):
-    """Choose rows that stand for classes with one label or none.
-
-    Parameters
-    ----------
-    distilled : Distilled
-    codes : ndarray of int of shape (n,)
-        Class of each row of the pool, -1 where unlabeled.
-
-    Returns
-    -------
-    rows, classes : ndarray of int
-        Unlabeled rows that the distilled student is surest of, a few for each
-        such class.
-    """
+    """Choose rows that stand for classes with one label or none; return them and their classes."""
     counts = np.bincount(codes[codes >= 0], minlength=len(distilled.anchors))
     rows, classes = [], []
     # Nobody stands for a class of which the pool seems to hold not even half a row.
@@ -237,27 +195,15 @@ def stand_ins(distilled, codes):
 
 
 def imitate(rows, net):
-    """Fit a logistic regression to the teacher's choices.
+    """Fit a logistic regression to the teacher's choices; None if it chooses one class throughout.
 
-    Beside a network, which fits soft answers closely, it errs differently:
-    their mean is better than either wherever the teacher is noisy.
-
-    Parameters
-    ----------
-    rows : RowDataset
-    net : DHONet
-        Says how inputs are scaled.
-
-    Returns
-    -------
-    weight, bias : tensor of shape (n_classes, n_inputs), (n_classes,)
-        For scaled inputs; None if the teacher chooses one class throughout.
+    It errs otherwise than a network does: their mean is better than either if a teacher is noisy.
     """
     n, n_classes = len(rows), net.n_classes
     drawn = np.arange(n)
     if n > _LINEAR_ROWS:
         drawn = np.sort(np.random.RandomState(0).permutation(n)[:_LINEAR_ROWS])
-    choices = rows.teacher_rows(drawn).argmax(axis=1)
+    choices = rows._teacher_rows(drawn).argmax(axis=1)
     found = np.unique(choices)
     if len(found) < 2:
         return None
@@ -269,6 +215,7 @@ def imitate(rows, net):
         # Of the network's loss only the ratios of the weights count; so here.
         weights = weights / weights[weights > 0].mean()
     # Scaled as the user has them: this is the regression one would fit by hand.
+    # Coarser than scikit-learn's 1e-4: an imitation, beside that of the network.
     model = LogisticRegression(max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         # That it might still improve by a trifle, or that classes are many, is no news here.

@@ -14,24 +14,7 @@ class SpoiledWeights(ValueError):
 
 
 def check_step(net, step, batch):
-    """Refuse to go on from a loss that is not finite.
-
-    Parameters
-    ----------
-    net : DHONet
-        In training, before the optimizer's step.
-    step : dict
-        "loss" and "y_pred" of the batch.
-    batch : tuple
-        What the loader gave.
-
-    Raises
-    ------
-    ValueError
-        Naming the epoch, the learning rate and, if one is the cause, the row.
-    SpoiledWeights
-        If the cause is to be sought in earlier batches.
-    """
+    """Refuse to go on from a loss that is not finite, naming the row if one is the cause."""
     if torch.isfinite(step["loss"]):
         return
     start = f"The loss is {step['loss'].item()} {_where(net)}"
@@ -51,31 +34,14 @@ def check_step(net, step, batch):
     raise ValueError(f"{start}: {cause}")
 
 
-def check_weights(net):
-    """Refuse weights that are not finite, at the end of training.
-
-    Raises
-    ------
-    SpoiledWeights
-        Naming the epoch and the learning rate.
-    """
+def check_network(net):
+    """Refuse weights that are not finite, at the end of training, by `SpoiledWeights`."""
     if not _all_finite([*net.module_.parameters(), *net.module_.buffers()]):
         raise SpoiledWeights(f"Training gave weights that are not finite {_where(net)}")
 
 
 def explain_weights(net, dataset):
-    """Find out what may have spoiled the weights, by one more pass over the data.
-
-    Parameters
-    ----------
-    net : DHONet
-    dataset : dataset
-        The rows that took part.
-
-    Returns
-    -------
-    cause : str
-    """
+    """Find out what may have spoiled the weights, by one more pass over the rows of training."""
     found = [unpack_data(batch)[0] for batch in net.get_iterator(dataset)]
     for rows in found:
         if (cause := _bad_input(rows)) is not None:
@@ -88,20 +54,7 @@ def explain_weights(net, dataset):
 
 
 def check_outputs(outputs, batch):
-    """Refuse outputs of a trained network that are not finite.
-
-    Parameters
-    ----------
-    outputs : tensor or tuple of tensor
-        With a row for each row of the batch.
-    batch : tuple
-        What the loader gave.
-
-    Raises
-    ------
-    ValueError
-        Naming the first such row.
-    """
+    """Refuse outputs of a trained network that are not finite, naming the first such row."""
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     # One number for all: a look at each comes only when that is not finite.
     if torch.isfinite(sum(output.sum() for output in outputs)):
@@ -144,9 +97,14 @@ def _largest(rows):
     return rows["X"].abs().flatten(1).amax(dim=1)
 
 
+# What makes a row an outlier: numbers orders beyond those of the usual row, as of a mistaken unit,
+# and large by themselves.
+_BEYOND, _HUGE = 1e6, 1e10
+
+
 def _outlier(largest, rows):
     """Name the first row whose numbers are of another order than the others, or return None."""
-    bad = largest > max(1e6 * float(largest.median()), 1e10)
+    bad = largest > max(_BEYOND * float(largest.median()), _HUGE)
     if not bad.any():
         return None
     return (

@@ -17,6 +17,8 @@ def gradient_cosine(loss_a, loss_b, parameters):
     where :math:`\theta` are all parameters as one vector. Below zero the
     losses are in conflict: a step along the one raises the other.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     loss_a, loss_b : scalar tensor
@@ -28,6 +30,10 @@ def gradient_cosine(loss_a, loss_b, parameters):
     -------
     cosine : float in [-1, 1]
         nan where a loss does not depend on the parameters.
+
+    See Also
+    --------
+    GradientCosine : Measures it while a student is trained.
 
     References
     ----------
@@ -68,6 +74,8 @@ class GradientCosine(Callback):
     and with the dropout that the step is about to use. The training is left
     as it is without the callback, to the last bit.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     every : int, default=10
@@ -103,7 +111,8 @@ class GradientCosine(Callback):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd import DHOClassifier, DHONet, GradientCosine
+    >>> from skactivekd import DHOClassifier, DHONet
+    >>> from skactivekd.student import GradientCosine
     >>> X = np.array([[-2.0], [-1.0], [1.0], [2.0]])
     >>> teacher_proba = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9]])
     >>> net = DHONet(max_epochs=21, callbacks=[("cosine", GradientCosine())])

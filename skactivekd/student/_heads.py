@@ -14,6 +14,8 @@ _WIDEST = 2**31  # weights beyond it are no layer
 class DualHead(nn.Module):
     """Two linear heads on shared features: one for labels, one for the teacher.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     n_features : int
@@ -49,7 +51,7 @@ class DualHead(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skactivekd import DualHead
+    >>> from skactivekd.student import DualHead
     >>> ce_logits, kd_logits = DualHead(4, 3)(torch.zeros(2, 4))
     >>> ce_logits.shape, kd_logits.shape
     (torch.Size([2, 3]), torch.Size([2, 3]))
@@ -184,6 +186,8 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     .. math:: p = \alpha \, \mathrm{softmax}(h_{CE})
               + (1 - \alpha) \, \mathrm{softmax}(h_{KD} / \beta)
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     ce_logits, kd_logits : tensor of shape (n, n_classes)
@@ -198,6 +202,11 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     proba : tensor of shape (n, n_classes)
         Rows sum to one.
 
+    See Also
+    --------
+    DualHead : The two heads.
+    dho_loss : What they are trained on.
+
     References
     ----------
     .. [1] Kang et al., arXiv:2505.07675, equation 8.
@@ -205,7 +214,7 @@ def mix_heads(ce_logits, kd_logits, alpha=0.5, beta=1.0):
     Examples
     --------
     >>> import torch
-    >>> from skactivekd import mix_heads
+    >>> from skactivekd.student import mix_heads
     >>> mix_heads(torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, 0.0]]))
     tensor([[0.7500, 0.2500]])
     """

@@ -30,19 +30,9 @@ class LeftOut:
 
 
 def refuse_left_out(classifier, keep=False):
-    """Refuse to train a loaded model whose settings were not all saved.
+    """Refuse to train a loaded model whose settings were not all saved, naming them.
 
-    Parameters
-    ----------
-    classifier : DHOClassifier
-    keep : bool, default=False
-        Train on from the weights that are there, for which the backbone's
-        first ones are not needed.
-
-    Raises
-    ------
-    ValueError
-        Naming each setting, and what to do.
+    With `keep` the weights that are there go on, for which no backbone is needed.
     """
     settings = dict(classifier.get_params(deep=False))
     net = settings["net"]

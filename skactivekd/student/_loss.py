@@ -34,6 +34,8 @@ def dho_loss(
     without rows is zero. With weights :math:`w` a mean of :math:`l` is
     :math:`\sum_i w_i l_i / \sum_i w_i`, and zero where the weights sum to zero.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     ce_logits, kd_logits : float tensor of shape (n, n_classes)
@@ -59,6 +61,11 @@ def dho_loss(
     -------
     loss : scalar tensor
 
+    See Also
+    --------
+    DHOLoss : The same as a module, the criterion of `DHONet`.
+    mix_heads : What the heads predict together.
+
     Notes
     -----
     Passing the same tensor for `ce_logits` and `kd_logits` gives single-head
@@ -73,7 +80,7 @@ def dho_loss(
     Examples
     --------
     >>> import torch
-    >>> from skactivekd import dho_loss
+    >>> from skactivekd.student import dho_loss
     >>> logits = torch.zeros(2, 2)
     >>> teacher = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
     >>> dho_loss(logits, logits, torch.tensor([0, -1]), teacher)
@@ -127,12 +134,26 @@ def _mean(values, weights=None):
 class DHOLoss(nn.Module):
     """`dho_loss` as a module, the form in which skorch takes a criterion.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     distill_weight : float in [0, 1], default=0.5
         Weight of the distillation terms.
     temperature : float > 0, default=2.0
         Softens teacher and student alike.
+
+    See Also
+    --------
+    dho_loss : The same as a function.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skactivekd.student import DHOLoss
+    >>> logits = torch.zeros(1, 2), torch.zeros(1, 2)
+    >>> DHOLoss(distill_weight=0)(logits, torch.tensor([1]))
+    tensor(0.6931)
     """
 
     def __init__(self, distill_weight=0.5, temperature=2.0):

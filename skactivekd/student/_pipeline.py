@@ -16,7 +16,7 @@ from ..teacher._base import EncodesRows
 from ..utils._matrix import as_ndarray
 from ..utils._params import naming, refuse_mask
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
-from ._pictures import holds_pictures, holds_texts
+from ._image_files import holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
 
 
@@ -32,6 +32,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     in ``fit_transform`` the teacher sees every raw row and its probabilities
     travel along with X; ``transform`` passes X alone, so that the teacher
     never runs at prediction.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -70,6 +72,11 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         The fitted transformer.
     n_features_in_ : int
         Width of X, where it has one.
+
+    See Also
+    --------
+    DHOClassifier : The student that comes after it.
+    LabeledOnly : Makes a teacher of a classifier that knows no unlabeled rows.
 
     References
     ----------

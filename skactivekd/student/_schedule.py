@@ -47,7 +47,12 @@ def warmup_decay(step, n_steps, warmup=0.1, shape="linear"):
 
 
 class WarmupDecay(Callback):
-    """Apply `warmup_decay` at every training step of a skorch net.
+    """Let the learning rate go up over the first steps of training, and down to zero after.
+
+    It is that of the optimizer times a factor between zero and one, at every
+    training step of a skorch net.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -55,6 +60,16 @@ class WarmupDecay(Callback):
         Share of the steps spent going up.
     shape : {"linear", "cosine"}, default="linear"
         Of the way down.
+
+    See Also
+    --------
+    skorch.callbacks.LRScheduler : Other schedules, which take its place.
+
+    Examples
+    --------
+    >>> from skactivekd import DHONet
+    >>> from skactivekd.student import WarmupDecay
+    >>> net = DHONet(callbacks=[("schedule", WarmupDecay(warmup=0.2, shape="cosine"))])
     """
 
     def __init__(self, warmup=0.1, shape="linear"):

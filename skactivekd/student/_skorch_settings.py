@@ -8,10 +8,10 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ..encoders._errors import check_on_error
-from ._batches import EPOCHS
+from ..utils._params import is_integer
+from ._epochs import EPOCHS
+from ._image_settings import check_pictures
 from ._schedule import WarmupDecay
-from ._views import is_augmentation
 
 _LOADER = {
     "shuffle": "training draws its rows in random order, and prediction needs them in order",
@@ -31,17 +31,7 @@ _TRUE = {
 
 
 def check_settings(net):
-    """Refuse settings of skorch that could have no effect, or a wrong one.
-
-    Parameters
-    ----------
-    net : DHONet
-
-    Raises
-    ------
-    ValueError
-        Naming the setting, and what to do instead.
-    """
+    """Refuse settings of skorch that could have no effect, or a wrong one, and say what to do."""
     if net.epoch not in ("auto", *EPOCHS):
         raise ValueError(f"epoch must be 'auto', 'labeled' or 'all', got {net.epoch!r}.")
     _check_numbers(net)
@@ -68,12 +58,12 @@ def check_settings(net):
 
 def _check_numbers(net):
     automatic = isinstance(net.max_epochs, str) and net.max_epochs == "auto"
-    if not automatic and not (_is_int(net.max_epochs) and net.max_epochs >= 0):
+    if not automatic and not (is_integer(net.max_epochs) and net.max_epochs >= 0):
         raise ValueError(
             f"max_epochs must be 'auto' or an int of at least 0, got {net.max_epochs!r}."
         )
     # skorch takes -1 for all rows at once.
-    if not (_is_int(net.batch_size) and (net.batch_size >= 1 or net.batch_size == -1)):
+    if not (is_integer(net.batch_size) and (net.batch_size >= 1 or net.batch_size == -1)):
         raise ValueError(f"batch_size must be an int of at least 1, got {net.batch_size!r}.")
     if not (isinstance(net.lr, numbers.Real) and 0 <= net.lr < np.inf):
         raise ValueError(f"lr must be a finite number, zero or more, got {net.lr!r}.")
@@ -83,40 +73,6 @@ def _check_numbers(net):
         )
 
 
-def check_pictures(net):
-    """Refuse settings of images that mean nothing.
-
-    Raises
-    ------
-    ValueError
-    """
-    size = net.image_size
-    sides = size if isinstance(size, tuple | list) else (size, size)
-    automatic = size is None or (isinstance(size, str) and size == "auto")
-    if not automatic and not (len(sides) == 2 and all(_is_int(s) and s >= 1 for s in sides)):
-        raise ValueError(
-            f"image_size must be 'auto', None, an int of at least 1 or a pair (height, width) of "
-            f"these, got {size!r}."
-        )
-    if not (isinstance(net.normalize, bool) or str(net.normalize) == "auto"):
-        raise ValueError(f"normalize must be 'auto', True or False, got {net.normalize!r}.")
-    if net.normalize is True and net.pixel_config() is None:
-        raise ValueError(
-            "normalize=True needs a backbone of timm's, whose mean and standard deviation are "
-            "known. Normalize in the backbone itself, by torch.nn.Sequential say."
-        )
-    if not is_augmentation(net.augment):
-        raise ValueError(
-            f"augment must be 'auto', None or a callable, such as a transform of "
-            f"torchvision.transforms.v2, got {net.augment!r}."
-        )
-    check_on_error(net.on_error)
-
-
-def _is_int(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
 def loader_settings(net, prefix):
     """Return the settings of a loader, without those that only say what DHONet does anyway."""
     settings = net.get_params_for(prefix)
@@ -124,15 +80,7 @@ def loader_settings(net, prefix):
 
 
 def replaces_schedule(callbacks):
-    """Tell whether a schedule of the learning rate is among the user's callbacks.
-
-    Examples
-    --------
-    >>> from skorch.callbacks import LRScheduler
-    >>> from skactivekd.student._skorch_settings import replaces_schedule
-    >>> replaces_schedule([("lr", LRScheduler("StepLR", step_size=10))]), replaces_schedule(None)
-    (True, False)
-    """
+    """Tell whether a schedule of the learning rate is among the user's callbacks."""
     if not isinstance(callbacks, list | tuple):
         return False
     found = [item[1] if isinstance(item, list | tuple) else item for item in callbacks]
@@ -143,29 +91,7 @@ def replaces_schedule(callbacks):
 def split_labeled(net, dataset, y=None, **fit_params):
     """Split off a validation set of labeled rows, as `train_split` of the net says.
 
-    Parameters
-    ----------
-    net : DHONet
-        With its callbacks initialized.
-    dataset : RowDataset, or a Subset of one
-        All rows.
-    y : array of shape (n,), default=None
-        Ignored: the data set has the labels.
-    **fit_params
-        Passed on to `train_split`.
-
-    Returns
-    -------
-    dataset_train : dataset
-        The labeled rows of the training part, and every unlabeled row.
-    dataset_valid : Subset or None
-        Labeled rows.
-
-    Raises
-    ------
-    ValueError
-        If no row is labeled, or `train_split` gives something else than rows
-        of these, or a callback scores rows that there are not.
+    Training keeps every unlabeled row. No labeled row, or a callback with none to score, raises.
     """
     scorings = _check_scorings(net)
     if not net.train_split and not scorings:

@@ -2,46 +2,17 @@
 
 import numpy as np
 
-from ..utils._labels import as_labels, explain_kinds, find_positions, of_two_kinds
+from ..utils._classes import explain_kinds
+from ..utils._label_values import as_labels, of_two_kinds
+from ..utils._labels import find_positions
 from ..utils._proba import find_columns
 
 
 def resolve_classes(seen, declared=None, teacher_classes=None, n_teacher=None, exact=False):
-    """Find the classes, and which column of the teacher belongs to each.
+    """Find the classes, sorted, and the teacher's column of each: -1 for one it does not know.
 
-    Parameters
-    ----------
-    seen : ndarray
-        The sorted labels in y.
-    declared : Classes, default=None
-        All classes, as declared by the user: by their labels, and by what the
-        teacher calls them.
-    teacher_classes : array-like of shape (n_teacher,), default=None
-        The labels of the teacher's columns, where it names them.
-    n_teacher : int, default=None
-        The number of the teacher's columns; None without a teacher.
-    exact : bool, default=False
-        Whether the teacher's columns have to be all classes, as those of a
-        data frame.
-
-    Returns
-    -------
-    classes_ : ndarray of shape (n_classes,)
-        Sorted.
-    columns : ndarray of int of shape (n_classes,) or None
-        The teacher's column of each class, -1 for a class it does not know.
-
-    Raises
-    ------
-    ValueError
-        If the classes cannot be told, or do not fit the teacher's.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.student._targets import resolve_classes
-    >>> resolve_classes(np.array(["cat"]), teacher_classes=["dog", "cat"], n_teacher=2)
-    (array(['cat', 'dog'], dtype='<U3'), array([1, 0]))
+    Classes are those declared, else the teacher's, else those seen in y. With `exact` the teacher's
+    columns have to be just the classes, as those of a data frame.
     """
     if declared is not None:
         found = declared.labels

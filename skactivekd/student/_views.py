@@ -16,6 +16,7 @@ _SMALL = 64
 # ground of drawings, icons and scans lies above.
 _ONE_COLOR = 0.3
 _GREY = 4  # levels by which the channels of a grey picture differ, for the rounding of JPEG
+_ALL_GREY = 0.99  # of the pixels: a colored stamp on a scan makes no photo of it
 _SAMPLE = 32  # pictures looked at, to tell photos from drawings
 _PIXELS = 250  # of each side of these, at most
 _ROUNDING = 1e-3  # by which bicubic resizing and float arithmetic leave [0, 1]
@@ -134,22 +135,7 @@ def image_tensor(image):
 
 
 def _check_augmented(augment, pixels):
-    """Return what the user's augmentation makes of a picture, if that is a picture.
-
-    Parameters
-    ----------
-    augment : callable
-    pixels : tensor of shape (C, H, W)
-
-    Returns
-    -------
-    pixels : uint8 tensor, or float32 tensor in [0, 1], of shape (C, any, any)
-
-    Raises
-    ------
-    ValueError
-        If it returns something else.
-    """
+    """Return what the user's augmentation makes of a picture, if that is a picture."""
     name = getattr(augment, "__name__", type(augment).__name__)
     given = pixels
     pixels = augment(given)
@@ -207,26 +193,9 @@ def sample_rows(n):
 
 
 def are_photos(images):
-    """Tell photos, which may be cropped and flipped, from drawings, scans and small pictures.
+    """Tell whether two thirds of some RGB images are photos, which may be cropped and flipped.
 
-    Parameters
-    ----------
-    images : list of PIL.Image.Image
-        In RGB.
-
-    Returns
-    -------
-    photos : bool
-        Whether two thirds of them are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from PIL import Image
-    >>> from skactivekd.student._views import are_photos
-    >>> noise = np.random.RandomState(0).randint(256, size=(99, 99, 3), dtype=np.uint8)
-    >>> are_photos([Image.fromarray(noise)]), are_photos([Image.new("RGB", (99, 99))])
-    (True, False)
+    Drawings, scans and small pictures are none.
     """
     return 3 * sum(map(_is_photo, images)) >= 2 * len(images) > 0
 
@@ -236,7 +205,7 @@ def _is_photo(image):
         return False
     step = tuple(-(-side // _PIXELS) for side in image.size)
     pixels = np.asarray(image)[:: step[1], :: step[0]].reshape(-1, 3).astype(np.int32)
-    if (np.ptp(pixels, axis=1) <= _GREY).mean() > 0.99:
+    if (np.ptp(pixels, axis=1) <= _GREY).mean() > _ALL_GREY:
         return False
     _, counts = np.unique(pixels @ [1, 256, 65536], return_counts=True)
     return counts.max() < _ONE_COLOR * len(pixels)

@@ -15,19 +15,7 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 
 
 def check_locks(path, what):
-    """Raise where the file system of a file has no locks; else files there could be ruined.
-
-    Parameters
-    ----------
-    path : str
-        The file, which need not exist, nor its folders.
-    what : str
-        What the error calls it.
-
-    Raises
-    ------
-    OSError
-    """
+    """Raise where the file system of a file has no locks; else files there could be ruined."""
     if fcntl is None:
         return
     try:

@@ -11,28 +11,7 @@ _BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
 def as_matrix(values, name, *, sparse=False):
     """Return a 2-D numeric ndarray, torch tensor or dask array, without copying it.
 
-    Parameters
-    ----------
-    values : array-like, DataFrame or tensor of shape (n_rows, n_columns)
-        What the caller passed. Lists, and frames of pandas' nullable types,
-        become new arrays.
-    name : str
-        The argument's name, for the error.
-    sparse : bool, default=False
-        Whether it may be sparse.
-
-    Returns
-    -------
-    matrix : ndarray, tensor, dask array or CSR matrix
-        Detached from the graph if it is a tensor; canonical CSR of any sparse
-        matrix.
-
-    Raises
-    ------
-    TypeError
-        If it is sparse and may not be, or does not hold real numbers.
-    ValueError
-        If it has not two dimensions, or no column, or hides values by a mask.
+    Lists and frames become new arrays; where `sparse` may be, any sparse matrix canonical CSR.
     """
     if issparse(values):
         if not sparse:

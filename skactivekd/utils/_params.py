@@ -13,15 +13,6 @@ def naming(name):
     """Put the argument's name before errors of numpy, torch and scikit-learn that lack it.
 
     Those that are neither ValueError nor TypeError become ValueError.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._params import naming
-    >>> with naming("X"):
-    ...     float("a")
-    Traceback (most recent call last):
-        ...
-    ValueError: X: could not convert string to float: 'a'
     """
     try:
         yield

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._labels import as_labels, find_positions, of_two_kinds
+from ._label_values import as_labels, of_two_kinds
+from ._labels import find_positions
 from ._matrix import as_matrix, as_ndarray, blocks, refuse_rows
 
 _NEGATIVE = -1e-6  # what rounding may leave of a zero
@@ -11,38 +12,10 @@ _BFLOAT16 = 2.0**-7  # the same for bfloat16, which has two
 
 
 def check_proba(values, name, *, n_rows=None, skipped=False):
-    """Return a 2-D matrix all of whose rows are probabilities.
+    """Return a 2-D matrix all of whose rows are probabilities, or name the row that is not.
 
-    Parameters
-    ----------
-    values : array-like, DataFrame or tensor of shape (n_rows, n_classes)
-        What the caller passed: floats of any width, integers or booleans.
-        Arrays, memory maps and tensors are read in blocks and not copied.
-    name : str
-        The argument's name, for the error.
-    n_rows : int, default=None
-        The rows it has to have.
-    skipped : bool, default=False
-        Whether rows may be nan throughout.
-
-    Returns
-    -------
-    matrix : ndarray, tensor or dask array of shape (n_rows, n_classes)
-
-    Raises
-    ------
-    TypeError
-        If it does not hold real numbers, or is sparse.
-    ValueError
-        If it has not two dimensions, another number of rows, or a row that is
-        not finite, has a value below -1e-6, or does not sum to one within 1e-3
-        (in bfloat16, 2**-7); the row is named.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._proba import check_proba
-    >>> check_proba([[0.5, 0.5], [1, 0]], "proba").shape
-    (2, 2)
+    Arrays, memory maps and tensors are read in blocks and not copied. Rows sum to one within 1e-3
+    (2**-7 in bfloat16), and hold nothing below -1e-6; where some are `skipped`, these may be nan.
     """
     matrix = as_matrix(values, name)
     if n_rows is not None and len(matrix) != n_rows:
@@ -64,13 +37,7 @@ def check_proba(values, name, *, n_rows=None, skipped=False):
 
 
 def refuse_no_teacher(teacher):
-    """Refuse what neither predicts nor is called, and has not the shape of a matrix.
-
-    Raises
-    ------
-    TypeError
-        If it is no matrix.
-    """
+    """Refuse what neither predicts nor is called, and has not the shape of a matrix."""
     try:
         shape = np.shape(teacher)
     except ValueError:  # rows of unequal length
@@ -84,13 +51,7 @@ def refuse_no_teacher(teacher):
 
 
 def column_names(values, name):
-    """Return the names of a frame's columns as an array; None for what has none.
-
-    Raises
-    ------
-    ValueError
-        If two columns have one name, or a name has several levels.
-    """
+    """Return the names of a frame's columns as an array; None for what has none."""
     names = getattr(values, "columns", None)
     if names is None or not hasattr(values, "shape"):
         return None
@@ -105,31 +66,7 @@ def column_names(values, name):
 
 
 def find_columns(names, classes, name):
-    """Find the column of each class in a frame whose columns are just the classes.
-
-    Parameters
-    ----------
-    names : array-like of shape (n_classes,)
-        Of the columns.
-    classes : array-like of shape (n_classes,)
-    name : str
-        The frame, for the error.
-
-    Returns
-    -------
-    columns : ndarray of int of shape (n_classes,)
-
-    Raises
-    ------
-    ValueError
-        If the columns are not the classes, by value.
-
-    Examples
-    --------
-    >>> from skactivekd.utils._proba import find_columns
-    >>> find_columns(["dog", "cat"], ["cat", "dog"], "teacher_proba")
-    array([1, 0])
-    """
+    """Find the column of each class in a frame whose columns are just the classes, by value."""
     columns = find_positions(classes, names)
     if (columns >= 0).all() and len(columns) == len(names):
         return columns
@@ -138,7 +75,7 @@ def find_columns(names, classes, name):
     if of_two_kinds(names, classes):
         raise ValueError(
             f"{fault}. Columns of a data frame are matched by name: set {name}.columns to the "
-            f"class of each, or pass {name}.to_numpy(), whose columns follow classes="
+            f"class of each, or pass {name}.to_numpy(), whose columns follow classes=."
         )
     missing = [label for label in classes if label not in names]
     extra = [label for label in names if label not in classes]
@@ -153,18 +90,7 @@ def find_columns(names, classes, name):
 def ordered_proba(values, classes, name, *, n_rows=None, skipped=False):
     """Return checked probabilities as an ndarray whose columns follow some classes.
 
-    Parameters
-    ----------
-    values : array-like, DataFrame or tensor of shape (n_rows, n_classes)
-        Columns of a frame are matched by name; those of all else follow
-        `classes`.
-    classes : array-like of shape (n_classes,)
-    name, n_rows, skipped
-        As for `check_proba`.
-
-    Returns
-    -------
-    proba : ndarray of shape (n_rows, n_classes)
+    Columns of a frame are matched by name; those of all else follow the classes already.
     """
     names = column_names(values, name)
     proba = as_ndarray(check_proba(values, name, n_rows=n_rows, skipped=skipped))

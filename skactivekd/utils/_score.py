@@ -5,16 +5,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from .._rows import n_rows, take_rows
-from ._labels import (
-    as_labels,
-    check_labels,
-    classes_of,
-    explain_kinds,
-    find_positions,
-    of_two_kinds,
-    plain,
-    refuse_learned_marker,
-)
+from ._classes import classes_of, explain_kinds, refuse_learned_marker
+from ._label_values import as_labels, of_two_kinds, plain
+from ._labels import check_labels, find_positions
 from ._params import naming, refuse_mask
 
 
@@ -48,30 +41,9 @@ class LabeledScoreMixin:
 
 
 def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
-    """Return the accuracy on the labeled rows.
+    """Return the accuracy of a fitted classifier on the labeled rows, which alone it predicts.
 
-    Parameters
-    ----------
-    estimator : fitted classifier
-    X : array-like of n_samples rows
-        Only the labeled ones are predicted.
-    y : array-like of shape (n_samples,)
-        Labels; rows with `missing_label` do not count. One that the estimator
-        does not know is an error of its, unless it knows none of them.
-    missing_label : int, float nan, pandas.NA, str or None, default=-1
-        The marker.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, zero or more.
-
-    Returns
-    -------
-    accuracy : float
-
-    Raises
-    ------
-    ValueError
-        If no row is labeled, or lengths differ, or the labels cannot be those
-        the estimator learned.
+    A label that it does not know is an error of its, unless it knows none of them.
     """
     classes = classes_of(estimator)
     refuse_learned_marker(classes, missing_label)
@@ -105,14 +77,12 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
     return float(accuracy_score(known, predicted, sample_weight=sample_weight))
 
 
-def check_weights(sample_weight, rows):
-    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None.
+# Weights whose sums are finite, and which single precision tells from zero.
+_LEAST, _MOST = 1e-30, 1e30
 
-    Raises
-    ------
-    ValueError, TypeError
-        If they are anything else; the error names `sample_weight`.
-    """
+
+def check_weights(sample_weight, rows):
+    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None."""
     if sample_weight is None:
         return None
     refuse_mask(sample_weight, "sample_weight")
@@ -121,9 +91,8 @@ def check_weights(sample_weight, rows):
             raise TypeError("sample_weight must hold numbers, got texts.")
         weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
         weight = weight if weight.dtype.kind in "fiu" else weight.astype(np.float64)
-    # Their sums have to be finite, and single precision has to tell them from zero.
     with np.errstate(over="ignore"):
-        beyond = ~np.isfinite(weight) | (weight > 1e30) | ((weight > 0) & (weight < 1e-30))
+        beyond = ~np.isfinite(weight) | (weight > _MOST) | ((weight > 0) & (weight < _LEAST))
     if beyond.any():
         row = int(beyond.argmax())
         raise ValueError(

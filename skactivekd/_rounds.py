@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..utils._labels import classes_of, refuse_learned_marker
+from .utils._labels import classes_of, refuse_learned_marker
 
 
 def play(estimator, strategy, X, y, start, n_rounds, n_instances, missing_label=-1):
@@ -177,7 +177,7 @@ def hide_labels(y, labeled, missing_label=-1):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.simulation._rounds import hide_labels
+    >>> from skactivekd._rounds import hide_labels
     >>> hide_labels(np.array([3, 1, 2]), [2])
     array([-1, -1,  2])
     >>> hide_labels(np.array(["a", "b"]), [0], missing_label=None)

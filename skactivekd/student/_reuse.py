@@ -6,9 +6,11 @@ from collections import OrderedDict
 import torch
 from scipy import sparse
 
-from ..utils._identity import Unsure, hash_array, state_key
-from ._pictures import Pictures
+from ..utils._code import Unsure
+from ..utils._identity import hash_array, state_key
+from ._image_files import Pictures
 
+# Some folds of a search over some settings, and no more memory than a process can spare.
 _MAX_ENTRIES, _MAX_BYTES = 16, 2**30
 
 
@@ -64,20 +66,7 @@ def _size(distilled):
 
 
 def identify(net, rows, *settings):
-    """Return the key of what training a net on rows gives, or None if there is no sure one.
-
-    Parameters
-    ----------
-    net : DHONet
-        Unfitted.
-    rows : RowDataset
-    *settings : object
-        What else decides the training.
-
-    Returns
-    -------
-    key : tuple or None
-    """
+    """Return the key of what training a net on rows gives; None if there is no sure one."""
     arrays = rows.X, rows.teacher_proba, rows.columns, rows.teacher_weight
     try:
         state = state_key(type(net), net.get_params(deep=False), settings)

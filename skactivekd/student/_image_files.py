@@ -2,13 +2,12 @@
 
 import os
 import re
-import warnings
 from contextlib import contextmanager
 from hashlib import blake2b
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from ..encoders._errors import ImageError, report
 from ..encoders._inputs import LazyRows, check_images, is_lazy
@@ -16,33 +15,19 @@ from ..encoders._read_image import is_path, is_picture, open_image, reason, upri
 from ..utils._row_identity import content_key, hash_content, settle_file
 from ..utils._urls import is_url
 from ._views import drawing, row_seed
+from ._workers import Unreadable, make_loader, worker_settings
 
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
 _LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths
 _SUFFIX = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$", re.IGNORECASE)
-_MAX_WORKERS = 8
+_MAX_WORKERS = 8  # so that one reader does not fill a large machine
 _WORTH_WORKERS = 256  # files of one pass from which on processes to read them pay
 
 
 def holds_pictures(X):
     """Tell pictures one by one from an array of numbers.
 
-    Parameters
-    ----------
-    X : object
-        What a user passes as X.
-
-    Returns
-    -------
-    pictures : bool
-        True of sequences of paths, URLs, bytes, PIL images or arrays of several
-        sizes, and of data sets.
-
-    Examples
-    --------
-    >>> from skactivekd.student._pictures import holds_pictures
-    >>> holds_pictures(["cat.png"]), holds_pictures(["a cat"]), holds_pictures([[1.0], [2.0]])
-    (True, False, False)
+    That is: paths, URLs, bytes, PIL images, arrays of several sizes, and data sets.
     """
     if isinstance(X, Pictures) or is_lazy(X):
         return True
@@ -155,21 +140,9 @@ class Pictures:
             return None
 
     def read(self, rows, view=None, seed=None):
-        """Read some pictures.
+        """Read some pictures as a tensor (n, 3, H, W) of uint8 or float32, or as `Unreadable`.
 
-        Parameters
-        ----------
-        rows : integer array of shape (n,)
-        view : callable, default=None
-            From an RGB image of PIL to a tensor (3, H, W); None is that of
-            `shown`.
-        seed : tuple of int, default=None
-            With the row in X, of what the view draws at random.
-
-        Returns
-        -------
-        pixels : uint8 or float32 tensor of shape (n, 3, H, W), or Unreadable
-            The latter if pictures cannot be read.
+        A view, which may draw at random, makes a tensor of an image; None is that of `shown`.
         """
         view, made, bad = view or self.view, [], {}
         for row in np.asarray(rows).tolist():
@@ -202,22 +175,7 @@ class Pictures:
         return {place: why for bad in loader for place, why in bad.items()}
 
     def without_bad(self):
-        """Return the rows that can be read, and a warning's worth of the others.
-
-        Returns
-        -------
-        good : ndarray of int
-
-        Warns
-        -----
-        SkippedRowsWarning
-            Naming the others.
-
-        Raises
-        ------
-        ImageError
-            If none can be read.
-        """
+        """Return the rows that can be read, and warn of the others; raise if there is none."""
         bad = self.find_bad()
         if len(bad) == len(self):
             raise ImageError(bad, "cannot be read, and there is no other")
@@ -249,12 +207,7 @@ class Pictures:
         return isinstance(items, list) and not any(map(is_picture, items))
 
     def check_workers(self, n_workers):
-        """Refuse to let several processes read one open file.
-
-        Raises
-        ------
-        ValueError
-        """
+        """Refuse to let several processes read one open file."""
         if n_workers and isinstance(self.items, list) and any(map(_is_open, self.items)):
             raise ValueError(
                 "X holds images of PIL whose files are open but not read, which several processes "
@@ -313,20 +266,6 @@ def _identify(item):
     return hash_content(settle_file(item).encode(errors="surrogatepass"))
 
 
-class Unreadable:
-    """In place of a batch: the rows that cannot be read.
-
-    An exception would reach the caller from another process as text only.
-    """
-
-    def __init__(self, bad):
-        self.bad = bad
-
-    def throw(self):
-        """Raise what it stands for."""
-        raise ImageError(self.bad, "cannot be read")
-
-
 class _Check(Dataset):
     def __init__(self, pictures):
         self.pictures = pictures
@@ -347,72 +286,6 @@ def _merge(batch):
     return {place: why for bad in batch for place, why in bad.items()}
 
 
-class Augmented(Dataset):
-    """A training set whose pictures are seen through a random view.
-
-    Parameters
-    ----------
-    dataset : RowDataset or Subset of one
-    view : callable
-    """
-
-    def __init__(self, dataset, view):
-        self.dataset, self.view = dataset, view
-
-    def __len__(self):
-        return len(self.dataset)
-
-    def __getitems__(self, drawn):
-        """Return the batch of a pair (seed, rows)."""
-        seed, rows = drawn
-        source = self.dataset
-        while isinstance(source, Subset):
-            rows, source = np.asarray(source.indices)[rows], source.dataset
-        return source.take(rows, self.view, seed)
-
-
-class Seeded:
-    """A batch sampler that hands out a seed with each batch.
-
-    So what is drawn for a row depends on the step and the row, and not on
-    which of how many processes reads it.
-    """
-
-    def __init__(self, sampler, seed):
-        self.sampler, self.seed, self.step = sampler, seed, 0
-        self.batch_size, self.share, self.drop_last = sampler.batch_size, sampler.share, False
-
-    def __len__(self):
-        return len(self.sampler)
-
-    def __iter__(self):
-        for rows in self.sampler:
-            yield (self.seed, self.step), rows
-            self.step += 1
-
-
-def make_loader(dataset, kind, **settings):
-    """Make a loader whose processes start without Python's warning.
-
-    Python warns of forks in programs with threads: these processes run
-    neither PIL's nor torch's threads of their parent.
-    """
-    return (PictureLoader if kind is DataLoader else kind)(dataset, **settings)
-
-
-class PictureLoader(DataLoader):
-    """torch's loader; pictures that cannot be read raise in the process that asks."""
-
-    def __iter__(self):
-        with warnings.catch_warnings():
-            if self.num_workers:
-                warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
-            batches = super().__iter__()
-        for batch in batches:
-            check_batch(batch)
-            yield batch
-
-
 @contextmanager
 def naming_all(X):
     """Where a picture cannot be read inside, raise an error that names all that cannot."""
@@ -422,19 +295,6 @@ def naming_all(X):
         if not isinstance(X, Pictures):
             raise
         raise ImageError({**error.bad, **X.find_bad()}, error.problem) from None
-
-
-def check_batch(batch):
-    """Raise if a batch could not be read."""
-    if isinstance(batch, Unreadable):
-        batch.throw()
-
-
-def worker_settings(n_workers, training):
-    """Return settings of a loader that go with a number of processes chosen here."""
-    if not n_workers:
-        return {}
-    return {"multiprocessing_context": "fork", "persistent_workers": training}
 
 
 def spread(X, values, good, fill):

@@ -16,7 +16,7 @@ _FLOOR, _PEAK = 0.1, 2.0
 # float32 has seven digits; a column that varies only in the last two of them is mostly rounding.
 _DIGITS = 1e-5
 _ROUNDING = 1e-12  # what a constant column seems to vary by, as float64 adds it up
-_BLOCK = 4096
+_BLOCK = 4096  # rows measured at once, so that no copy of X as float64 is made
 
 
 class InputScaler(nn.Module):
@@ -86,7 +86,7 @@ def measure_scaling(X, sample_weight=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.student._inputs import measure_scaling
+    >>> from skactivekd.student._scaling import measure_scaling
     >>> shift, scale = measure_scaling(np.array([[0.0, 1.0], [4.0, 1.0]]))
     >>> shift, scale
     (array([2., 1.]), array([2. , 0.2]))
