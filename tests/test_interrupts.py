@@ -17,8 +17,9 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.parallel import Parallel
 
-from skactivekd import LabeledOnly, _journal, simulate
+from skactivekd import LabeledOnly, simulate
 from skactivekd._interrupts import noticed_interrupts
+from skactivekd.simulation import _journal
 from skactivekd.simulation._journal import Journal, Round
 
 fcntl = pytest.importorskip("fcntl")
