@@ -485,7 +485,7 @@ def test_a_bomb_of_text_in_a_png_is_named():
 
 
 def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
-    from skactivekd.teacher import _read_image
+    from skactivekd.encoders import _read_image
 
     monkeypatch.setattr(_read_image, "_LARGE", 100)
     inside, most = [], []
@@ -508,7 +508,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_does_not_wait_for_a_thread_of_its_parent(monkeypatch):
-    from skactivekd.teacher import _read_image
+    from skactivekd.encoders import _read_image
 
     monkeypatch.setattr(_read_image, "_LARGE", 100)
     data = stored(Image.new("L", (30, 30)))
