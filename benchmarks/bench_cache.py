@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 from synthetic_digits import draw_pen, render, skeletons
 
-from skactivekd.teacher import EmbeddingCache, OpenCLIPEncoder
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._identity import identify
-from skactivekd.teacher._row_keys import row_keys
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import OpenCLIPEncoder
+from skactivekd.encoders._base import encode_rows, owner_of
+from skactivekd.utils._row_identity import row_keys
 
 
 def digits(n):
@@ -58,7 +58,7 @@ def measure_encoding(X, n_encode):
 def fill(cache, encoder, X, embeddings):
     """Write known embeddings batch by batch, as encoding would."""
     keys, files, _ = row_keys(X)
-    owner = identify(encoder, "encode_image")
+    owner = owner_of(encoder, "encode_image")
     return timed(lambda: cache.fetch(owner, keys, lambda rows: embeddings[rows], files=files))[0]
 
 

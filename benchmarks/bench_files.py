@@ -76,7 +76,7 @@ def fit(paths, y, on_error="skip", **params):
     import warnings
 
     from skactivekd import DHOClassifier, DHONet
-    from skactivekd.teacher import SkippedRowsWarning
+    from skactivekd.encoders import SkippedRowsWarning
 
     labels = np.where(np.arange(len(y)) % 10 == 0, y, -1)
     net = DHONet(**{"max_epochs": 2, "on_error": on_error, **params})

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from skactivekd import OpenCLIPEncoder
-from skactivekd.teacher import EmbeddingCache
-from skactivekd.teacher import _encoders as encoders
-from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import _open_clip as encoders
+from skactivekd.encoders._base import encode_rows
 
 CONFIG = {
     "embed_dim": 64,

@@ -27,7 +27,7 @@ from skactivekd import (
     ZeroShotTeacher,
     load_glyph_digits,
 )
-from skactivekd.teacher import EmbeddingCache
+from skactivekd.cache import EmbeddingCache
 
 TEMPLATE, SCALE = "Banking: {}", 20.0
 SHOTS = (1, 2, 4, 8, 16)

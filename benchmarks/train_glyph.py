@@ -1,6 +1,6 @@
 """Train the embedded default teacher: a tiny CLIP that has seen nothing but synthetic digits.
 
-    python benchmarks/train_glyph.py --out skactivekd/teacher/glyph
+    python benchmarks/train_glyph.py --out skactivekd/encoders/glyph
 
 It learns from deformed glyphs of matplotlib's fonts with captions of many templates. Settings
 were chosen on two synthetic validation sets: fonts held out (accuracy 0.88), and digits drawn by a
@@ -20,7 +20,7 @@ from synthetic_digits import draw_font, draw_pen, font_glyphs, render, skeletons
 from torch.nn.functional import cross_entropy, interpolate
 
 from skactivekd import OpenCLIPEncoder, ZeroShotTeacher
-from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
+from skactivekd.encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES
 
 SCALE = 100.0  # what teachers multiply cosines by, so it is not learned
 SMOOTHING = 0.1  # matches confidence to accuracy on the pen digits

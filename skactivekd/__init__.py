@@ -10,16 +10,16 @@ from importlib.metadata import version
 __version__ = version("skactivekd")
 
 _HOME = {
-    "EmbeddingCache": "teacher",
+    "EmbeddingCache": "cache",
     "CLAPTeacher": "teacher",
     "Embedder": "teacher",
     "LabeledOnly": "teacher",
-    "OpenCLIPEncoder": "teacher",
-    "SentenceEncoder": "teacher",
-    "TeacherReport": "teacher",
+    "OpenCLIPEncoder": "encoders",
+    "SentenceEncoder": "encoders",
+    "TeacherReport": "inspection",
     "TipAdapterTeacher": "teacher",
     "ZeroShotTeacher": "teacher",
-    "teacher_report": "teacher",
+    "teacher_report": "inspection",
     "tidy_classes": "teacher",
     "DHOClassifier": "student",
     "DHONet": "student",
@@ -43,11 +43,11 @@ _HOME = {
     "LabeledStratifiedKFold": "model_selection",
     "labeled_accuracy": "model_selection",
     "simulate": "simulation",
-    "ValueReport": "value",
-    "area_under_curve": "value",
-    "labels_to_reach": "value",
-    "rank_table": "value",
-    "value_report": "value",
+    "ValueReport": "simulation",
+    "area_under_curve": "metrics",
+    "labels_to_reach": "metrics",
+    "rank_table": "metrics",
+    "value_report": "simulation",
     "LabelingSession": "session",
     "load_glyph_digits": "datasets",
     "LabelEfficiencyDisplay": "plotting",
@@ -66,7 +66,11 @@ _ELSEWHERE = {
 
 _SUBPACKAGES = (
     "app",
+    "cache",
     "datasets",
+    "encoders",
+    "inspection",
+    "metrics",
     "modal",
     "model_selection",
     "persistence",
@@ -77,7 +81,6 @@ _SUBPACKAGES = (
     "student",
     "teacher",
     "utils",
-    "value",
 )
 
 # What tutorials type. The rest of the names above is found here too.

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from ._digest import digest_rows
 from .utils._params import naming, refuse_mask
+from .utils._row_identity import identify_row
 
 
 def n_rows(X, name="X"):
@@ -43,7 +43,7 @@ def take_rows(X, indices):
         set as rows that are read when they are asked for.
     """
     if not isinstance(X, list | tuple) and not hasattr(X, "shape"):
-        from .teacher._lazy_rows import LazyRows, is_lazy
+        from .encoders._inputs import LazyRows, is_lazy
 
         if is_lazy(X):
             return (X if isinstance(X, LazyRows) else LazyRows(X)).take(indices)
@@ -285,6 +285,6 @@ def _content(value):
         # Not a number is not equal to itself, and 1 is equal to True.
         return type(value), value if value == value else "nan"
     except TypeError:  # an image of PIL, a dict, pandas.NA
-        with suppress(ValueError):
-            return digest_rows([value])
+        with suppress(TypeError):
+            return identify_row(value)
         return id(value)

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from .datasets import load_glyph_digits
 from .plotting import LabelEfficiencyDisplay
 from .query import PCoreSet, UncertaintyHerding
-from .simulation import simulate
+from .simulation._simulate import simulate
 from .student import DHOClassifier, TeacherProba
 from .teacher import ZeroShotTeacher
 

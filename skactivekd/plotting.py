@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping
 
-from ._curves import check_rows
+from .metrics._curves import check_rows
 from .utils._params import check_number
 
 __all__ = ["LabelEfficiencyDisplay", "TeacherReportDisplay"]

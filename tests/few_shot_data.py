@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skactivekd.teacher import EmbeddingCache
+from skactivekd.cache import EmbeddingCache
 
 NAMES = ["owl", "cat", "ant"]
 CLASSES = dict(enumerate(NAMES))  # by the labels of `make_rows`

@@ -59,23 +59,25 @@ from skactivekd import (
     to_skactiveml,
     value_report,
 )
+from skactivekd.inspection import prediction_clusters
+from skactivekd.metrics import (
+    best_logit_scale,
+    best_temperature,
+    expected_calibration_error,
+    reliability_curve,
+)
+from skactivekd.metrics._ranks import places
 from skactivekd.modal import ActiveLearner
 from skactivekd.student import DHOLoss, DualHead, RowDataset, dho_loss, gradient_cosine, mix_heads
 from skactivekd.teacher import (
-    best_logit_scale,
-    best_temperature,
     clap_loss,
     class_prompts,
     embed_classes,
-    expected_calibration_error,
     list_prompt_templates,
-    prediction_clusters,
     prompt_templates,
-    reliability_curve,
     tidy_name,
     tip_adapter_logits,
 )
-from skactivekd.value import places
 
 # By default a few of each in some ten seconds.
 CALLS_IN_ALL = int(os.environ.get("SKACTIVEKD_CALLS", 240))

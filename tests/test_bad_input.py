@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skactivekd import OpenCLIPEncoder
-from skactivekd.teacher import ImageError, SkippedRowsWarning, TextError
+from skactivekd.encoders import ImageError, SkippedRowsWarning, TextError
 
 MODES = sorted({*Image.MODES, "LAB", "HSV", "RGBX", "La", "PA", "RGBa", "I;16B"})
 KINDS = {

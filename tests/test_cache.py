@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.teacher import EmbeddingCache, ImageError, OpenCLIPEncoder, SkippedRowsWarning
-from skactivekd.teacher import _skipping as skipping
-from skactivekd.teacher._encode_once import encode_rows, encode_texts
-from skactivekd.teacher._identity import identify
-from skactivekd.teacher._row_keys import row_keys, text_keys
+from skactivekd.cache import EmbeddingCache
+from skactivekd.cache._owner import identify
+from skactivekd.encoders import ImageError, OpenCLIPEncoder, SkippedRowsWarning
+from skactivekd.encoders import _errors as skipping
+from skactivekd.encoders._base import encode_rows, encode_texts
+from skactivekd.utils._row_identity import row_keys, text_keys
 
 
 class Encoder(BaseEstimator):
@@ -245,10 +246,10 @@ def test_one_error_names_the_bad_rows_of_all_batches_and_nothing_done_is_lost(fi
     with pytest.raises(ImageError) as error:
         encode_rows(reader, files)
     assert sorted(error.value.bad) == [4, 5, 9, 10]
-    assert len(reader.cache) == 3
+    assert len(reader.cache) == 6  # of the batches without a bad row, also of later ones
     seen.clear()
     encode_rows(reader, [files[i] for i in (0, 1, 2, 3, 6, 7, 8)])
-    assert seen == [3, 1]
+    assert seen == [1]
 
 
 def test_bad_files_of_the_same_content_are_all_named(files):
@@ -391,15 +392,17 @@ def test_threads_wait_for_rows_under_way(encoder, X, monkeypatch):
     assert encoder.seen == [10]
 
 
-def test_rows_used_longest_ago_are_dropped(encoder, X):
+def test_rows_written_longest_ago_are_dropped(encoder, X):
     encoder.cache = EmbeddingCache(max_bytes=4 * 8)  # four rows of two float32
     encode_rows(encoder, X[:4])
     encode_rows(encoder, X[:1])
     encode_rows(encoder, X[4:6])
     assert len(encoder.cache) == 4
-    encode_rows(encoder, X[[0, 3, 4, 5]])
+    encode_rows(encoder, X[[2, 3, 4, 5]])
     assert encoder.seen == [4, 2]
-    encode_rows(encoder, X[[1, 2]])
+    encode_rows(encoder, X[[0, 1]])
+    assert encoder.seen == [4, 2, 2]
+    encode_rows(encoder, X[[4, 5, 0, 1]])
     assert encoder.seen == [4, 2, 2]
 
 

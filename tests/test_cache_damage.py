@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from skactivekd.teacher import EmbeddingCache
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._identity import identify
+from skactivekd.cache import EmbeddingCache
+from skactivekd.cache._owner import identify
+from skactivekd.encoders._base import encode_rows
 
 N_FLIPS = int(os.environ.get("N_FLIPS", 60))
 

@@ -9,15 +9,17 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.teacher import EmbeddingCache, _file_store, _sqlite
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._identity import identify
+from skactivekd.cache import EmbeddingCache, _cache, _sqlite, _store
+from skactivekd.cache._owner import identify
+from skactivekd.encoders._base import encode_rows
+from skactivekd.utils import _row_identity
 
 
 class Encoder(BaseEstimator):
@@ -132,7 +134,7 @@ def test_float16_halves_the_file(path, X):
 
 @pytest.mark.parametrize("chunk", [3, 4096])
 def test_any_subset_in_any_order(path, X, chunk, monkeypatch, seen):
-    monkeypatch.setattr(_file_store, "_CHUNK", chunk)
+    monkeypatch.setattr(_store, "_CHUNK", chunk)
     X = np.random.default_rng(1).random((50, 2, 2))
     expected = encode(None, X)
     encode(path, X[:30])
@@ -155,7 +157,7 @@ def test_a_file_that_moved_or_was_touched_is_found_by_content(path, files, seen)
 
 def test_a_known_file_is_not_read(path, files, seen, monkeypatch):
     encode(path, files)
-    monkeypatch.setattr("skactivekd.teacher._fill.hash_file", None)
+    monkeypatch.setattr("skactivekd.cache._cache.hash_file", None)
     assert len(encode(path, files)) == 10
     assert sum(seen) == 10
 
@@ -401,3 +403,90 @@ def test_the_cache_and_the_batch_size_are_no_part_of_the_identity(path):
         for size in (1, 2)
     }
     assert len(owners) == 1
+
+
+class Clock:
+    """Seconds that pass as a test says, in place of the module `time`."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("batch_seconds", "write_seconds", "groups"),
+    [
+        (1.0, 0.01, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),  # an encoder that is slower than the disk
+        (0.1, 0.02, [1, 5, 4]),  # a twentieth of the time for writing
+        (0.3, 5.0, [1, 4, 4, 1]),  # but a second at the most is lost
+    ],
+)
+def test_writes_are_grouped_by_time(path, monkeypatch, batch_seconds, write_seconds, groups):
+    clock, written = Clock(), []
+    write = _store.Store.write
+
+    def slow_write(self, owner, batches, files):
+        written.append(len(batches))
+        clock.now += write_seconds
+        return write(self, owner, batches, files)
+
+    def encode_slowly(positions):
+        clock.now += batch_seconds
+        return np.ones((len(positions), 1), dtype=np.float32)
+
+    monkeypatch.setattr(_cache, "time", clock)
+    monkeypatch.setattr(_store.Store, "write", slow_write)
+    keys = [b"%d" % row for row in range(40)]
+    EmbeddingCache(path).fetch("owner", keys, encode_slowly, batch_size=4)
+    assert written == groups
+    assert len(EmbeddingCache(path)) == 40
+
+
+def test_many_bytes_are_written_before_their_time(path, monkeypatch):
+    clock, written = Clock(), []
+    write = _store.Store.write
+
+    def note(self, owner, batches, files):
+        written.append(len(batches))
+        clock.now += 10.0
+        return write(self, owner, batches, files)
+
+    monkeypatch.setattr(_cache, "time", clock)
+    monkeypatch.setattr(_cache, "_GROUP_BYTES", 100)
+    monkeypatch.setattr(_store.Store, "write", note)
+    keys = [b"%d" % row for row in range(20)]
+    EmbeddingCache(path).fetch("owner", keys, lambda p: np.ones((len(p), 4)), batch_size=2)
+    assert written == [1, 4, 4, 1]
+
+
+def test_an_interrupt_loses_no_batch_that_was_encoded(path, monkeypatch):
+    monkeypatch.setattr(_cache, "_GROUP_SHARE", 10**9)
+
+    def encode_some(positions):
+        if positions[0] >= 12:
+            raise KeyboardInterrupt
+        return np.ones((len(positions), 1), dtype=np.float32)
+
+    keys = [b"%d" % row for row in range(40)]
+    with pytest.raises(KeyboardInterrupt):
+        EmbeddingCache(path).fetch("owner", keys, encode_some, batch_size=4)
+    assert len(EmbeddingCache(path)) == 12
+
+
+def test_a_model_file_is_read_once_for_all_processes(path, files, monkeypatch):
+    found = _row_identity.hash_model_file(*files[:3], cache=EmbeddingCache(path))
+    read = []
+    monkeypatch.setattr(_row_identity, "_HASHES", OrderedDict())  # as in a new process
+    monkeypatch.setattr(_cache, "hash_file", lambda path: read.append(path))
+    cache = EmbeddingCache(path)
+    assert _row_identity.hash_model_file(*files[:3], cache=cache) == found
+    assert read == []
+    files[1].write_bytes(b"other weights")
+    monkeypatch.undo()
+    assert _row_identity.hash_model_file(*files[:3], cache=cache) != found
+    assert _row_identity.hash_model_file(*files[:3]) != found

@@ -8,13 +8,13 @@ from scipy.special import log_softmax, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from skactivekd.teacher import (
+from skactivekd.metrics import (
     best_logit_scale,
     best_temperature,
     expected_calibration_error,
     reliability_curve,
 )
-from skactivekd.teacher._reliability import accuracy_interval, log_loss
+from skactivekd.metrics._reliability import accuracy_interval, log_loss
 
 
 def sample(n, scale, n_classes=10, seed=0):

@@ -8,23 +8,24 @@ import pytest
 from sklearn.base import clone
 
 from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
-from skactivekd.teacher import EmbeddingCache, ImageError, SkippedRowsWarning
-from skactivekd.teacher._encode_once import encode_rows, encode_texts, row_method
-from skactivekd.teacher._image_error import RowError
-from skactivekd.teacher._skipping import settle
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import Encoder, ImageError, RowError, SkippedRowsWarning
+from skactivekd.encoders._base import encode_rows, encode_texts, row_method
 
 
-class LoudnessEncoder:
+class LoudnessEncoder(Encoder):
     """All that a third kind of encoder has to have: sounds and texts by two numbers."""
 
     def __init__(self, on_error="raise", cache=None, batch_size=4):
         self.on_error, self.cache, self.batch_size = on_error, cache, batch_size
 
     def encode_audio(self, X):
+        return self._encode("encode_audio", X)
+
+    def _embed_audio(self, X, run):
         bad = {row: "no sound" for row, wave in enumerate(X) if wave is None}
         levels = np.array([np.abs(wave).mean() for wave in X if wave is not None])
-        embeddings = np.column_stack([np.cos(levels), np.sin(levels)])
-        return settle(embeddings, bad, len(X), self.on_error, RowError)
+        return np.column_stack([np.cos(levels), np.sin(levels)]), bad
 
     def encode_text(self, texts):
         levels = np.array([len(text) / 10 for text in texts])

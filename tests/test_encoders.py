@@ -17,13 +17,8 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 
-from skactivekd.teacher import (
-    EmbeddingCache,
-    ImageError,
-    OpenCLIPEncoder,
-    SkippedRowsWarning,
-    _open_clip,
-)
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import ImageError, OpenCLIPEncoder, SkippedRowsWarning, _open_clip_models
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +190,7 @@ def test_local_models_need_no_network(tiny_clip, X, expected, monkeypatch):
 
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    _open_clip.load_model.cache_clear()
+    _open_clip_models.load_model.cache_clear()
     encoder = OpenCLIPEncoder(tiny_clip.directory)
     np.testing.assert_allclose(encoder.encode_image(X), expected, atol=1e-6)
     assert encoder.encode_text(["a cat"]).shape == (1, 16)
@@ -310,8 +305,8 @@ def test_texts_that_do_not_fit_are_warned_of(encoder):
 def test_global_state_is_left_as_found(tiny_clip, X, monkeypatch):
     import torch
 
-    _open_clip.load_model.cache_clear()
-    _open_clip.load_tokenizer.cache_clear()
+    _open_clip_models.load_model.cache_clear()
+    _open_clip_models.load_tokenizer.cache_clear()
     monkeypatch.setattr(logging.root, "handlers", [])
 
     def state():
@@ -417,7 +412,7 @@ def test_init_only_stores():
 
 def test_the_import_is_light():
     code = (
-        "import sys, skactivekd.teacher as t; t.ZeroShotTeacher(t.OpenCLIPEncoder());"
+        "import sys, skactivekd as s; s.ZeroShotTeacher(s.OpenCLIPEncoder());"
         "assert not {'torch', 'open_clip', 'PIL', 'matplotlib'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,7 +16,7 @@ from benchmarks.evidence.tasks import Task
 from benchmarks.evidence.variants import degraded, imbalanced_rows
 from skactivekd import ZeroShotTeacher, simulate
 from skactivekd.query import PCoreSet
-from skactivekd.simulation import _seeded_clone
+from skactivekd.simulation._simulate import _seeded_clone
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from benchmarks.evidence._store import fill
 from benchmarks.evidence.baselines import DistilledClassifier, TwoClassifiers
 from benchmarks.evidence.student_cells import KEYS, TOGETHER, cells
 from benchmarks.evidence.tasks import Task
-from skactivekd.simulation import _seeded_clone
+from skactivekd.simulation._simulate import _seeded_clone
 from skactivekd.student._soft_labels import SoftLabeled
 
 

@@ -30,7 +30,9 @@ from skactivekd import (
     load_glyph_digits,
     simulate,
 )
-from skactivekd.teacher import EmbeddingCache, ImageError, SkippedRowsWarning, best_logit_scale
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import ImageError, SkippedRowsWarning
+from skactivekd.metrics import best_logit_scale
 
 X, Y = make_rows()
 CLASSES = dict(enumerate(NAMES))

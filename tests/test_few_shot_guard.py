@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from few_shot_data import NAMES, Directions, hide, make_rows
+from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
 
 from skactivekd import (
     CLAPTeacher,
@@ -12,7 +13,6 @@ from skactivekd import (
     load_glyph_digits,
 )
 from skactivekd.teacher import class_prompts
-from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
 from skactivekd.teacher._trust import choose_trust, evenness, keep_unlabeled
 
 N_CLASSES, WIDTH = 10, 32

@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_DIR, GLYPH_TEMPLATES
+from skactivekd.encoders._open_clip_models import GLYPH_CLASSES, GLYPH_DIR, GLYPH_TEMPLATES
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -16,10 +16,10 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from skactivekd import DHONet, SentenceEncoder, ZeroShotTeacher
+from skactivekd.cache import EmbeddingCache
+from skactivekd.cache._owner import identify
+from skactivekd.encoders._base import encode_rows
 from skactivekd.student import RowDataset, _reuse
-from skactivekd.teacher import EmbeddingCache
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._identity import identify
 from skactivekd.utils._code import Unsure, is_installed
 from skactivekd.utils._fingerprint import fingerprint_of
 from skactivekd.utils._identity import state_key

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from skactivekd.teacher import ImageError, TextError
-from skactivekd.teacher._images import check_images
-from skactivekd.teacher._read_image import open_image, reason
+from skactivekd.encoders import ImageError, TextError
+from skactivekd.encoders._inputs import check_images
+from skactivekd.encoders._read_image import open_image, reason
 
 
 @pytest.fixture

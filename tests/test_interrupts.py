@@ -17,9 +17,10 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.parallel import Parallel
 
-from skactivekd import LabeledOnly, _journal, simulate
+from skactivekd import LabeledOnly, simulate
 from skactivekd._interrupts import noticed_interrupts
-from skactivekd._journal import Journal, Round
+from skactivekd.simulation import _journal
+from skactivekd.simulation._journal import Journal, Round
 
 fcntl = pytest.importorskip("fcntl")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -344,6 +345,6 @@ def test_an_interrupt_waits_until_joblib_has_started(tmp_path, monkeypatch):
             started.append(super().__call__(jobs))
             return started[0]
 
-    monkeypatch.setattr("skactivekd.simulation.Parallel", Interrupted)
+    monkeypatch.setattr("skactivekd.simulation._simulate.Parallel", Interrupted)
     play_interrupted(LabeledOnly(GaussianNB(), classes=range(2)), tmp_path / "s.csv")
     assert len(started) == 1

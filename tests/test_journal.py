@@ -20,8 +20,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torchvision.transforms import v2
 
 from skactivekd import DHONet, Entropy, LabeledOnly, Random, simulate
-from skactivekd._digest import digest
-from skactivekd._journal import COLUMNS, Journal, Round
+from skactivekd.simulation._journal import COLUMNS, Journal, Round
+from skactivekd.utils._digest import digest
 
 X, Y = load_iris(return_X_y=True)
 

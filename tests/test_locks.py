@@ -7,8 +7,8 @@ import sqlite3
 import numpy as np
 import pytest
 
-from skactivekd.teacher import EmbeddingCache, _file_store, _sqlite
-from skactivekd.teacher._encode_once import encode_rows
+from skactivekd.cache import EmbeddingCache, _sqlite, _store
+from skactivekd.encoders._base import encode_rows
 from skactivekd.utils import _locks
 
 pytestmark = pytest.mark.skipif(_locks.fcntl is None, reason="needs fcntl")
@@ -40,7 +40,7 @@ def test_a_cache_there_is_one_error_before_any_work(tmp_path, monkeypatch, exist
     if exists:
         encode_rows(Encoder(path), np.zeros((3, 2, 2)))
     request.getfixturevalue("without_locks")
-    monkeypatch.setattr(_file_store, "connect", None)
+    monkeypatch.setattr(_store, "connect", None)
     encoder = Encoder(path)
     with pytest.raises(OSError, match=r"cache of embeddings needs file locks.*local disk") as error:
         encode_rows(encoder, np.zeros((5, 2, 2)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skactivekd import DHOClassifier, DHONet, OpenCLIPEncoder, SentenceEncoder
-from skactivekd.teacher._model_code import ModelCodeError, check_model_code
+from skactivekd.encoders._sentence_models import ModelCodeError, check_model_code
 
 RAN = """
 import pathlib

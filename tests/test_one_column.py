@@ -25,8 +25,8 @@ from skactivekd import (
     simulate,
 )
 from skactivekd._rows import one_column
+from skactivekd.encoders import OpenCLIPEncoder
 from skactivekd.query import FromSkactiveml, QueryStrategy
-from skactivekd.teacher import OpenCLIPEncoder
 
 N = 30
 TEXTS = [f"{'good' if row % 2 else 'bad'} word{row} word{row % 5}" for row in range(N)]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from skactivekd import OpenCLIPEncoder
-from skactivekd.teacher import _open_clip
+from skactivekd.encoders import _open_clip_models
 
 TEXT = {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 HF_TEXT = {"context_length": 12, "vocab_size": 16, "hf_tokenizer_name": "org/tiny"}
@@ -257,10 +257,10 @@ def test_published_architectures_are_built_by_the_encoder(name, tmp_path, monkey
 
     monkeypatch.setattr(factory, "download_pretrained", lambda *args, **kwargs: "downloaded.pt")
     monkeypatch.setattr(factory, "load_checkpoint", lambda *args, **kwargs: None)
-    _open_clip.load_model.cache_clear()
+    _open_clip_models.load_model.cache_clear()
     tag = open_clip.list_pretrained_tags_by_model(name)[0]
     with torch.device("meta"):
         model, transform, _ = OpenCLIPEncoder(name, tag, device="meta")._load_model()
         pixels = torch.stack([transform(Image.new("RGB", (40, 30)))] * 2).to("meta")
         assert model.encode_image(pixels).shape[0] == 2
-    _open_clip.load_model.cache_clear()
+    _open_clip_models.load_model.cache_clear()

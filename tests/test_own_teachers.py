@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from skactivekd import DHOClassifier, DHONet, Embedder, LabeledOnly, TeacherProba
-from skactivekd.teacher import EmbeddingCache
+from skactivekd.cache import EmbeddingCache
 
 X, Y = make_rows()
 KNOWN = hide(Y, 30)

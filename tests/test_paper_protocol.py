@@ -22,10 +22,10 @@ from benchmarks.paper.data import load as load_data
 from benchmarks.paper.splits import hold_out, official_ucf101
 from benchmarks.paper.table import make_student, make_teacher, markdown, run_table, score
 from skactivekd import DHOClassifier
+from skactivekd.encoders import ImageError
+from skactivekd.encoders._read_image import open_image
 from skactivekd.student import AcceleratedDHONet, RowDataset
 from skactivekd.student._image_files import Pictures
-from skactivekd.teacher import ImageError
-from skactivekd.teacher._read_image import open_image
 
 CLASS_NAMES = {
     "caltech101": ["face", "airplane", "camera"],

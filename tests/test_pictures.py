@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from skactivekd import DHOClassifier, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
-from skactivekd._digest import digest_rows
+from skactivekd.encoders import ImageError
+from skactivekd.encoders._picture_formats import name_format
+from skactivekd.encoders._read_image import open_image, reason
 from skactivekd.student._tensors import as_input
-from skactivekd.teacher import ImageError
-from skactivekd.teacher._picture_formats import name_format
-from skactivekd.teacher._read_image import open_image, reason
+from skactivekd.utils._digest import digest_rows
 
 ORIENTATION = 0x0112
 UNDO = {  # what a camera did to a picture that asks for this orientation
@@ -485,7 +485,7 @@ def test_a_bomb_of_text_in_a_png_is_named():
 
 
 def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
-    from skactivekd.teacher import _read_image
+    from skactivekd.encoders import _read_image
 
     monkeypatch.setattr(_read_image, "_LARGE", 100)
     inside, most = [], []
@@ -508,7 +508,7 @@ def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_does_not_wait_for_a_thread_of_its_parent(monkeypatch):
-    from skactivekd.teacher import _read_image
+    from skactivekd.encoders import _read_image
 
     monkeypatch.setattr(_read_image, "_LARGE", 100)
     data = stored(Image.new("L", (30, 30)))

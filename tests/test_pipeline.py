@@ -24,8 +24,8 @@ from skactivekd import (
     ZeroShotTeacher,
     load_glyph_digits,
 )
+from skactivekd.cache import EmbeddingCache
 from skactivekd.student._soft_labels import SoftLabeled
-from skactivekd.teacher import EmbeddingCache
 
 
 class OwnTeacher(ClassifierMixin, BaseEstimator):

@@ -11,12 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from test_strategies_common import FACTORIES, looks_at, make
 
 from skactivekd import DHOClassifier, DHONet, LabeledOnly, TeacherProba, teacher_report
-from skactivekd.teacher import (
-    best_temperature,
-    expected_calibration_error,
-    prediction_clusters,
-    reliability_curve,
-)
+from skactivekd.inspection import prediction_clusters
+from skactivekd.metrics import best_temperature, expected_calibration_error, reliability_curve
 from skactivekd.utils._matrix import as_ndarray
 from skactivekd.utils._proba import check_proba, column_names, find_columns, ordered_proba
 

@@ -6,12 +6,13 @@ import torch
 from PIL import Image
 
 from skactivekd import OpenCLIPEncoder
-from skactivekd.teacher import EmbeddingCache, ImageError
-from skactivekd.teacher import _encoders as encoders
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._open_clip import check_preprocess
-from skactivekd.teacher._preprocess import Preparation
-from skactivekd.teacher._read_image import open_image
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import ImageError
+from skactivekd.encoders import _open_clip as encoders
+from skactivekd.encoders._base import encode_rows
+from skactivekd.encoders._open_clip_models import check_preprocess
+from skactivekd.encoders._preprocess import Preparation
+from skactivekd.encoders._read_image import open_image
 
 
 class Rows(torch.utils.data.Dataset):

@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from skactivekd import DHOClassifier, DHONet, SentenceEncoder, TeacherProba, ZeroShotTeacher
-from skactivekd.teacher import EmbeddingCache, SkippedRowsWarning, TextError, _sentence_models
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import SkippedRowsWarning, TextError, _sentence_models
 
 TEXTS = ["the cat sat", "", "a dog ran ran ran", "cat", "zebra 12"]
 

@@ -16,8 +16,8 @@ from skactivekd import (
     Random,
     simulate,
 )
+from skactivekd._rounds import hide_labels, initial_rows, play
 from skactivekd.plotting import summarize
-from skactivekd.simulation import hide_labels, initial_rows, play
 
 X, Y = load_iris(return_X_y=True)
 SPLIT = {"X_test": X[1::2], "y_test": Y[1::2], "progress": False}
@@ -149,7 +149,9 @@ BAD_ANSWERS = {
 @pytest.mark.parametrize("fault", BAD_ANSWERS)
 def test_strategies_have_to_return_unlabeled_rows(monkeypatch, fault):
     # Rows 0 to 2 are labeled first.
-    monkeypatch.setattr("skactivekd.simulation.initial_rows", lambda y, n, seed: np.arange(3))
+    monkeypatch.setattr(
+        "skactivekd.simulation._simulate.initial_rows", lambda y, n, seed: np.arange(3)
+    )
     message = rf"Strategy 'mine' \(Answers\) returned {fault}.* array of 4 different row numbers"
     with pytest.raises(ValueError, match=message):
         run(

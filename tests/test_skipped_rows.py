@@ -26,9 +26,9 @@ from skactivekd import (
     ZeroShotTeacher,
     load_glyph_digits,
 )
+from skactivekd.encoders import ImageError, SkippedRowsWarning
 from skactivekd.modal import ActiveLearner
 from skactivekd.query import UncertaintyHerding
-from skactivekd.teacher import ImageError, SkippedRowsWarning
 
 BROKEN = [3, 11, 12, 40]  # 3 and 12 are labeled
 N = 60
@@ -74,7 +74,7 @@ def warned_rows(call):
     return result, [sorted(warning.message.bad) for warning in caught]
 
 
-@pytest.mark.filterwarnings("ignore::skactivekd.teacher.SkippedRowsWarning")
+@pytest.mark.filterwarnings("ignore::skactivekd.encoders.SkippedRowsWarning")
 def test_an_embedder_gives_zeros_for_what_was_skipped(photos, lenient):
     paths, _, _ = photos
     embeddings = Embedder(lenient).fit(paths).transform(paths)

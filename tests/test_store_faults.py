@@ -15,9 +15,9 @@ from sklearn.dummy import DummyClassifier
 from sklearn.naive_bayes import GaussianNB
 
 from skactivekd import Entropy, LabeledOnly, simulate
-from skactivekd import _journal as journal_module
-from skactivekd._digest import digest_rows
-from skactivekd._journal import Journal, Round
+from skactivekd.simulation import _journal as journal_module
+from skactivekd.simulation._journal import Journal, Round
+from skactivekd.utils._digest import digest_rows
 
 X, Y = load_iris(return_X_y=True)
 BIG = np.random.RandomState(0).rand(1000, 5000)

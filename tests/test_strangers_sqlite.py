@@ -7,10 +7,10 @@ import zlib
 
 import numpy as np
 import pytest
-
-from skactivekd.session._journal import Event, Journal
-from skactivekd.teacher import EmbeddingCache
 from skactivekd.teacher._encode_once import encode_rows
+
+from skactivekd.cache import EmbeddingCache
+from skactivekd.session._journal import Event, Journal
 from skactivekd.utils._strangers_sqlite import check_schema, open_file
 
 X = np.arange(1.0, 8.0).reshape(7, 1, 1)

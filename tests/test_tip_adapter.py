@@ -8,13 +8,14 @@ from scipy.special import log_softmax, softmax
 
 from skactivekd import TipAdapterTeacher, ZeroShotTeacher
 from skactivekd.teacher import _tip_adapter, tip_adapter_logits
-from skactivekd.teacher._tip_adapter_keys import cross_validate, tune_keys
 from skactivekd.teacher._tip_adapter_math import (
     HeldOut,
     choose,
+    cross_validate,
     judge,
     leave_one_out,
     stratified_folds,
+    tune_keys,
 )
 
 X, Y = make_rows()

@@ -14,7 +14,8 @@ from skactivekd import (
     rank_table,
     value_report,
 )
-from skactivekd.value import default_targets, places
+from skactivekd.metrics._ranks import places
+from skactivekd.simulation._value import default_targets
 
 N_LABELS = [10, 20, 40]
 

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import sys
 from types import SimpleNamespace
 from unittest import mock
 
@@ -16,14 +15,9 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from skactivekd.teacher import (
-    EmbeddingCache,
-    ImageError,
-    OpenCLIPEncoder,
-    ZeroShotTeacher,
-    embed_classes,
-)
-from skactivekd.teacher._glyph import check_digits
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders import ImageError, OpenCLIPEncoder, _open_clip
+from skactivekd.teacher import ZeroShotTeacher, _base, embed_classes
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
 TEMPLATES = ["a photo of a {}.", "{} in the wild", lambda name: f"art of the {name}"]
@@ -206,9 +200,10 @@ def embedded(tiny_clip, monkeypatch):
         GLYPH_DIR=str(tiny_clip.directory),
         GLYPH_CLASSES={4: "four", 2: "two"},
         GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
-        check_digits=check_digits,
     )
-    monkeypatch.setitem(sys.modules, "skactivekd.teacher._glyph", glyph)
+    monkeypatch.setattr(_open_clip, "GLYPH_DIR", glyph.GLYPH_DIR)
+    monkeypatch.setattr(_base, "GLYPH_CLASSES", glyph.GLYPH_CLASSES)
+    monkeypatch.setattr(_base, "GLYPH_TEMPLATES", glyph.GLYPH_TEMPLATES)
     return glyph
 
 

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 
 from benchmarks.few_shot_teachers import banking77 as read_banking77
 from skactivekd import DHOClassifier, TeacherProba, ZeroShotTeacher, load_glyph_digits
-from skactivekd._curves import paired_difference
-from skactivekd.simulation import _seeded_clone
-from skactivekd.teacher import EmbeddingCache
+from skactivekd.cache import EmbeddingCache
+from skactivekd.metrics._curves import paired_difference
+from skactivekd.simulation._simulate import _seeded_clone
 
 from ._threads import use_one_thread
 from .baselines import BASELINES

@@ -12,8 +12,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from skactivekd import _journal, simulation
-from skactivekd._digest import digest, digest_rows
+from skactivekd.simulation import _journal, _simulate
+from skactivekd.utils._digest import digest, digest_rows
 
 from . import run as runner
 from ._threads import use_one_thread
@@ -48,8 +48,8 @@ def settings_of(config, banking77=None):
     def note(estimators, X, y, **call):
         samples = digest(digest_rows(X), digest_rows(call["X_test"]))
         plan = (call["n_initial"], call["n_rounds"], call["n_instances"], -1, None)
-        strategies = simulation._with_random(call["strategies"], -1)
-        found.update(simulation._settings(estimators, strategies, y, call["y_test"], plan, samples))
+        strategies = _simulate._with_random(call["strategies"], -1)
+        found.update(_simulate._settings(estimators, strategies, y, call["y_test"], plan, samples))
 
     simulate, runner.simulate = runner.simulate, note
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skactivekd._rounds import hide_labels, initial_rows
-from skactivekd.simulation import _seeded_clone
+from skactivekd.simulation._simulate import _seeded_clone
 
 from ._threads import use_one_thread
 from .methods import estimator

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from skactivekd.simulation import _seeded_clone
+from skactivekd.simulation._simulate import _seeded_clone
 
 from ._draws import DRAWS
 from .methods import estimator

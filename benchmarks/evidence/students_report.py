@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from skactivekd._curves import paired_difference
-from skactivekd.value import places
+from skactivekd.metrics._curves import paired_difference
+from skactivekd.metrics._ranks import places
 
 RESULTS = Path(__file__).parents[1] / "results" / "students.csv"
 TABLE = ["task", "variant", "student", "draw"]

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from skactivekd import area_under_curve, labels_to_reach, rank_table
-from skactivekd._curves import paired_difference, verdict
-from skactivekd.value import places
+from skactivekd.metrics._curves import paired_difference, verdict
+from skactivekd.metrics._ranks import places
 
 SETTING = ["task", "variant", "student", "teacher"]
 METHODS = ("none", "feature", "single", "dho", "default")

@@ -10,9 +10,10 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.few_shot_teachers import banking77 as read_banking77
 from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher, load_glyph_digits
-from skactivekd.teacher import EmbeddingCache, class_prompts
-from skactivekd.teacher._encode_once import encode_rows
-from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
+from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders._base import encode_rows
+from skactivekd.encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES
+from skactivekd.teacher import class_prompts
 
 from . import data
 from ._rows import TableEncoder

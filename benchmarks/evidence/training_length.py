@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from skactivekd.simulation import _seeded_clone
+from skactivekd.simulation._simulate import _seeded_clone
 
 from ._draws import few_labels
 from ._store import fill

@@ -7,7 +7,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from ..teacher._read_image import item_problem, open_image, reason
+from ..encoders._inputs import item_problem
+from ..encoders._read_image import open_image, reason
 
 _LARGE = 1600  # pixels of a side: more than a screen shows is not worth waiting for
 _SMALL = 176  # pixels of a thumbnail's side: twice what the page gives it, for sharp screens

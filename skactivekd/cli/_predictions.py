@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..encoders._inputs import item_problem
+from ..encoders._read_image import open_image, reason
 from ..session._records import _guard
-from ..teacher._read_image import item_problem, open_image, reason
 from ._files import replacing
 from ._progress import in_blocks, progress
 from ._sources import find_pictures

@@ -5,16 +5,10 @@ import warnings
 
 import numpy as np
 
-from ..teacher import (
-    EmbeddingCache,
-    OpenCLIPEncoder,
-    SentenceEncoder,
-    SkippedRowsWarning,
-    ZeroShotTeacher,
-    tidy_classes,
-)
-from ..teacher._glyph import GLYPH_CLASSES
-from ..teacher._sources import CONFIG
+from ..cache import EmbeddingCache
+from ..encoders import OpenCLIPEncoder, SentenceEncoder, SkippedRowsWarning
+from ..encoders._open_clip_models import CONFIG, GLYPH_CLASSES
+from ..teacher import ZeroShotTeacher, tidy_classes
 from ._trouble import Trouble, one_line
 
 NONE, GLYPH = "none", "glyph"

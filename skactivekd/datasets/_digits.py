@@ -3,7 +3,7 @@
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
-from ..teacher._glyph import GLYPH_CLASSES
+from ..encoders._open_clip_models import GLYPH_CLASSES
 from ..utils._params import check_flag
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._rows import check_row_count, n_rows, take_rows
-from ..teacher._image_error import RowError
-from ..teacher._skipping import collecting, numbered, report
+from ..encoders._errors import RowError, collecting, numbered, report
 from ._embedding import ask_proba_embed, embed
 from ._proba import ask_proba
 

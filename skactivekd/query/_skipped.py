@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..teacher._skipping import collecting, report
+from ..encoders._errors import collecting, report
 
 
 def choose_known(choose, rows):

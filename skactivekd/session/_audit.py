@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..teacher._reliability import accuracy_interval
+from ..metrics._reliability import accuracy_interval
 from ._rows import place
 
 _FOLDS = 5  # each fit lacks a fifth of the audit rows: 2 % of the labels at an audit of 10 %

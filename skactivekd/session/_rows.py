@@ -9,10 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._rows import n_rows
-from ..teacher._read_image import picture_marks
-from ..utils._files import hash_content, hash_file, stamp_file
-
-_SIZE = 16  # bytes of a digest: no two of a billion items will share one
+from ..utils._row_identity import hash_file, identify_row, identify_sparse_rows, stamp_file
 
 
 class Pool:
@@ -118,13 +115,14 @@ class Pool:
 
     def _read(self, X, known, by_content):
         if issparse(X):
-            return "array", [None] * self.n, _sparse_keys(X) if by_content else None
+            keys = [_name_key(*found) for found in identify_sparse_rows(X)] if by_content else None
+            return "array", [None] * self.n, keys
         if hasattr(X, "to_numpy"):
             X = X.to_numpy()
         elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
             X = np.asarray(X)
         if isinstance(X, np.ndarray) and X.ndim > 1 and X.dtype.kind in "biufc":
-            return "array", [None] * self.n, [_array_key(row) for row in X]
+            return "array", [None] * self.n, [_name_key(*identify_row(row)) for row in X]
         rows = X.tolist() if isinstance(X, np.ndarray) and X.dtype.kind in "UT" else list(X)
         texts = [isinstance(row, str | os.PathLike) for row in rows]
         if all(texts):
@@ -141,7 +139,7 @@ class Pool:
             return (
                 "text",
                 texts,
-                [_digest("text", text.encode("utf-8", "surrogatepass")) for text in texts],
+                [_name_key(*identify_row(text)) for text in texts],
             )
         if missing and by_content:
             raise ValueError(
@@ -196,73 +194,23 @@ def place(key, salt):
     return int.from_bytes(digest.digest()) / 2**64
 
 
-def _digest(kind, *parts):
-    hasher = hashlib.blake2b(digest_size=_SIZE)
-    for part in parts:
-        hasher.update(part)
-    return f"{kind}-{hasher.hexdigest()}"
-
-
-def _array_key(row):
-    row = np.asarray(row)
-    row = row.astype(row.dtype.newbyteorder("<"), copy=False)
-    return _digest("array", f"{row.dtype.str}{row.shape}".encode(), np.ascontiguousarray(row).data)
-
-
-def _sparse_keys(X):
-    X = X.tocsr()
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    parts = X.indices.astype("<i8"), X.data.astype(X.data.dtype.newbyteorder("<"))
-    ends = zip(X.indptr[:-1], X.indptr[1:], strict=True)
-    head = f"{parts[1].dtype.str}{X.shape[1]}".encode()
-    return [_digest("sparse", head, *(part[a:b].tobytes() for part in parts)) for a, b in ends]
+def _name_key(kind, digest):
+    return f"{kind}-{digest.hex()}"
 
 
 def _row_key(row, number):
-    if hasattr(row, "getbands"):  # an image of PIL
-        palette = row.getpalette(None) if row.mode in ("P", "PA") else None
-        shown = repr((row.mode, row.size, palette, picture_marks(row)))
-        return _digest("image", shown.encode(), row.tobytes())
-    if isinstance(row, bytes):
-        return f"file-{hash_content(row).hex()}"
     if isinstance(row, str | os.PathLike):
         raise ValueError(
             f"X mixes texts or paths with other things, as row {number} and row 0 show; pass rows "
             "of one kind, or ids= by which they are known."
         )
-    if hasattr(row, "detach"):  # a tensor
-        row = row.detach().cpu().numpy()
-    if (
-        isinstance(row, np.ndarray | np.generic | list | tuple)
-        and np.asarray(row).dtype.kind in "biufc"
-    ):
-        return _array_key(row)
     try:
-        return _digest("row", json.dumps(_plain(row), sort_keys=True).encode())
+        return _name_key(*identify_row(row))
     except TypeError as error:
         raise ValueError(
             f"Row {number} of X holds a {error}, by whose content it cannot be known again; pass "
             "ids=, one str or int for each row."
         ) from None
-
-
-def _plain(value):
-    """Put the cells of a table row into JSON."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if type(value).__name__ == "NAType":  # the one of pandas
-        return None
-    raise TypeError(type(value).__name__)
 
 
 def _check_ids(ids, n):

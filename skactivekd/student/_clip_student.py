@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from .._torch import own_settings
-from ..teacher import OpenCLIPEncoder, _open_clip, class_prompts
-from ..teacher._embedding_teacher import _defaults
-from ..teacher._encoders import _fspath
+from ..encoders import OpenCLIPEncoder, _open_clip_models
+from ..encoders._preprocess import embed
+from ..teacher import class_prompts
+from ..teacher._base import _defaults
 from ..teacher._prompts import name_classes
 from ._net import DHONet
 
@@ -213,7 +214,7 @@ def _recipe(encoder, model):
 
     name, pretrained, _ = encoder._source()
     config = open_clip.get_model_config(name)
-    quick = config.get("quick_gelu") or _open_clip.trained_with_quick_gelu(name, pretrained)
+    quick = config.get("quick_gelu") or _open_clip_models.trained_with_quick_gelu(name, pretrained)
     return {
         "embed_dim": config["embed_dim"],
         "vision_cfg": config["vision_cfg"],
@@ -225,16 +226,16 @@ def _recipe(encoder, model):
 def _text_means(encoder, prompts):
     """Average the embeddings of each class's prompts as they come, of any norm."""
     model, _, device = encoder._load_model()
-    tokenizer = _open_clip.load_tokenizer(*encoder._source()[::2], _fspath(encoder.cache_dir))
+    tokenizer = encoder._load_tokenizer()
     texts = [text for of_class in prompts for text in of_class]
-    _open_clip.warn_of_cuts(texts, tokenizer)
+    _open_clip_models.warn_of_cuts(texts, tokenizer)
 
     def forward(batch):
-        tokens = _open_clip.tokenize(tokenizer, batch).to(device)
+        tokens = _open_clip_models.tokenize(tokenizer, batch).to(device)
         return model.encode_text(tokens, normalize=False)
 
     size = encoder.batch_size
     batches = (texts[i : i + size] for i in range(0, len(texts), size))
-    rows = _open_clip.embed(forward, batches, [""], len(texts), encoder.verbose)
+    rows = embed(forward, batches, lambda: [""], len(texts), encoder.verbose)
     counts = np.array([len(of_class) for of_class in prompts])
     return np.add.reduceat(rows, np.cumsum(counts) - counts) / counts[:, None].astype(np.float32)

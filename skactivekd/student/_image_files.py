@@ -9,14 +9,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..teacher._image_error import REMEDY, ImageError
-from ..teacher._images import check_images
-from ..teacher._lazy_rows import LazyRows, is_lazy
-from ..teacher._read_image import is_path, is_picture, open_image, reason, upright_size
-from ..teacher._row_keys import content_key
-from ..teacher._skipping import report
-from ..teacher._urls import is_url
-from ..utils._files import hash_content, settle_file
+from ..encoders._errors import REMEDY, ImageError, report
+from ..encoders._inputs import LazyRows, check_images, is_lazy
+from ..encoders._read_image import is_path, is_picture, open_image, reason, upright_size
+from ..utils._row_identity import content_key, hash_content, settle_file
+from ..utils._urls import is_url
 from ._views import drawing, row_seed
 from ._workers import Unreadable, make_loader, worker_settings
 

@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-from ..teacher._settings import check_on_error
+from ..encoders._errors import check_on_error
 from ..utils._params import is_integer
 from ._backbones import find_pixel_config
 from ._image_files import Pictures, holds_pictures

@@ -7,7 +7,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ..teacher._pixels import channel_axis, white_level
+from ..encoders._pixels import channel_axis, white_level
 from ..utils._matrix import as_ndarray
 from ..utils._params import (
     naming,

@@ -4,7 +4,7 @@ import torch
 from sklearn.base import clone
 
 from .._torch import draw_seed, resolve_device, seeded
-from ..teacher._pixels import channel_axis
+from ..encoders._pixels import channel_axis
 from ._image_files import Pictures, naming_all
 from ._net import DHONet
 from ._scaling import measure_scaling

@@ -12,7 +12,7 @@ from sklearn.utils.validation import (
 )
 
 from .._rows import check_row_count, n_rows
-from ..teacher._embedding_teacher import EncodesRows
+from ..teacher._base import EncodesRows
 from ..utils._matrix import as_ndarray
 from ..utils._params import naming, refuse_mask
 from ..utils._proba import check_proba, column_names, refuse_no_teacher

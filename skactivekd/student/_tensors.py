@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ..teacher._pixels import channel_axis, integer_problem, white_level
+from ..encoders._pixels import channel_axis, integer_problem, white_level
 from ._image_files import Pictures, as_floats
 from ._workers import check_batch
 

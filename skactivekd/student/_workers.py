@@ -4,7 +4,7 @@ import warnings
 
 from torch.utils.data import DataLoader
 
-from ..teacher._image_error import REMEDY, ImageError
+from ..encoders._errors import REMEDY, ImageError
 
 
 def make_loader(dataset, kind, **settings):

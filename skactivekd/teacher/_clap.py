@@ -1,14 +1,18 @@
 """CLAP: class prototypes trained on labels, each held near its name."""
 
+import math
 from functools import partial
 
 import numpy as np
 
 from ..utils._params import check_choice, check_flag, check_number
-from ._few_shot import FewShotTeacher, check_at_least
+from ._base import FewShotTeacher, check_at_least
 from ._tip_adapter_math import stratified_folds
 from ._trust import count_folds, keep_unlabeled
 
+WEIGHTINGS = ("standard", "balanced", "corrected", "constant")
+METRICS = ("l2", "cosine")
+_WARM_UP = 1e-4  # share of the learning rate in the first epoch
 _STEP = 2.5  # learning rate of the logits' weights, s w_c
 
 
@@ -169,7 +173,6 @@ class CLAPTeacher(FewShotTeacher):
         import torch
 
         from .._torch import resolve_device
-        from ._clap_math import class_multipliers, train_prototypes
 
         device = resolve_device(self.device)
         anchors, features, targets = (
@@ -220,8 +223,6 @@ class CLAPTeacher(FewShotTeacher):
         return zero_shot[judged], taught[judged], codes[judged]
 
     def _check_params(self):
-        from ._clap_math import METRICS, WEIGHTINGS
-
         check_choice(self.metric, "metric", METRICS)
         check_choice(self.weighting, "weighting", WEIGHTINGS)
         check_flag(self.adaptive, "adaptive")
@@ -232,3 +233,155 @@ class CLAPTeacher(FewShotTeacher):
 
     def _taught(self, embeddings):
         return np.float32(self.logit_scale_) * embeddings @ self.prototypes_.T
+
+
+def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=100.0, metric="l2"):
+    r"""Cross-entropy of a cosine classifier held near its zero-shot start.
+
+    .. math:: L = \frac{1}{n} \sum_i -\log p(y_i \mid f_i)
+       + \frac{1}{C} \sum_c a_c \, d(w_c, t_c), \qquad
+       p(c \mid f) \propto \exp(s \cos(f, w_c))
+
+    Parameters
+    ----------
+    prototypes : Tensor of shape (n_classes, d)
+        w, of any norm.
+    anchors : Tensor of shape (n_classes, d)
+        t, the zero-shot embeddings of the classes.
+    multipliers : Tensor of shape (n_classes,)
+        a, from `class_multipliers`.
+    features : Tensor of shape (n, d)
+        f, embeddings of labelled rows.
+    targets : Tensor of int64 of shape (n,)
+        Their classes.
+    logit_scale : float, default=100.0
+        s.
+    metric : {"l2", "cosine"}, default="l2"
+        d: the squared distance, or one minus the cosine.
+
+    Returns
+    -------
+    loss : Tensor of shape ()
+        In nats.
+
+    Raises
+    ------
+    ValueError
+        If `metric` is unknown.
+
+    References
+    ----------
+    .. [1] J. Silva-Rodriguez, S. Hajimiri, I. Ben Ayed, J. Dolz. "A Closer Look
+       at the Few-Shot Adaptation of Large Vision-Language Models". CVPR 2024.
+       arXiv:2312.12730.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skactivekd.teacher import clap_loss
+    >>> t = torch.eye(2)
+    >>> clap_loss(t, t, torch.ones(2), t, torch.tensor([0, 1]), logit_scale=1.0)
+    tensor(0.3133)
+    """
+    from .._torch import check_targets, check_tensor
+
+    check_tensor(prototypes, "prototypes", (None, None))
+    n_classes, d = prototypes.shape
+    check_tensor(anchors, "anchors", (n_classes, d))
+    check_tensor(multipliers, "multipliers", (n_classes,))
+    check_tensor(features, "features", (None, d))
+    check_targets(targets, "targets", len(features), n_classes)
+    if not len(targets):
+        raise ValueError("targets is empty: there is no row to learn from.")
+    if int(targets.min()) < 0:
+        raise ValueError(f"targets must be at least 0, got {int(targets.min())}.")
+    targets = targets.long()
+    for name, rows in (("anchors", anchors), ("features", features)):
+        if rows.dtype != prototypes.dtype:
+            raise TypeError(f"{name} has dtype {rows.dtype}, but prototypes {prototypes.dtype}.")
+    check_number(logit_scale, "logit_scale", above=0)
+    check_choice(metric, "metric", METRICS)
+    log_proba = (logit_scale * _unit(features) @ _unit(prototypes).T).log_softmax(dim=1)
+    cross_entropy = -log_proba.gather(1, targets[:, None]).mean()
+    return cross_entropy + (multipliers * drift(prototypes, anchors, metric)).mean()
+
+
+def drift(prototypes, anchors, metric="l2"):
+    """Return the distance d of each prototype from its anchor, Tensor of shape (n_classes,)."""
+    if metric == "l2":
+        return (prototypes - anchors).square().sum(dim=1)
+    if metric == "cosine":
+        return 1 - (_unit(prototypes) * _unit(anchors)).sum(dim=1)
+    raise ValueError(f"metric={metric!r} must be one of {METRICS}")
+
+
+def _unit(rows):
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def class_multipliers(proba, targets, weighting="standard"):
+    """Weight each class's constraint by how well zero-shot does on its labels, see `CLAPTeacher`.
+
+    It is 1, the largest value, for a class without rows: nothing speaks against its name.
+    """
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting={weighting!r} must be one of {WEIGHTINGS}")
+    ones = proba.new_ones(proba.shape[1])
+    if weighting == "balanced":
+        return ones
+    counts = targets.bincount(minlength=len(ones))
+    own = proba.gather(1, targets[:, None])[:, 0]
+    sums = (0 * ones).index_add(0, targets, own)
+    standard = (sums / counts.clamp(min=1)).where(counts > 0, ones)
+    if weighting == "corrected":
+        return standard / standard.mean()
+    return ones * standard.mean() if weighting == "constant" else standard
+
+
+def augmented_lagrangian(multipliers, penalty, violation):
+    """Return max(a + rho h, 0) and the next rho, h: of Powell, Hestenes and Rockafellar."""
+    return (multipliers + penalty * violation).clamp(min=0), violation
+
+
+def train_prototypes(
+    anchors,
+    multipliers,
+    features,
+    targets,
+    *,
+    logit_scale,
+    metric,
+    adaptive,
+    lr,
+    momentum,
+    max_epochs,
+    batch_size,
+    generator,
+):
+    """Minimise `clap_loss` from the anchors on, by SGD with a cosine schedule."""
+    import torch
+
+    prototypes = anchors.clone().requires_grad_()
+    optimizer = torch.optim.SGD([prototypes], lr=lr, momentum=momentum)
+    penalty = torch.zeros_like(multipliers)
+    for epoch in range(max_epochs):
+        decay = (1 + math.cos(math.pi * epoch / max_epochs)) / 2 if epoch else _WARM_UP
+        optimizer.param_groups[0]["lr"] = lr * decay
+        for rows in _batches(len(features), batch_size, generator):
+            optimizer.zero_grad()
+            batch = features[rows], targets[rows]
+            loss = clap_loss(prototypes, anchors, multipliers, *batch, logit_scale, metric)
+            loss.backward()
+            optimizer.step()
+        if adaptive:
+            violation = drift(prototypes.detach(), anchors, metric)
+            multipliers, penalty = augmented_lagrangian(multipliers, penalty, violation)
+    return prototypes.detach(), multipliers
+
+
+def _batches(n, batch_size, generator):
+    import torch
+
+    if n <= batch_size:
+        return [slice(None)]
+    return torch.randperm(n, generator=generator).split(batch_size)

@@ -6,6 +6,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows, take_rows
+from ..encoders._errors import numbered
 from ..utils._labels import (
     as_labels,
     check_classes,
@@ -16,7 +17,6 @@ from ..utils._labels import (
 )
 from ..utils._proba import ordered_proba
 from ..utils._score import LabeledScoreMixin
-from ._skipping import numbered
 
 
 class LabeledOnly(LabeledScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):

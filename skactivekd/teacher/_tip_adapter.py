@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..utils._params import check_flag, check_number
-from ._few_shot import FewShotTeacher, check_at_least
+from ._base import FewShotTeacher, check_at_least
 from ._trust import is_even, keep_unlabeled
 
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -188,7 +188,7 @@ class TipAdapterTeacher(FewShotTeacher):
         from functools import partial
 
         from .._torch import draw_seed, resolve_device
-        from ._tip_adapter_keys import cross_validate, tune_keys
+        from ._tip_adapter_math import cross_validate, tune_keys
 
         seed = draw_seed(self.random_state)
         alpha, beta = self._start()

@@ -66,16 +66,9 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
 
 
 class HeldOut(NamedTuple):
-    """Labelled rows, and how alike the keys are to them that do not hold their labels.
+    """Labelled rows, and their cosines with keys that do not hold their labels; -inf for none.
 
-    Attributes
-    ----------
-    rows : ndarray of int of shape (m,)
-    similarity : ndarray of shape (m, n_keys)
-        Cosines; ``-inf`` takes a key out for a row.
-    key_classes : ndarray of int of shape (n_keys,)
-    own : ndarray of shape (m,) or None
-        Factors for what the keys of each row's own class add up to.
+    `own` are factors for what the keys of each row's own class add up to.
     """
 
     rows: np.ndarray
@@ -85,21 +78,9 @@ class HeldOut(NamedTuple):
 
 
 def leave_one_out(features, targets):
-    """Hold out the keys themselves, each from its own row.
+    """Hold out each key from its own row; its class's sum makes good the lost one of its k keys.
 
-    A row's class has lost one of its k keys, which its sum makes good by the
-    factor k / (k - 1). Rows that are alone in their class say nothing.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n, d)
-        Embeddings of the labelled rows, of norm 1.
-    targets : ndarray of int of shape (n,)
-
-    Returns
-    -------
-    parts : list of HeldOut
-        One, or none.
+    Rows that are alone in their class say nothing.
     """
     counts = np.bincount(targets, minlength=1)[targets]
     rows = np.flatnonzero(counts > 1)
@@ -124,24 +105,9 @@ def votes(part, targets, beta, n_classes):
 
 
 def judge(parts, zero_shot, targets, alphas, betas):
-    """Judge every pair of alpha and beta on rows held out.
+    """Judge pairs of alpha and beta on rows held out: log losses in nats, and hits.
 
-    Parameters
-    ----------
-    parts : list of HeldOut
-    zero_shot : ndarray of shape (n, n_classes)
-        Zero-shot logits of the labelled rows.
-    targets : ndarray of int of shape (n,)
-        Their classes.
-    alphas, betas : sequence of float
-        The candidates.
-
-    Returns
-    -------
-    losses : ndarray of shape (n_alphas, n_betas, n_judged)
-        Log loss of each row, in nats, part by part.
-    hits : ndarray of bool of shape (n_alphas, n_betas, n_judged)
-        Whether its class comes first.
+    Both have the shape (n_alphas, n_betas, n_judged), part by part.
     """
     from scipy.special import log_softmax
 
@@ -160,32 +126,9 @@ def judge(parts, zero_shot, targets, alphas, betas):
 
 
 def choose(losses, hits):
-    """Choose by the one-standard-error rule: as accurate as the best, and most believable.
+    """Choose the least mean loss among accuracies within one standard error of the best.
 
-    Parameters
-    ----------
-    losses, hits : ndarray of shape (n_alphas, n_betas, n)
-        As `judge` gives them.
-
-    Returns
-    -------
-    line, column : int
-        The candidate of least mean loss among those whose accuracy is within
-        one standard error of the best; the first of equals.
-
-    References
-    ----------
-    .. [1] L. Breiman et al. "Classification and Regression Trees". 1984,
-       section 3.4.3.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.teacher._tip_adapter_math import choose
-    >>> losses = np.array([[[0.1, 0.1, 9.0, 0.1]], [[0.3, 0.3, 0.5, 0.9]]])
-    >>> hits = np.array([[[True, True, True, True]], [[True, True, True, False]]])
-    >>> choose(losses, hits)
-    (0, 0)
+    It is the rule of Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3.
     """
     accuracy = hits.mean(axis=2)
     best = accuracy.max()
@@ -196,28 +139,57 @@ def choose(losses, hits):
 
 
 def stratified_folds(targets, n_folds, seed):
-    """Deal the rows of each class to folds in turn.
-
-    Parameters
-    ----------
-    targets : ndarray of int of shape (n,)
-    n_folds : int
-    seed : int
-
-    Returns
-    -------
-    folds : ndarray of int of shape (n,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.teacher._tip_adapter_math import stratified_folds
-    >>> folds = stratified_folds(np.array([0, 1, 0, 1]), 2, seed=0)
-    >>> sorted(folds[[0, 2]].tolist()), sorted(folds[[1, 3]].tolist())
-    ([0, 1], [0, 1])
-    """
+    """Deal the rows of each class to folds in turn."""
     shuffled = np.random.RandomState(seed).permutation(len(targets))
     dealt = shuffled[np.argsort(targets[shuffled], kind="stable")]
     folds = np.empty(len(targets), dtype=int)
     folds[dealt] = np.arange(len(targets)) % n_folds
     return folds
+
+
+def tune_keys(
+    features,
+    targets,
+    class_embeddings,
+    *,
+    alpha,
+    beta,
+    logit_scale,
+    lr,
+    max_epochs,
+    batch_size,
+    seed,
+    device,
+):
+    """Train the keys on the cross-entropy of the labelled rows."""
+    import torch
+    from torch.nn import functional
+
+    x, y, w = (torch.tensor(rows, device=device) for rows in (features, targets, class_embeddings))
+    values = functional.one_hot(y, len(w)).to(x.dtype)
+    generator = torch.Generator().manual_seed(seed)
+    keys = x.clone().requires_grad_()
+    optimizer = torch.optim.AdamW([keys], lr=lr, eps=1e-4)
+    n_steps = max_epochs * -(-len(x) // batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    for _ in range(max_epochs):
+        for rows in torch.randperm(len(x), generator=generator).split(batch_size):
+            optimizer.zero_grad()
+            logits = tip_adapter_logits(x[rows], w, keys, values, alpha, beta, logit_scale)
+            functional.cross_entropy(logits, y[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    return keys.detach().cpu().numpy()
+
+
+def cross_validate(tune, features, targets, n_folds, seed):
+    """Hold out rows from the tuning of the keys."""
+    folds = stratified_folds(targets, n_folds, seed)
+    shared = np.bincount(targets)[targets] > 1
+    parts = []
+    for fold in range(n_folds):
+        train, rows = folds != fold, np.flatnonzero((folds == fold) & shared)
+        if len(rows):
+            keys = tune(features[train], targets[train])
+            parts.append(HeldOut(rows, features[rows] @ keys.T, targets[train]))
+    return parts

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._calibration import best_logit_scale
+from ..metrics._calibration import best_logit_scale
 
 SHARES = np.linspace(0, 1, 6)  # of the taught logits in the mean with zero-shot's
 
@@ -22,43 +22,15 @@ def is_even(codes, n_classes):
 
 
 def evenness(codes, n_classes):
-    """Tell how evenly labels are spread: the effective share of the classes, 1 for equal counts.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.teacher._trust import evenness
-    >>> evenness(np.array([0, 1, 2]), 3), evenness(np.array([1, 1, 1, 1]), 4)
-    (1.0, 0.25)
-    """
+    """Tell how evenly labels are spread: the effective share of the classes, 1 for equal counts."""
     counts = np.bincount(codes, minlength=n_classes)
     return float(counts.sum() ** 2 / (n_classes * np.square(counts).sum()))
 
 
 def keep_unlabeled(zero_shot, taught, seen):
-    """Leave classes without a label the probability that zero-shot gives them.
+    """Leave classes without a label the probability that zero-shot gives them; all are logits.
 
-    Labels tell the labeled classes apart. Of the others they say nothing, but a
-    teacher taught by them gives all rows to the labeled ones.
-
-    Parameters
-    ----------
-    zero_shot, taught : ndarray of shape (n, n_classes)
-        Logits.
-    seen : ndarray of bool of shape (n_classes,)
-        Whether a class has a label.
-
-    Returns
-    -------
-    logits : ndarray of shape (n, n_classes)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.teacher._trust import keep_unlabeled
-    >>> logits = np.zeros((1, 3))
-    >>> keep_unlabeled(logits, logits + [9.0, 9.0, 0.0], np.array([True, True, False]))
-    array([[0., 0., 0.]])
+    A teacher taught by labels of some classes would give all rows to these.
     """
     from scipy.special import logsumexp
 
@@ -71,42 +43,13 @@ def keep_unlabeled(zero_shot, taught, seen):
 
 
 def choose_trust(zero_shot, taught, targets, even):
-    r"""Let held-out rows say how far to follow what the labels taught.
+    r"""Let held-out rows, whose labels `taught` did not know, say how far to follow it, in [0, 1].
 
-    Each share g of the taught logits has the score
-
-    .. math:: S(g) = \lambda g + \max_T \sum_i \log \mathrm{softmax}
-       \bigl((1 - g) z_{0i} + g z_i) / T\bigr)_{y_i}
-
-    and the shares are averaged with weights in proportion to
-    :math:`\exp S(g)`. The temperature is free, as being too sure is no reason
-    to be distrusted, and :math:`\lambda` depends on how the labels were drawn.
-    One label of each class says nothing of the share, which is a half then: on
-    weak encoders of rows the published method, a share of 1, loses several
-    points there.
-
-    Parameters
-    ----------
-    zero_shot, taught : ndarray of shape (n_judged, n_classes)
-        Logits of labeled rows, the taught ones without the rows' own labels.
-    targets : ndarray of int of shape (n_judged,)
-    even : float
-        From `evenness`; the share never exceeds it.
-
-    Returns
-    -------
-    trust : float in [0, 1]
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.teacher._trust import choose_trust
-    >>> y = np.arange(40) // 20
-    >>> right, wrong = np.eye(2)[y], np.eye(2)[1 - y]
-    >>> choose_trust(wrong, right, y, even=0.9) > 0.8
-    True
-    >>> choose_trust(right, wrong, y, even=1.0)
-    0.0
+    Shares g of the taught logits are averaged with weights in proportion to exp S(g), where
+    S(g) = lambda g + max_T sum_i log softmax(((1 - g) z0_i + g z_i) / T)[y_i]. T is free, as being
+    too sure is no reason to be distrusted; lambda depends on how the labels were drawn. One label
+    of each class says nothing of the share, which is a half then: on weak encoders of rows the
+    published method, a share of 1, loses several points there.
     """
     by_design = min(_PER_LABEL * len(targets) / zero_shot.shape[1], _BY_DESIGN)
     scores = SHARES * (by_design if even >= _EVEN else _AT_RANDOM)
@@ -129,8 +72,7 @@ def _log_likelihood(logits, targets):
 def count_folds(codes, n_classes):
     """Return how many parts to make of labels, and how many of these to hold out in turn.
 
-    Few are held out one by one; of many, one part is evidence enough. Labels
-    that are spread evenly stay so in each part, and in what is left.
+    Few are held out one by one; of many, one part is enough. Even labels stay even in each part.
     """
     n = len(codes)
     n_parts = n if n <= 12 else 5 if n <= 250 else 3

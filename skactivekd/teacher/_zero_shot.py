@@ -1,7 +1,6 @@
 """Zero-shot classification: samples against the names of the classes."""
 
-from ._embedding_teacher import EmbeddingTeacher
-from ._few_shot import labeled_embeddings
+from ._base import EmbeddingTeacher, labeled_embeddings
 
 
 class ZeroShotTeacher(EmbeddingTeacher):

@@ -11,7 +11,8 @@ def open_file(path, mode, timeout):
 
     Parameters
     ----------
-    path : str
+    path : str or None
+        None is in memory.
     mode : {"rw", "rwc"}
     timeout : float
         Seconds to wait for other processes.
@@ -21,7 +22,7 @@ def open_file(path, mode, timeout):
     db : sqlite3.Connection
         In autocommit; for several threads, if a lock lets them take turns.
     """
-    uri = f"{pathlib.Path(path).as_uri()}?mode={mode}"
+    uri = ":memory:" if path is None else f"{pathlib.Path(path).as_uri()}?mode={mode}"
     db = sqlite3.connect(
         uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )

@@ -1,0 +1,89 @@
+"""What computes an embedding: the owner under whose name it is kept."""
+
+import itertools
+import threading
+import warnings
+from collections import OrderedDict, namedtuple
+from hashlib import blake2b
+
+from ..utils._code import Unsure
+from ..utils._fingerprint import class_name, fingerprint_of
+from ..utils._identity import state_key
+
+_IRRELEVANT = ("cache", "batch_size", "verbose")
+_MOST_STATES = 1024  # of encoders that are told apart at once; each takes a few kB
+
+_LOCK = threading.Lock()
+_STATES = OrderedDict()  # key of a state -> number of what encodes in it
+_NUMBERS = itertools.count()
+_UNSURE = set()  # names of encoders that could not be identified
+
+Local = namedtuple("Local", "name number")
+Local.__doc__ = "Owner of rows in this process only: the encoder in one state."
+
+
+def identify(encoder, method):
+    """Name what a method of an encoder computes.
+
+    A str is the same in every process: the class and its ``fingerprint()``. A `Local` means an
+    encoder without one in its present state. None: that cannot be told, so rows are not kept.
+    """
+    name = f"{class_name(type(encoder))}.{method}"
+    fingerprint = fingerprint_of(encoder, (method,))
+    if fingerprint is not None:
+        return f"{name} {blake2b(fingerprint.encode(), digest_size=16).hexdigest()}"
+    try:
+        key = _state_of(encoder)
+    except Unsure as error:
+        _warn_of(name, error)
+        return None
+    with _LOCK:
+        return Local(name, _number(key))
+
+
+def keep_identity(encoder, owner):
+    """Let an encoder be who it was: what its own method changed, a counter say, is no news."""
+    if isinstance(owner, Local):
+        try:
+            key = _state_of(encoder)
+        except Unsure:
+            return
+        with _LOCK:
+            _STATES[key] = owner.number
+
+
+def _number(key):
+    if key not in _STATES:
+        _STATES[key] = next(_NUMBERS)
+        while len(_STATES) > _MOST_STATES:
+            _STATES.popitem(last=False)
+    _STATES.move_to_end(key)
+    return _STATES[key]
+
+
+def _state_of(encoder):
+    state = object.__getstate__(encoder)
+    parts = state if isinstance(state, tuple) else (state,)
+    kept = [
+        {name: value for name, value in (part or {}).items() if name not in _IRRELEVANT}
+        for part in parts
+    ]
+    content = list(encoder.items()) if isinstance(encoder, dict) else None
+    if content is None and isinstance(encoder, list | tuple | set | frozenset):
+        content = list(encoder)
+    return state_key(type(encoder), kept, content)
+
+
+def _warn_of(name, error):
+    """Warn of an encoder whose rows are not kept, once that costs something: the second time."""
+    with _LOCK:
+        again = name in _UNSURE
+        _UNSURE.add(name)
+    if again:
+        warnings.warn(
+            f"{name} encodes its rows anew at each call, as its embeddings cannot be told from "
+            f"those of another state for sure: {error}. Give it a method fingerprint() that "
+            "returns a str of all that they depend on",
+            UserWarning,
+            stacklevel=5,
+        )

@@ -1,0 +1,16 @@
+"""Frozen encoders: from images and texts to embeddings of norm 1."""
+
+from ._base import Encoder
+from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
+from ._open_clip import OpenCLIPEncoder
+from ._sentence import SentenceEncoder
+
+__all__ = [
+    "Encoder",
+    "ImageError",
+    "OpenCLIPEncoder",
+    "RowError",
+    "SentenceEncoder",
+    "SkippedRowsWarning",
+    "TextError",
+]

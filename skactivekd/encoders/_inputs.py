@@ -1,0 +1,205 @@
+"""Images and texts in any form a user holds them: what they are, and which rows are none."""
+
+import os
+
+import numpy as np
+
+from .._rows import one_column
+from ..utils._urls import URL, check_urls
+from ._errors import ImageError, check_on_error
+from ._pixels import SHAPES, range_problem, shape_problem, white_level
+from ._read_image import array_problem, file_problem, is_path, is_picture, name_file
+
+_SHOWN = 60  # characters of a text in a message
+_MAX_LISTED = 10  # array rows named in one message; files are always all named
+
+
+def check_images(X, on_error="raise"):
+    """Tell what X is, without reading a file: an array of pixels, a list or `LazyRows`.
+
+    Also returned are the rows that are no images, as far as a glance tells, and the reasons.
+    Pixels out of range raise here unless they are to be skipped, as a whole array is wrong.
+    """
+    if on_error not in ("raise", "skip"):
+        check_on_error(on_error)
+    plain = isinstance(X, list) and X and not isinstance(X[0], list | tuple)
+    X = _as_list_or_array(X if plain else one_column(X))
+    if len(X) == 0:
+        raise ValueError("X holds no image")
+    if isinstance(X, LazyRows):  # a glance would read every row
+        return X, {}
+    if isinstance(X, list):
+        if any(isinstance(item, str) and URL.match(item) for item in X):
+            check_urls(X)
+        problems = {row: item_problem(item) for row, item in enumerate(X)}
+        return X, {row: problem for row, problem in problems.items() if problem}
+    return X, _check_pixels(X, on_error)
+
+
+def _as_list_or_array(X):
+    if not isinstance(X, list) and (isinstance(X, bytes) or is_path(X) or is_picture(X)):
+        raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")
+    if is_lazy(X):
+        return X if isinstance(X, LazyRows) else LazyRows(X)
+    if hasattr(X, "iloc"):
+        X = _series_to_list(X)
+    if isinstance(X, list | tuple):
+        pixels = bool(X) and all(isinstance(row, list) for row in X)
+        return np.asarray(X) if pixels else _stack_arrays(list(X))
+    if not hasattr(X, "__array__") or np.ndim(X) == 0:
+        raise TypeError(
+            f"X is a {type(X).__name__}; pass an array of shape {SHAPES}, "
+            "or a list of file paths, bytes or PIL images"
+        )
+    X = np.asarray(X)
+    if X.ndim == 1 and X.dtype.kind == "S":
+        raise TypeError(
+            f"X is an array of dtype {X.dtype}, which drops zeros at the end of bytes; pass a list"
+        )
+    return X.tolist() if X.ndim == 1 and X.dtype.kind in "OUT" else X
+
+
+def _series_to_list(X):
+    if X.ndim != 1:
+        raise TypeError(f"X is a {type(X).__name__}; pass its column of paths, as X['path']")
+    return X.tolist()
+
+
+def _stack_arrays(X):
+    kinds = {(x.shape, x.dtype) if isinstance(x, np.ndarray) else None for x in X}
+    return X if len(kinds) != 1 or None in kinds else np.stack(X)
+
+
+def _check_pixels(X, on_error):
+    if X.ndim not in (3, 4):
+        hint = "; X has flat rows: use X.reshape(n, H, W)" if X.ndim == 2 else ""
+        raise ValueError(f"X has shape {X.shape}, images have {SHAPES}{hint}")
+    if problem := shape_problem(X.shape[1:]):
+        raise ValueError(f"X has images of {problem}")
+    if problem := _single_problem(X.shape):
+        raise ValueError(f"X has {problem}")
+    try:
+        white_level(X.dtype)
+    except ValueError as error:
+        raise ValueError(f"X has {error}") from None
+    if not range_problem(X):
+        return {}
+    problems = {row: range_problem(image) for row, image in enumerate(X)}
+    bad = {row: problem for row, problem in problems.items() if problem}
+    if on_error == "raise":
+        hint = "divide X by its largest possible value, or pass uint8 in 0..255"
+        raise ImageError(bad, f"hold values out of range; {hint}", _MAX_LISTED)
+    return bad
+
+
+def item_problem(item):
+    """Say what keeps a row from being a picture, as far as a glance tells; None if nothing."""
+    if isinstance(item, np.ndarray):
+        problem = array_problem(item)
+        return problem and f"array of {problem}"
+    if hasattr(item, "getbands"):
+        return None
+    if isinstance(item, bytes):
+        return None if item else "no bytes"
+    if isinstance(item, str) and URL.match(item):
+        return None
+    if isinstance(item, str | os.PathLike):
+        problem = file_problem(item)
+        return problem and f"{name_file(item)}: {problem}"
+    kinds = "neither a file path, nor bytes of one, nor a PIL image, nor an array"
+    return f"{item!r:.60} is a {type(item).__name__}, {kinds}"
+
+
+def _single_problem(shape):
+    """Say why an array looks like one picture with its channels, and not like n grey ones."""
+    if len(shape) == 3 and shape[2] in (3, 4) and shape[1] > shape[2]:
+        return (
+            f"shape {shape}: if it is one picture, pass X[None]; if these are {shape[0]} grey "
+            f"ones, {shape[2]} pixels wide, pass X[..., None]"
+        )
+    return None
+
+
+def is_lazy(X):
+    """Tell a column of Hugging Face's datasets or a map-style data set of torch."""
+    if type(X).__module__.partition(".")[0] == "datasets":
+        return type(X).__name__ in ("Column", "Dataset")
+    if isinstance(X, LazyRows):
+        return True
+    from torch.utils.data import Dataset, IterableDataset
+
+    return isinstance(X, Dataset) and not isinstance(X, IterableDataset) and hasattr(X, "__len__")
+
+
+class LazyRows:
+    """The rows of a data set as pictures, each read when it is asked for; of a pair the first."""
+
+    def __init__(self, source, rows=None):
+        if type(source).__module__.startswith("datasets.") and hasattr(source, "column_names"):
+            raise TypeError(
+                f"X is a whole data set with the columns {source.column_names}; pass its column "
+                "of pictures, as X['image']."
+            )
+        self.source = source
+        self.rows = np.arange(len(source)) if rows is None else rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return _as_item(self.source[int(self.rows[index])])
+
+    def __iter__(self):
+        return (self[index] for index in range(len(self)))
+
+    def take(self, indices):
+        """Return some of the rows, in their order."""
+        return LazyRows(self.source, self.rows[indices])
+
+
+def _as_item(item):
+    if isinstance(item, tuple) and len(item) == 2:
+        item = item[0]
+    if isinstance(item, dict) and {"bytes", "path"} <= set(item):  # datasets.Image(decode=False)
+        item = item["path"] if item["bytes"] is None else item["bytes"]
+    if hasattr(item, "detach"):
+        item = item.detach().cpu().numpy()
+    return item
+
+
+def check_texts(texts):
+    """Return the rows that are texts, and the others with the reasons, a dict of int to str.
+
+    `texts` is a list, an array, a Series or a table of one column; empty texts are welcome.
+    """
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"texts is one {type(texts).__name__}; pass a list of str: [texts]")
+    texts = one_column(texts)
+    if getattr(texts, "ndim", 1) != 1 or not hasattr(texts, "__iter__"):
+        shape = f" of shape {texts.shape}" if hasattr(texts, "shape") else ""
+        raise TypeError(
+            f"texts is a {type(texts).__name__}{shape}; pass a list of str, or one column: "
+            "X['text']"
+        )
+    texts = list(texts)
+    if not texts:
+        raise ValueError("texts holds no text")
+    reasons = {row: _reason(text) for row, text in enumerate(texts)}
+    bad = {row: reason for row, reason in reasons.items() if reason}
+    return [text for row, text in enumerate(texts) if row not in bad], bad
+
+
+def _reason(text):
+    if not isinstance(text, str):
+        return f"{shorten(text)} is a {type(text).__name__}, not a str"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"{shorten(text)} has half a surrogate pair at {error.start}: no character"
+    return None
+
+
+def shorten(value):
+    """Show a value in a message, however long it is."""
+    text = repr(value[:_SHOWN] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= _SHOWN + 2 else text[:_SHOWN] + "..."

@@ -1,0 +1,332 @@
+"""One picture, from whatever it is in to RGB: upright, on white, and nothing run to get there."""
+
+import io
+import os
+import stat
+import threading
+from contextlib import nullcontext
+
+import numpy as np
+
+from ..utils._urls import URL, is_url, read_url
+from ._picture_formats import FORMATS, UnreadableError, identify
+from ._pixels import range_problem, shape_problem, to_rgb_bytes, white_level
+
+_MAX_RATIO = 200  # resizing the shorter side to 224 pixels makes 10 million of them
+_LARGE = 2**25  # pixels: more are decoded one picture at a time, at some 16 bytes each
+_SHOWN = 300  # characters of a path in a message
+_ORIENTATION = 0x0112  # the tag of EXIF
+_PHOTOMETRIC = 262  # the tag of TIFF; 0 says that 0 is white
+_BITS = 258  # the tag of TIFF: bits of a value
+
+
+class _Locks:
+    """Locks of this process, new in each fork, where whoever held one is not."""
+
+    def __init__(self):
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self):
+        """Make them anew."""
+        self.large = threading.Lock()
+        self._own = [threading.Lock() for _ in range(64)]  # so many that two seldom share one
+
+    def own(self, image):
+        """Return a lock of this image: what is opened reads its file when it is first used."""
+        return self._own[(id(image) >> 4) % len(self._own)]  # an address is a multiple of 16
+
+
+_LOCKS = _Locks()
+
+
+def open_image(item):
+    """Read a file, URL, bytes, PIL image or array as a person sees it, into a bare RGB image.
+
+    PIL lets almost any exception escape from a broken file: see `reason`.
+    """
+    if isinstance(item, np.ndarray):
+        return _from_array(item)
+    if is_picture(item):
+        return _from_given(item)
+    with _open_stream(item) as stream:
+        image = identify(stream)
+        _check_size(image.size)
+        with _LOCKS.large if _count(image.size) > _LARGE else nullcontext():
+            return _to_rgb(image)
+
+
+def upright_size(item):
+    """Return width and height of a picture as `open_image` gives it, without decoding a file."""
+    if isinstance(item, np.ndarray) or is_picture(item):
+        return open_image(item).size
+    with _open_stream(item) as stream:
+        image = identify(stream)
+        return image.size[:: -1 if _orientation(image) > 4 else 1]
+
+
+def _open_stream(item):
+    if isinstance(item, bytes):
+        return io.BytesIO(item)
+    if _is_url(item):
+        return io.BytesIO(read_url(item))
+    return open(item, "rb", opener=_open_regular)
+
+
+def _is_url(item):
+    return isinstance(item, str) and URL.match(item) is not None
+
+
+def is_picture(item):
+    """Tell whether this is an image of PIL."""
+    return hasattr(item, "getbands")
+
+
+def is_path(item):
+    """Tell whether this names a file."""
+    return isinstance(item, str | os.PathLike)
+
+
+def _open_regular(path, flags):
+    """Open a file; what else has a name there may block for ever, or never end."""
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise UnreadableError("not a regular file")
+    return number
+
+
+def _from_array(pixels):
+    from PIL import Image
+
+    problem = array_problem(pixels)
+    if problem:
+        raise UnreadableError(problem)
+    rgb = to_rgb_bytes(pixels)
+    _check_ratio(rgb.shape[1::-1])
+    return Image.fromarray(rgb)
+
+
+def _from_given(image):
+    check_given(image)
+    _check_size(image.size)
+    with _LOCKS.own(image):
+        return _to_rgb(image)
+
+
+def check_given(image):
+    """Refuse an image of PIL that is not read yet, and would be by what we do not name."""
+    kind = getattr(image, "format", None)
+    if kind is None or kind in FORMATS or _is_loaded(image):
+        return
+    raise UnreadableError(
+        f"{kind}, a format that is not read here: open {', '.join(FORMATS)}; if you trust the "
+        "file, call the image's load() first"
+    )
+
+
+def _is_loaded(image):
+    try:
+        return image.im is not None
+    except Exception:  # which one depends on the release of PIL
+        return False
+
+
+def _count(size):
+    return size[0] * size[1]
+
+
+def _check_size(size):
+    """Refuse what would need too much memory, by the header alone."""
+    from PIL import Image
+
+    # PIL itself refuses at twice its limit, and warns at once of it, which threads cannot hold.
+    limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
+    if limit and _count(size) > limit:
+        raise UnreadableError(
+            f"{size[0]} x {size[1]} pixels, more than {limit:,}: shrink it or cut it into pieces, "
+            "or raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
+        )
+    _check_ratio(size)
+
+
+def _check_ratio(size):
+    if not min(size):
+        raise UnreadableError(f"{size[0]} x {size[1]} pixels")
+    if max(size) > _MAX_RATIO * min(size):
+        raise UnreadableError(
+            f"{size[0]} x {size[1]} pixels: one side is more than {_MAX_RATIO} times "
+            "the other; cut it into pieces"
+        )
+
+
+def _to_rgb(image):
+    """Turn an image of any mode into RGB, as it looks."""
+    from PIL import Image
+
+    image.load()
+    turned = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(_orientation(image))
+    rgb = _on_white(image)
+    rgb = rgb if turned is None else rgb.transpose(turned)
+    rgb.info = {}
+    return rgb
+
+
+def _orientation(image):
+    """Return the orientation that an image notes, 1 (upright) where it notes none."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # broken EXIF in a picture that may be sound
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _on_white(image):
+    from PIL import Image
+
+    if image.mode == "F" or image.mode.startswith("I"):
+        return _from_deep(image)
+    if image.mode in ("1", "L", "RGB"):
+        return _without_key(image)
+    if image.mode in ("La", "RGBa"):  # colors multiplied by their opacity
+        image = image.convert(image.mode.upper())
+    if image.has_transparency_data:
+        # A copy, since PIL would write into the palette of an image that is the caller's.
+        rgba = image.copy().convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(rgba.convert("RGB"), mask=rgba.getchannel("A"))
+        return white
+    try:
+        return image.convert("RGB")
+    except (ValueError, KeyError) as error:
+        raise UnreadableError(f"mode {image.mode!r} cannot be turned into RGB: {error}") from error
+
+
+def _without_key(image):
+    """Make the one color that stands for transparent white."""
+    from PIL import Image
+
+    key = _transparent_color(image)
+    if key is None:
+        return image.convert("RGB")
+    same = np.asarray(image.convert("L") if image.mode == "1" else image) == key
+    rgb = np.array(image.convert("RGB"))
+    rgb[same.all(axis=2) if same.ndim == 3 else same] = 255
+    return Image.fromarray(rgb)
+
+
+def _transparent_color(image):
+    """Return the color that stands for transparent, as the pixels have it; None if none does."""
+    key = image.info.get("transparency")
+    if image.mode == "RGB":
+        if not isinstance(key, tuple) or len(key) != 3 or not all(isinstance(k, int) for k in key):
+            return None
+        return [value >> 8 for value in key] if max(key) > 255 else list(key)
+    if not isinstance(key, int):
+        return None
+    if image.mode == "1":
+        return 255 if key else 0
+    histogram = image.histogram()
+    used = {value for value, count in enumerate(histogram) if count}
+    for bits in (2, 4):
+        step = 255 // (2**bits - 1)
+        if 0 < key < 2**bits and not any(value % step for value in used):
+            return key * step
+    return key
+
+
+def _from_deep(image):
+    """Turn greys of more than 8 bits into RGB, scaled by their range."""
+    from PIL import Image
+
+    values, key = np.asarray(image), image.info.get("transparency")
+    transparent = values == key if isinstance(key, int) else np.zeros(values.shape, dtype=bool)
+    white, inverted = _depth(image)
+    if white is not None:
+        values = values.astype(np.uint16)
+        values = white - values if inverted else values
+        values = values if white == 65535 else values / white
+    if problem := range_problem(values):
+        raise UnreadableError(f"mode {image.mode!r} with {problem}")
+    rgb = to_rgb_bytes(values)
+    rgb[transparent] = 255
+    return Image.fromarray(rgb)
+
+
+def _depth(image):
+    """Return the white of an image of 16 bits, None if it is of others, and whether that is 0."""
+    if image.mode.startswith("I;16"):
+        tags = getattr(image, "tag_v2", {})  # of a TIFF
+        bits = tags.get(_BITS, (16,))[0]
+        return 2**bits - 1 if bits in range(9, 16) else 65535, tags.get(_PHOTOMETRIC) == 0
+    if image.mode == "I" and image.format in ("PNG", "PPM"):  # 16 bits in a type of 32
+        return 65535, False
+    return None, False
+
+
+def picture_marks(image):
+    """Return what decides how an image of PIL looks, beside mode, size, palette and pixels."""
+    check_given(image)
+    with _LOCKS.own(image):
+        image.load()
+        deep = image.mode.startswith("I") and _depth(image)
+        return _orientation(image), repr(image.info.get("transparency")), deep
+
+
+def reason(item, error):
+    """Say which image could not be read and why."""
+    what = str(error)
+    if is_path(item) and not is_url(item) and file_problem(item):
+        what = file_problem(item)
+    elif not isinstance(error, UnreadableError):
+        what = f"{type(error).__name__}: {what}"
+    return f"{describe(item)}: {what}"
+
+
+def file_problem(path):
+    """Say what keeps a path from being a file with something in it; None if nothing."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with "\0"
+        return "no such file"
+    except OSError as error:  # not allowed, links in a circle
+        return error.strerror
+    if stat.S_ISDIR(status.st_mode):
+        return "a directory, not a file"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return None if status.st_size else "an empty file"
+
+
+def describe(item):
+    """Name a row that is one picture."""
+    if isinstance(item, np.ndarray):
+        return f"array of shape {item.shape}"
+    if isinstance(item, bytes):
+        return f"{len(item)} bytes"
+    return name_file(item) if is_path(item) else f"{item!r:.120}"
+
+
+def array_problem(pixels):
+    """Say what keeps an array from being one picture; None if nothing."""
+    if problem := shape_problem(pixels.shape):
+        return problem
+    try:
+        white_level(pixels.dtype)
+    except ValueError as error:
+        return str(error)
+    return range_problem(pixels)
+
+
+def name_file(path):
+    name = str(os.fspath(path))
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
