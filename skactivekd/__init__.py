@@ -13,6 +13,8 @@ _HOME = {
     "EmbeddingCache": "cache",
     "CLAPTeacher": "teacher",
     "Embedder": "teacher",
+    "EndpointTeacher": "teacher",
+    "GenerativeTeacher": "teacher",
     "LabeledOnly": "teacher",
     "OpenCLIPEncoder": "encoders",
     "SentenceEncoder": "encoders",

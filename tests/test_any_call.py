@@ -441,9 +441,14 @@ add(
 )  # fmt: skip
 
 
-def fit_pipeline(teacher, X, y, missing_label):
-    pipe = make_pipeline(TeacherProba(teacher), student(missing_label=missing_label))
+def fit_pipeline(teacher, X, y, missing_label, cache=None):
+    pipe = make_pipeline(TeacherProba(teacher, cache=cache), student(missing_label=missing_label))
     return pipe.fit(X, y)
+
+
+def by_row(rows):
+    first = 1 / (2 + np.exp(-np.clip(np.asarray(rows, dtype=float)[:, 0], -9, 9)))
+    return np.column_stack([first, first / 2, 1 - 1.5 * first])
 
 
 def check_pipeline(pipe, good, args):
@@ -459,11 +464,18 @@ add(
 )  # fmt: skip
 add(
     "TeacherProba of a function",
-    lambda answer, X, y: fit_pipeline(lambda X: answer, X, y, -1),
+    lambda answer, X, y: fit_pipeline(lambda X: answer, X, y, -1, cache=False),
     {"answer": PROBA, "X": X, "y": Y}, {"answer": "proba", "X": "rows", "y": "labels"},
     lambda pipe, good, args: check_pipeline(pipe, good, {**args, "teacher": args["answer"]}),
     lambda pipe: [pipe.predict_proba(X)],
     {"answer": ("teacher_proba", "teacher", "function", "The teacher")},
+)  # fmt: skip
+add(
+    "TeacherProba of a function that is asked once",
+    lambda X, y: fit_pipeline(by_row, X, y, -1),
+    {"X": X, "y": Y}, {"X": "rows", "y": "labels"},
+    lambda pipe, good, args: check_pipeline(pipe, good, {**args, "teacher": by_row(args["X"])}),
+    lambda pipe: [pipe.predict_proba(X)],
 )  # fmt: skip
 add(
     "LabeledOnly",
@@ -1469,7 +1481,10 @@ ELSEWHERE = {
     "save": "called as 'save and load'",
     "OpenCLIPEncoder": "odd images and texts: test_bad_input.py",
     "SentenceEncoder": "odd texts: test_sentence.py",
+    "GenerativeTeacher": "odd settings, rows and models: test_generative.py",
+    "EndpointTeacher": "odd settings, rows and servers: test_endpoint.py",
     "ImageError": "an error", "RowError": "an error", "TextError": "an error",
+    "EndpointError": "an error",
     "SkippedRowsWarning": "a warning",
     "TeacherReport": "made by teacher_report",
     "TeacherReportDisplay": "made by TeacherReport.plot: test_plots.py",

@@ -239,7 +239,9 @@ def test_soft_labels_are_cut_like_an_array(data):
 
 def test_memory_spares_teacher_and_features(tmp_path, data):
     X, _, hidden = data
-    teach = TeacherProba(OwnTeacher(), FunctionTransformer(np.abs), memory=str(tmp_path))
+    teach = TeacherProba(
+        OwnTeacher(), FunctionTransformer(np.abs), memory=str(tmp_path), cache=False
+    )
     OwnTeacher.seen = 0
     first = teach.fit_transform(X, hidden)
     again = clone(teach).fit_transform(X, hidden)

@@ -1,7 +1,9 @@
 """What computes an embedding: the owner under whose name it is kept."""
 
+import functools
 import itertools
 import threading
+import types
 import warnings
 from collections import OrderedDict, namedtuple
 from hashlib import blake2b
@@ -10,6 +12,7 @@ from ..utils._code import Unsure
 from ..utils._fingerprint import class_name, fingerprint_of
 from ..utils._identity import state_key
 
+_CODE = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
 _IRRELEVANT = ("cache", "batch_size", "verbose")
 _MOST_STATES = 1024  # of encoders that are told apart at once; each takes a few kB
 
@@ -28,28 +31,45 @@ def identify(encoder, method):
     A str is the same in every process: the class and its ``fingerprint()``. A `Local` means an
     encoder without one in its present state. None: that cannot be told, so rows are not kept.
     """
+    owner = fingerprint_owner(encoder, method)
+    if owner is not None:
+        return owner
     name = f"{class_name(type(encoder))}.{method}"
-    fingerprint = fingerprint_of(encoder, (method,))
-    if fingerprint is not None:
-        return f"{name} {blake2b(fingerprint.encode(), digest_size=16).hexdigest()}"
     try:
-        key = _state_of(encoder)
+        return local_owner(name, state_of(encoder))
     except Unsure as error:
         _warn_of(name, error)
         return None
+
+
+def fingerprint_owner(encoder, method):
+    """Name what answers for itself by its ``fingerprint()``; None if it does not."""
+    fingerprint = fingerprint_of(encoder, (method,))
+    if fingerprint is None:
+        return None
+    digest = blake2b(fingerprint.encode(), digest_size=16).hexdigest()
+    return f"{class_name(type(encoder))}.{method} {digest}"
+
+
+def local_owner(name, key):
+    """Name what is in the state of a key, in this process."""
     with _LOCK:
         return Local(name, _number(key))
+
+
+def same_owner(owner, key):
+    """Let the state of a key be that of an owner."""
+    with _LOCK:
+        _STATES[key] = owner.number
 
 
 def keep_identity(encoder, owner):
     """Let an encoder be who it was: what its own method changed, a counter say, is no news."""
     if isinstance(owner, Local):
         try:
-            key = _state_of(encoder)
+            same_owner(owner, state_of(encoder))
         except Unsure:
             return
-        with _LOCK:
-            _STATES[key] = owner.number
 
 
 def _number(key):
@@ -61,7 +81,10 @@ def _number(key):
     return _STATES[key]
 
 
-def _state_of(encoder):
+def state_of(encoder):
+    """Tell the present state of an object from every other; raise `Unsure` if that cannot be."""
+    if isinstance(encoder, _CODE):
+        return state_key(encoder)
     state = object.__getstate__(encoder)
     parts = state if isinstance(state, tuple) else (state,)
     kept = [

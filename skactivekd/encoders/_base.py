@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing
 from .._rows import one_column
 from ..cache._cache import DEFAULT_CACHE, EmbeddingCache
 from ..cache._owner import identify, keep_identity
+from ..utils._asked import count_asked
 from ..utils._fingerprint import class_name
 from ..utils._row_identity import row_keys, text_keys
 from ._errors import REMEDY, ImageError, RowError, TextError, check_on_error, collecting, report
@@ -58,7 +59,7 @@ class Encoder(BaseEstimator):
     >>> LoudnessEncoder().encode_audio([np.ones(3), np.zeros(0)])
     Traceback (most recent call last):
     ...
-    skactivekd.encoders._errors.RowError: 1 row cannot be encoded; mend or leave out these rows, or set on_error='skip':
+    skactivekd.encoders._errors.RowError: 1 row cannot be encoded; mend or leave out ...:
       row 1: no sound
     """
 
@@ -161,7 +162,7 @@ def encode_rows(encoder, X):
     method = row_method(encoder)
     if method == "encode_image" and not isinstance(X, list | np.ndarray) and is_lazy(X):
         X = LazyRows(X)
-    return _encode_once(encoder, method, X)
+    return _encode_once(encoder, method, X, count_asked)
 
 
 def encode_texts(encoder, texts):
@@ -182,13 +183,14 @@ def remember(encoder, method):
     return float(row[0, 0])
 
 
-def _encode_once(encoder, method, X):
+def _encode_once(encoder, method, X, count=lambda n: None):
     if not isinstance(X, list) or (X and isinstance(X[0], list | tuple)):
         X = one_column(X)
     cache, call = _cache_of(encoder), _Call(encoder, method, X)
     if cache is None or call.n == 0:  # an empty X: the encoder knows what to say
         call.run.verbose = _verbose(encoder)
         rows = call(call.all)
+        count(call.n)
         call.finish(lambda bad: bad)
         return rows
     keys, files, order = (text_keys if method == "encode_text" else row_keys)(X)
@@ -201,6 +203,7 @@ def _encode_once(encoder, method, X):
     finally:
         if call.pool is not None:
             call.pool.shutdown(wait=True, cancel_futures=True)
+        count(call.n_encoded)
         if call.n_encoded and not isinstance(owner, str):
             keep_identity(encoder, owner)
     if call.bad:

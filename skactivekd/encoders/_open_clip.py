@@ -52,9 +52,9 @@ class OpenCLIPEncoder(Encoder):
         "resizer" ("pil" gives open_clip's pixels to the bit; "torch" takes a
         fifth of its time and rounds one value of 200 otherwise, by 1 of 255;
         "auto", the default, is "torch" for images of at least 65,536 pixels
-        whose sides are both longer than the model's, "pil" for others). A bare checkpoint file does
-        not say how its images were prepared: without this, OpenAI's way is
-        used with a warning. Pass ``{}`` if it is right.
+        whose sides are both longer than the model's, "pil" for others). A bare
+        checkpoint file does not say how its images were prepared: without this,
+        OpenAI's way is used with a warning. Pass ``{}`` if it is right.
     n_workers : int or None, default=None
         Threads that read and prepare images while the model computes. None
         takes one for each core, at most 8, where there are files to read, and

@@ -128,11 +128,15 @@ class Widened:
     """
 
     def __init__(self, function, n_known, n_added):
-        self.function, self.n_known, self.n_added = function, n_known, n_added
+        self.inner, self.n_known, self.n_added = function, n_known, n_added
 
     def __call__(self, X):
         """Return its probabilities with columns of zeros."""
-        return widen(np.asarray(self.function(X)), self.n_known, self.n_added)
+        return self.finish(np.asarray(self.inner(X)))
+
+    def finish(self, answer):
+        """Add columns of zeros to what the function answered, now or before."""
+        return widen(answer, self.n_known, self.n_added)
 
 
 class Model:

@@ -12,9 +12,13 @@ from sklearn.utils.validation import (
 )
 
 from .._rows import check_row_count, n_rows
+from ..teacher._ask_once import check_cache
 from ..teacher._base import EncodesRows
+from ..teacher._own_identity import learns_here
+from ..teacher._own_teacher import ask_own, asks_itself
+from ..utils._asked import counting
 from ..utils._matrix import as_ndarray
-from ..utils._params import naming, refuse_mask
+from ..utils._params import check_integer, naming, refuse_mask
 from ..utils._proba import check_proba, column_names, refuse_no_teacher
 from ._image_files import holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
@@ -45,7 +49,8 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         y with its unlabelled rows, so that a few-shot teacher learns from the
         labels so far each time: wrap one that cannot tell these rows in
         `LabeledOnly`, one that is fitted already in
-        ``sklearn.frozen.FrozenEstimator``. None: no teacher.
+        ``sklearn.frozen.FrozenEstimator``. Functions and objects that are no
+        estimators are shared by clones. None: no teacher.
     features : "passthrough" or transformer, default="passthrough"
         What makes the student's input out of X; the teacher sees the raw X.
         Raw texts for the teacher and TF-IDF for the student, say. Image files
@@ -63,11 +68,25 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         training it also sees every random view that the student gets of an
         image (`augment` of `DHONet`), as published [1]_; this takes its time at
         each step, nothing of it is kept, and each ``fit`` trains anew.
+    cache : EmbeddingCache, False or None, default=None
+        Where the answers of functions and classifiers of your own are kept, so
+        that they are asked for each row once: None is one memory for the process,
+        an `EmbeddingCache` with a path a file, False nowhere. Into a file go those
+        of a teacher with a method ``fingerprint()`` only, as told below. Encoders,
+        `GenerativeTeacher` and `EndpointTeacher` have a `cache` of their own.
+    batch_size : int or None, default=None
+        Rows for which such a teacher is asked in one call; each batch is kept
+        before the next is asked. None is all rows in memory, 64 with a file.
+    verbose : int, default=0
+        1 or more shows a progress bar of the rows that such a teacher is asked.
 
     Attributes
     ----------
     teacher_ : estimator, callable or array
         The fitted teacher.
+    n_asked_, n_kept_ : int
+        Rows for which the last ``fit`` asked the teacher (of teachers with an
+        encoder: rows that it encoded), and rows whose answers were there.
     features_ : transformer or "passthrough"
         The fitted transformer.
     n_features_in_ : int
@@ -77,6 +96,18 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     --------
     DHOClassifier : The student that comes after it.
     LabeledOnly : Makes a teacher of a classifier that knows no unlabeled rows.
+
+    Notes
+    -----
+    A teacher of your own has to answer for each row by itself, whatever rows come
+    with it; where it does not, set ``cache=False``. Rows are known by their content,
+    as those of encoders. A teacher is known by its ``fingerprint()``, a str of all that
+    its answers depend on (of an estimator: what it learned, too); a function may have
+    one as an attribute. Without one it is known, in this process, by its state: code,
+    attributes, and the variables that its code reads. Where that cannot be seen,
+    answers are kept for this very object, with a warning when they are used; those of
+    an object with ``fit`` are not kept then. Classifiers of scikit-learn and its
+    like, and pipelines of them, learn anew at each ``fit`` and are asked anew.
 
     References
     ----------
@@ -103,12 +134,26 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         memory=None,
         encoder_at_predict=False,
         teacher_views="once",
+        cache=None,
+        batch_size=None,
+        verbose=0,
     ):
         self.teacher = teacher
         self.features = features
         self.memory = memory
         self.encoder_at_predict = encoder_at_predict
         self.teacher_views = teacher_views
+        self.cache = cache
+        self.batch_size = batch_size
+        self.verbose = verbose
+
+    def __sklearn_clone__(self):
+        # A copy of a function's object would be another teacher, to be asked anew.
+        if _is_estimator(self.teacher) or not _can_be_asked(self.teacher):
+            return super().__sklearn_clone__()
+        bare = copy.copy(self)
+        bare.teacher = None
+        return super(TeacherProba, bare).__sklearn_clone__().set_params(teacher=self.teacher)
 
     def __sklearn_tags__(self):
         """Declare what input is taken."""
@@ -159,26 +204,32 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             If `teacher` is neither a classifier, nor a function, nor a matrix.
         """
         memory = check_memory(self.memory)
-        self._check_views(X)
+        self._check_settings(X)
         X_out = self._fit_features(X, y, memory)
-        self.teacher_ = None
+        self.teacher_, self.n_asked_, self.n_kept_ = None, 0, 0
         if self.teacher is None:
             return X_out
         if isinstance(self.teacher, type):
             raise TypeError(f"teacher is the class {self.teacher.__name__}; pass an object of it.")
-        if hasattr(self.teacher, "predict_proba"):
-            teacher = clone(self.teacher) if hasattr(self.teacher, "get_params") else self.teacher
-            self.teacher_, answer = memory.cache(_teach)(teacher, X, y)
-            name = "teacher.predict_proba(X)"
-        elif callable(self.teacher):
-            # Not kept in `memory`, which knows a function by its name alone.
-            self.teacher_, answer = self.teacher, self.teacher(X)
-            name = "teacher(X)"
-        else:
-            self.teacher_ = answer = _check_matrix(self.teacher, X)
-            name = "teacher"
-        proba = as_ndarray(check_proba(answer, name, n_rows=n_rows(X)))
-        names = column_names(answer, name)
+        asking = {name: getattr(self, name) for name in ("cache", "batch_size", "verbose")}
+        with counting() as asked:
+            if hasattr(self.teacher, "predict_proba"):
+                teacher = clone(self.teacher) if _is_estimator(self.teacher) else self.teacher
+                teach = memory.cache(_teach, ignore=["asking"])
+                name = "teacher.predict_proba(X)"
+                self.teacher_, proba, names = teach(teacher, X, y, asking)
+            elif callable(self.teacher):
+                # Not kept in `memory`, which knows a function by its name alone.
+                name = "teacher(X)"
+                self.teacher_ = self.teacher
+                proba, names = ask_own(self.teacher, X, name, **asking)
+            else:
+                self.teacher_ = answer = _check_matrix(self.teacher, X)
+                name = "teacher"
+                proba = as_ndarray(check_proba(answer, name, n_rows=n_rows(X)))
+                names = column_names(answer, name)
+        if _can_be_asked(self.teacher):
+            self.n_asked_, self.n_kept_ = asked.rows, max(n_rows(X) - asked.rows, 0)
         classes = getattr(self.teacher_, "classes_", None)
         if names is None and classes is not None and len(classes) != proba.shape[1]:
             raise ValueError(
@@ -226,7 +277,12 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             return _check_feature_names_in(self, input_features)
         return self.features_.get_feature_names_out(input_features)
 
-    def _check_views(self, X):
+    def _check_settings(self, X):
+        if self.batch_size is not None:
+            check_integer(self.batch_size, "batch_size", 1)
+        kept = check_cache(self.cache, "TeacherProba")
+        if self.cache is not None and kept is not None:
+            _refuse_second_cache(self.teacher)
         if self.teacher_views not in ("once", "augmented"):
             raise ValueError(
                 f"teacher_views must be 'once' or 'augmented', got {self.teacher_views!r}."
@@ -239,7 +295,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 "teacher_views='augmented' is for images that the student reads itself: X must "
                 "hold images, and features must be 'passthrough'."
             )
-        if not (hasattr(self.teacher, "predict_proba") or callable(self.teacher)):
+        if not _can_be_asked(self.teacher):
             raise ValueError(
                 "teacher_views='augmented' needs a teacher that can be asked, with predict_proba "
                 f"or a function, got {type(self.teacher).__name__}."
@@ -287,9 +343,41 @@ def _runs_encoder(features):
     return any(isinstance(part, EncodesRows) for part in parts)
 
 
+def _is_estimator(teacher):
+    return hasattr(teacher, "get_params") and not isinstance(teacher, type)
+
+
+def _can_be_asked(teacher):
+    return hasattr(teacher, "predict_proba") or callable(teacher)
+
+
+def _refuse_second_cache(teacher):
+    """Refuse a cache of answers where nothing would go into it."""
+    if not _can_be_asked(teacher):
+        kind = "no teacher" if teacher is None else "a matrix"
+        raise ValueError(f"TeacherProba has cache=, but {kind}: there is nothing to keep.")
+    if asks_itself(teacher):
+        name = type(teacher).__name__
+        own = "its encoder has" if hasattr(teacher, "encoder") else "it has"
+        where = "the encoder" if hasattr(teacher, "encoder") else name
+        raise ValueError(
+            f"TeacherProba(cache=...) is for functions and classifiers of your own; of a {name} "
+            f"nothing would go into it, as {own} a cache: give it to {where}(cache=...)."
+        )
+    if learns_here(teacher):
+        raise ValueError(
+            f"TeacherProba(cache=...) would keep nothing of teacher={type(teacher).__name__}, "
+            "which learns anew, and answers anew, at each fit. Freeze one that is fitted already: "
+            "sklearn.frozen.FrozenEstimator(teacher)."
+        )
+
+
 def _without_cache(teacher):
     """Return a function that asks the teacher of views that never come again."""
     encoder = getattr(teacher, "encoder_", None)
+    if asks_itself(teacher) and hasattr(teacher, "cache"):
+        teacher = copy.copy(teacher)
+        teacher.cache = False
     if hasattr(encoder, "cache"):
         teacher, encoder = copy.copy(teacher), copy.copy(encoder)
         encoder.cache = False
@@ -297,12 +385,10 @@ def _without_cache(teacher):
     return getattr(teacher, "predict_proba", teacher)
 
 
-def _teach(teacher, X, y):
+def _teach(teacher, X, y, asking):
     if hasattr(teacher, "fit"):
         teacher = teacher.fit(X, y)
-    proba = teacher.predict_proba(X)
-    check_row_count(proba, X, f"teacher={type(teacher).__name__}")
-    return teacher, proba
+    return teacher, *ask_own(teacher, X, "teacher.predict_proba(X)", **asking)
 
 
 def _fit_transform(transformer, X, y):

@@ -1,7 +1,10 @@
 """Teachers: from samples and the names of classes to probabilities."""
 
 from ._base import Embedder
+from ._chat import EndpointError
 from ._clap import CLAPTeacher, clap_loss
+from ._endpoint import EndpointTeacher
+from ._generative import GenerativeTeacher
 from ._labeled_only import LabeledOnly
 from ._prompts import (
     class_prompts,
@@ -18,6 +21,9 @@ from ._zero_shot import ZeroShotTeacher
 __all__ = [
     "CLAPTeacher",
     "Embedder",
+    "EndpointError",
+    "EndpointTeacher",
+    "GenerativeTeacher",
     "LabeledOnly",
     "TipAdapterTeacher",
     "ZeroShotTeacher",

@@ -154,43 +154,13 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
         return embeddings
 
 
-class EmbeddingTeacher(
-    EncodesRows, LabeledScoreMixin, ClassifierMixin, TransformerMixin, BaseEstimator
-):
-    """Base of the teachers: classes from their names, probabilities from logits.
+class Teacher(LabeledScoreMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Base of the teachers of this package: all that follows from ``predict_proba``.
 
-    A subclass calls `_fit_classes` and `_fit_scale` in its ``fit``, and may replace `_logits`.
+    A subclass keeps what it computed for a row, so that nobody else has to.
     """
 
-    def predict_proba(self, X):
-        """Probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of n samples
-            What the encoder takes: for `OpenCLIPEncoder` an array of shape
-            (n, H, W) or (n, H, W, 3), file paths or PIL images; for
-            `SentenceEncoder` texts.
-
-        Returns
-        -------
-        proba : ndarray of float32 of shape (n, n_classes)
-            Columns in the order of `classes_`. Rows that the encoder skipped
-            (``on_error="skip"``) are uniform: nothing is known of them.
-
-        Raises
-        ------
-        ValueError
-            If X has another form or rows cannot be encoded; all are named.
-        """
-        from scipy.special import softmax
-
-        if not hasattr(self, "classes_"):
-            check_is_fitted(self)
-        embeddings = encode_rows(self.encoder_, X)
-        proba = softmax(self._logits(embeddings), axis=1)
-        proba[np.isnan(embeddings).any(axis=1)] = 1 / len(self.classes_)
-        return proba
+    _asks_once = True
 
     def transform(self, X):
         """Probabilities of the classes, as `predict_proba` gives them.
@@ -232,6 +202,43 @@ class EmbeddingTeacher(
         """
         check_is_fitted(self)
         return np.asarray([str(label) for label in self.classes_], dtype=object)
+
+
+class EmbeddingTeacher(EncodesRows, Teacher):
+    """Base of the teachers: classes from their names, probabilities from logits.
+
+    A subclass calls `_fit_classes` and `_fit_scale` in its ``fit``, and may replace `_logits`.
+    """
+
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+            What the encoder takes: for `OpenCLIPEncoder` an array of shape
+            (n, H, W) or (n, H, W, 3), file paths or PIL images; for
+            `SentenceEncoder` texts.
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n, n_classes)
+            Columns in the order of `classes_`. Rows that the encoder skipped
+            (``on_error="skip"``) are uniform: nothing is known of them.
+
+        Raises
+        ------
+        ValueError
+            If X has another form or rows cannot be encoded; all are named.
+        """
+        from scipy.special import softmax
+
+        if not hasattr(self, "classes_"):
+            check_is_fitted(self)
+        embeddings = encode_rows(self.encoder_, X)
+        proba = softmax(self._logits(embeddings), axis=1)
+        proba[np.isnan(embeddings).any(axis=1)] = 1 / len(self.classes_)
+        return proba
 
     def _fit_classes(self):
         encoder = check_encoder(self.encoder, ("encode_text",))

@@ -52,6 +52,12 @@ def hash_array(array):
     return hasher.digest()
 
 
+def _module_of(kind):
+    """Name the module of a class; some of Cython's have a descriptor in its place."""
+    name = kind.__module__
+    return name if isinstance(name, str) else "builtins"
+
+
 class _Describer(Reach, pickle.Pickler):
     """Pickle values by content, functions and classes by identity and by what they reach."""
 
@@ -104,7 +110,7 @@ class _Describer(Reach, pickle.Pickler):
             text = fingerprint_of(value, [name for name in dir(kind) if name.startswith("encode_")])
             if text is not None:
                 return _mark, (kind,), text
-        if is_installed(kind.__module__):
+        if is_installed(_module_of(kind)):
             return NotImplemented
         # A class of the user's may leave out what matters when it is pickled.
         reduced = value.__reduce_ex__(5)
@@ -140,10 +146,10 @@ class _Describer(Reach, pickle.Pickler):
         return found, function.__defaults__, function.__kwdefaults__, cells, vars(function)
 
     def _define_class(self, kind):
-        if is_installed(kind.__module__):
-            self.check_home(kind.__module__, kind.__name__)
-        own = [base for base in kind.__mro__ if not is_installed(base.__module__)]
-        theirs = [base for base in kind.__mro__ if is_installed(base.__module__)]
+        if is_installed(_module_of(kind)):
+            self.check_home(_module_of(kind), kind.__name__)
+        own = [base for base in kind.__mro__ if not is_installed(_module_of(base))]
+        theirs = [base for base in kind.__mro__ if is_installed(_module_of(base))]
         # A method that someone put into an installed class, such as one that counts calls,
         # is taken as it is, without what it reads.
         self.objects += [

@@ -68,10 +68,11 @@ def blocks(matrix, least=np.float64):
         yield rows, np.asarray(block, dtype=np.float64 if dtype.itemsize > 8 else dtype)
 
 
-def refuse_rows(rows, bad, name, fault):
-    """Raise ValueError that names the first bad row of a block."""
+def refuse_rows(rows, bad, name, fault, places=None):
+    """Raise ValueError that names the first bad row of a block, by its place if there are any."""
     if bad.any():
-        raise ValueError(f"{name}: row {rows.start + int(bad.argmax())} {fault}")
+        row = rows.start + int(bad.argmax())
+        raise ValueError(f"{name}: row {row if places is None else places[row]} {fault}")
 
 
 def _is_tensor(values):

@@ -11,11 +11,12 @@ _SUM = 1e-3  # how far from one a row of rounded probabilities may sum: float16 
 _BFLOAT16 = 2.0**-7  # the same for bfloat16, which has two
 
 
-def check_proba(values, name, *, n_rows=None, skipped=False):
+def check_proba(values, name, *, n_rows=None, skipped=False, places=None):
     """Return a 2-D matrix all of whose rows are probabilities, or name the row that is not.
 
     Arrays, memory maps and tensors are read in blocks and not copied. Rows sum to one within 1e-3
     (2**-7 in bfloat16), and hold nothing below -1e-6; where some are `skipped`, these may be nan.
+    `places` say where its rows stand in X, for the error.
     """
     matrix = as_matrix(values, name)
     if n_rows is not None and len(matrix) != n_rows:
@@ -30,9 +31,9 @@ def check_proba(values, name, *, n_rows=None, skipped=False):
         infinite = ~np.isfinite(total)
         if skipped and infinite.any():
             infinite &= ~np.isnan(block).all(axis=1)
-        refuse_rows(rows, infinite, name, "has a value that is not finite.")
-        refuse_rows(rows, least < _NEGATIVE, name, f"has a negative value; {hint}")
-        refuse_rows(rows, abs(total - 1) > tolerance, name, f"does not sum to one; {hint}")
+        refuse_rows(rows, infinite, name, "has a value that is not finite.", places)
+        refuse_rows(rows, least < _NEGATIVE, name, f"has a negative value; {hint}", places)
+        refuse_rows(rows, abs(total - 1) > tolerance, name, f"does not sum to one; {hint}", places)
     return matrix
 
 
