@@ -7,7 +7,7 @@ ROWS = 4096
 
 
 def plain_pass(points, centers):
-    """Distances of all rows to their nearest centre: one matrix product, in blocks."""
+    """Distances of all rows to their nearest center: one matrix product, in blocks."""
     centers = torch.from_numpy(np.ascontiguousarray(centers))
     norms, nearest = (centers * centers).sum(1), torch.empty(len(points))
     for start in range(0, len(points), ROWS):

@@ -9,7 +9,7 @@ N_CENTERS = 3000
 
 
 def structured(n_rows, n_classes=1000, *, temperature=1.0, noise=0.5, zipf=0.0, seed=0, out=None):
-    """Softmax outputs around a few thousand cluster centres, each with some likely classes."""
+    """Softmax outputs around a few thousand cluster centers, each with some likely classes."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(N_CENTERS, n_classes, generator=generator)
     likely = torch.randint(n_classes, (N_CENTERS, 20), generator=generator)

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_files.py --files 3000
 
-makes a folder of JPEG, PNG, WebP and TIFF files, grey, RGBA, palette, CMYK and EXIF-rotated, three
+makes a folder of JPEG, PNG, WebP and TIFF files, gray, RGBA, palette, CMYK and EXIF-rotated, three
 of them cut short, and compares the peak memory of a fit on it with that of a fit on 100 of them,
 each in a process of its own.
 """
@@ -24,7 +24,7 @@ KINDS = (
     "png",
     "webp",
     "tiff",
-    "grey.jpg",
+    "gray.jpg",
     "rgba.png",
     "palette.png",
     "cmyk.jpg",
@@ -57,7 +57,7 @@ def make_folder(folder, n_files, sizes=(32, 4000), seed=0, n_cut=3):
 
 def _save(image, path, kind):
     options = {}
-    if kind.startswith("grey"):
+    if kind.startswith("gray"):
         image = image.convert("L")
     elif kind.startswith("rgba"):
         image.putalpha(200)

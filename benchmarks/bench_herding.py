@@ -2,8 +2,8 @@
 
     python benchmarks/bench_herding.py
 
-With ``power=0`` and features of no negative value both maximise the same coverage. Rows are 400
-clusters of unequal size; 100 are labelled. The last line is a pool of which a part is a target.
+With ``power=0`` and features of no negative value both maximize the same coverage. Rows are 400
+clusters of unequal size; 100 are labeled. The last line is a pool of which a part is a target.
 """
 
 import numpy as np

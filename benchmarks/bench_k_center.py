@@ -26,7 +26,7 @@ HEAD = """# k_center_greedy
 
 Command: `{}`, each table in processes of their own.
 
-*Plain pass*: the distances of all rows to the labelled ones, by one matrix product in blocks; what
+*Plain pass*: the distances of all rows to the labeled ones, by one matrix product in blocks; what
 every running minimum begins with. *Selection*: all picks, that pass included. *Error*: largest
 difference between a pick's distance and the maximum of a greedy search in float64, on 5000 of the
 rows. *Own memory*: growth while selecting, without the rows. *Whole process*: its peak,
@@ -38,7 +38,7 @@ IMAGENET = 1_281_167
 
 
 def split(rows, n_centers):
-    """Make the last rows the labelled ones."""
+    """Make the last rows the labeled ones."""
     return np.ascontiguousarray(rows[:-n_centers]), np.ascontiguousarray(rows[-n_centers:])
 
 
@@ -96,7 +96,7 @@ def others(n_rows, n_picks):
     search = other.skactiveml_core_set
     rows.append(("scikit-activeml CoreSet", _extrapolated(search, points, centers, n_picks)))
     once = seconds(lambda: other.recompute_once(points, centers))
-    grown = 1 + n_picks / (2 * len(centers))  # centres on average, in units of those at first
+    grown = 1 + n_picks / (2 * len(centers))  # centers on average, in units of those at first
     rows.append(("all distances for each pick", once * n_picks * grown))
     return [{"search": name, "times as long": round(took / ours, 1)} for name, took in rows]
 
@@ -144,7 +144,7 @@ def small():
         for n_centers, n_picks in ((10, 10), (100, 100), (1000, 100)):
             points, centers = split(dirichlet(n_rows + n_centers, n_classes, alpha=0.2), n_centers)
             best = _race(points, centers, n_picks)
-            shape = f"{n_rows} x {n_classes}, {n_centers} labelled, {n_picks} picks"
+            shape = f"{n_rows} x {n_classes}, {n_centers} labeled, {n_picks} picks"
             rows.append({"rows": shape, **best})
     return rows
 
@@ -153,7 +153,7 @@ def real(name, rows):
     """Race on the probabilities of a teacher for real data."""
     rows = np.random.default_rng(0).permutation(rows).astype(np.float32)
     points, centers = split(rows, rows.shape[1])
-    shape = f"{name}: {len(points)} x {rows.shape[1]}, one labelled per class, 100 picks"
+    shape = f"{name}: {len(points)} x {rows.shape[1]}, one labeled per class, 100 picks"
     return {"rows": shape, **_race(points, centers, 100)}
 
 
@@ -178,14 +178,14 @@ def _race(points, centers, n_picks):
 
 
 def growth(n_rows):
-    """Time against rows, picks, labelled and classes, each doubled alone."""
-    base = {"rows": n_rows, "picks": 500, "labelled": 500, "classes": 500}
+    """Time against rows, picks, labeled and classes, each doubled alone."""
+    base = {"rows": n_rows, "picks": 500, "labeled": 500, "classes": 500}
     times = []
     for name in base:
         for factor in (0.25, 0.5, 1, 2, 4):
             case = {**base, name: int(base[name] * factor)}
-            rows = structured(case["rows"] + case["labelled"], case["classes"])
-            points, centers = split(rows, case["labelled"])
+            rows = structured(case["rows"] + case["labeled"], case["classes"])
+            points, centers = split(rows, case["labeled"])
             took = paired(
                 {"ours": lambda p=points, c=centers, k=case["picks"]: k_center_greedy(p, c, k)}, 2
             )["ours"]
@@ -306,7 +306,7 @@ def _real(args):
 
 CASES = {
     **{
-        f"100,000 x 1000, 1000 labelled, 1000 picks: {kind}": (
+        f"100,000 x 1000, 1000 labeled, 1000 picks: {kind}": (
             lambda args, kind=kind: large(kind, _rows(args), 1000)
         )
         for kind in KINDS

@@ -52,7 +52,7 @@ def main():
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--banking77", type=Path, help="directory with train.csv and test.csv")
-    parser.add_argument("--seeds", type=int, default=3, help="draws of labelled rows")
+    parser.add_argument("--seeds", type=int, default=3, help="draws of labeled rows")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the Markdown file to write")
     return parser.parse_args()
 
@@ -113,7 +113,7 @@ def measure(title, X, X_test, y, y_test, settings, n_seeds):
 
 
 def fit(teacher, X, y, n_shots, seed):
-    """Fit on `n_shots` random labels of each class, the other rows unlabelled."""
+    """Fit on `n_shots` random labels of each class, the other rows unlabeled."""
     rng = np.random.RandomState(seed)
     known = np.full(len(y), teacher.missing_label, dtype=object if y.dtype == object else y.dtype)
     for label in np.unique(y):

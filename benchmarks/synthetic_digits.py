@@ -1,7 +1,7 @@
 """Synthetic digits, 8x8: deformed font glyphs, and pen strokes along hand-made skeletons.
 
 The bitmaps pass through the steps that NIST's form-reading system applies to handwriting: crop,
-scale to 32 rows, thin or thicken towards a usual amount of ink, straighten by a horizontal shear.
+scale to 32 rows, thin or thicken toward a usual amount of ink, straighten by a horizontal shear.
 The on-pixels of each 4x4 block are then counted, which gives 8x8 values in [0, 1].
 
 References
@@ -143,7 +143,7 @@ def draw_pen(strokes, rng):
 def normalize(bitmap, rng):
     """Bring a bitmap of any size to 32x32 the way NIST's character images were.
 
-    Their system came in several versions, so how far the width is stretched towards 20
+    Their system came in several versions, so how far the width is stretched toward 20
     columns, and whether the character is straightened, is left to chance.
     """
     rows, columns = np.where(bitmap)

@@ -8,7 +8,7 @@ estimator as modAL wants it.
 
 # %%
 # The learner holds the whole pool from the start, so that the student distils
-# from every row; those nobody has labelled carry ``-1``.
+# from every row; those nobody has labeled carry ``-1``.
 
 import matplotlib.pyplot as plt
 import numpy as np

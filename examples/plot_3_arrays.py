@@ -37,7 +37,7 @@ corners = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
 for ax, (name, rows) in zip(axes, picks.items(), strict=True):
     ax.scatter(*(proba_pool @ corners).T, s=5, color="lightgray", label="pool")
-    ax.scatter(*(proba_labeled @ corners).T, s=30, marker="x", color="black", label="labelled")
+    ax.scatter(*(proba_labeled @ corners).T, s=30, marker="x", color="black", label="labeled")
     ax.scatter(*(proba_pool[rows] @ corners).T, s=30, color="C1", label="queried")
     ax.set(title=name, aspect="equal")
     ax.axis("off")

@@ -8,7 +8,7 @@ expect of a teacher, and where it errs.
 
 # %%
 # The embedded teacher, which never saw handwriting, on handwritten digits, of
-# which a hundred are labelled.
+# which a hundred are labeled.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,7 @@ report.plot()
 
 # %%
 # Labels show which habits are errors. Here are the clusters of at least two
-# labels, the class predicted at their centre and how often that is right.
+# labels, the class predicted at their center and how often that is right.
 
 report.to_frame("clusters").query("n_labeled >= 2").sort_values("accuracy").head()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .utils._labels import classes_of, refuse_learned_marker
+from .utils._classes import classes_of, refuse_learned_marker
 
 
 def play(estimator, strategy, X, y, start, n_rounds, n_instances, missing_label=-1):
@@ -19,18 +19,18 @@ def play(estimator, strategy, X, y, start, n_rounds, n_instances, missing_label=
     y : ndarray of shape (n_samples,)
         All its labels.
     start : ndarray of int
-        Rows labelled at the start.
+        Rows labeled at the start.
     n_rounds, n_instances : int
         Models to train, and labels bought before each but the first.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     Yields
     ------
     estimator : estimator
         Fitted on the labels so far.
     labeled : ndarray of int
-        The labelled rows, in the order they were bought.
+        The labeled rows, in the order they were bought.
     """
     turns = play_on(estimator, strategy, X, y, [start], n_rounds, n_instances, missing_label)
     for fitted, labeled, _ in turns:
@@ -45,7 +45,7 @@ def play_on(estimator, strategy, X, y, bought, n_rounds, n_instances, missing_la
     estimator, strategy, X, y, n_rounds, n_instances, missing_label
         As for `play`.
     bought : list of ndarray of int
-        Rows labelled at the start, and those of each query so far.
+        Rows labeled at the start, and those of each query so far.
     name : str, default=None
         What errors call the strategy; None is its class.
 
@@ -54,7 +54,7 @@ def play_on(estimator, strategy, X, y, bought, n_rounds, n_instances, missing_la
     estimator : estimator
         Fitted on the labels so far.
     labeled : ndarray of int
-        The labelled rows, in the order they were bought.
+        The labeled rows, in the order they were bought.
     picks : ndarray of int
         What it queries for the next round, nothing in the last.
 
@@ -191,7 +191,7 @@ def hide_labels(y, labeled, missing_label=-1):
 
 
 def initial_rows(y, n_initial=None, seed=0):
-    """Draw the rows that are labelled before the first query.
+    """Draw the rows that are labeled before the first query.
 
     Parameters
     ----------

@@ -31,10 +31,10 @@ class ActiveLearner(_ModALActiveLearner):
         Called as ``query_strategy(learner, X_pool, **kwargs)``: any strategy
         of skactivekd or of modAL. None means `PCoreSet()`.
     X_training : ndarray, sparse matrix, DataFrame or list, default=None
-        Initial samples; the whole pool if the estimator learns from unlabelled
+        Initial samples; the whole pool if the estimator learns from unlabeled
         rows too.
     y_training : array-like of shape (n_samples,), default=None
-        Their labels; unlabelled rows carry the missing label of the estimator
+        Their labels; unlabeled rows carry the missing label of the estimator
         and of the strategy.
     bootstrap_init : bool, default=False
         Train the first time on a bootstrap of the initial samples, drawn by
@@ -123,7 +123,7 @@ class ActiveLearner(_ModALActiveLearner):
         return self._fit_to_known(bootstrap=bootstrap, **fit_kwargs)
 
     def teach(self, X, y, bootstrap=False, only_new=False, **fit_kwargs):
-        """Add labelled samples and train again.
+        """Add labeled samples and train again.
 
         A sample that is among the known ones without a label gets its label
         there, so that the pool stays as it is and no sample counts twice: what

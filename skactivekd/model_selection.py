@@ -1,4 +1,4 @@
-"""Cross-validation and scores for data in which most rows are not labelled."""
+"""Cross-validation and scores for data in which most rows are not labeled."""
 
 import warnings
 
@@ -15,9 +15,9 @@ __all__ = ["LabeledStratifiedKFold", "labeled_accuracy"]
 
 
 class LabeledStratifiedKFold(BaseCrossValidator):
-    """Stratified folds over the labelled rows; the others always train.
+    """Stratified folds over the labeled rows; the others always train.
 
-    Unlabelled rows are in every training fold, where they help to distil, and
+    Unlabeled rows are in every training fold, where they help to distil, and
     in no test fold, where they could not be scored.
 
     .. versionadded:: 0.1
@@ -31,7 +31,7 @@ class LabeledStratifiedKFold(BaseCrossValidator):
     random_state : None, int or numpy.random.RandomState, default=None
         Order of the shuffle.
     missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y.
+        Marks the unlabeled rows of y.
 
     See Also
     --------
@@ -88,25 +88,25 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If fewer rows are labelled than there are folds, or y seems to use
+            If fewer rows are labeled than there are folds, or y seems to use
             another marker.
 
         Warns
         -----
         UserWarning
-            If no class has enough labelled rows to be in every fold; the folds
+            If no class has enough labeled rows to be in every fold; the folds
             then disregard the classes.
         """
         if y is None:
-            raise ValueError("LabeledStratifiedKFold needs y to tell which rows are labelled.")
+            raise ValueError("LabeledStratifiedKFold needs y to tell which rows are labeled.")
         y, known = check_labels(y, self.missing_label, n_rows=n_rows(X))
         check_integer(self.n_splits, "n_splits", 2)
         check_flag(self.shuffle, "shuffle")
         labeled, unlabeled = np.flatnonzero(known), np.flatnonzero(~known)
         if len(labeled) < self.n_splits:
             raise ValueError(
-                f"{self.n_splits} folds need as many labelled rows, but only {len(labeled)} of "
-                f"{len(y)} in y are labelled (missing_label={self.missing_label!r}). Take fewer "
+                f"{self.n_splits} folds need as many labeled rows, but only {len(labeled)} of "
+                f"{len(y)} in y are labeled (missing_label={self.missing_label!r}). Take fewer "
                 "folds or label more rows."
             )
         codes = encode_labels(y, find_classes(y, known), self.missing_label)[labeled]
@@ -117,7 +117,7 @@ class LabeledStratifiedKFold(BaseCrossValidator):
         kind = StratifiedKFold
         if np.bincount(codes).max() < self.n_splits:
             warnings.warn(
-                f"No class has {self.n_splits} labelled rows: the folds disregard the classes.",
+                f"No class has {self.n_splits} labeled rows: the folds disregard the classes.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -130,7 +130,7 @@ class LabeledStratifiedKFold(BaseCrossValidator):
 
 
 def labeled_accuracy(estimator, X, y, *, sample_weight=None, missing_label=-1):
-    """Score the accuracy of an estimator on the labelled rows.
+    """Score the accuracy of an estimator on the labeled rows.
 
     For ``scoring=`` of GridSearchCV and its kin, with any classifier; rows
     without a label do not count.
@@ -157,7 +157,7 @@ def labeled_accuracy(estimator, X, y, *, sample_weight=None, missing_label=-1):
     Raises
     ------
     ValueError
-        If no row is labelled, the estimator learned the marker as a class (wrap
+        If no row is labeled, the estimator learned the marker as a class (wrap
         it in `LabeledOnly`), or y seems to use another marker.
 
     See Also

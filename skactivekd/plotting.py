@@ -154,7 +154,7 @@ class TeacherReportDisplay:
     reliability, per_class, clusters, control : pandas.DataFrame
         Tables of `TeacherReport.to_frame`.
     accuracy : float
-        Accuracy on the labelled rows.
+        Accuracy on the labeled rows.
     chance : float
         Accuracy of guessing.
     subject : str, default="teacher"

@@ -66,7 +66,7 @@ def read_csv(path):
 
 
 def write_images(folder, n, size=8, seed=0):
-    """Write pictures of three grey levels, called after their class."""
+    """Write pictures of three gray levels, called after their class."""
     rng = np.random.default_rng(seed)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

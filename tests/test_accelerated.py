@@ -27,7 +27,7 @@ Y = (X[:, 0] > 0).astype(int)
 TEACHER = 0.8 * np.eye(2)[Y] + 0.1
 CASES = {  # number of labels, teacher
     "both halves full": (20, TEACHER),
-    "a labelled half that does not divide": (7, TEACHER),
+    "a labeled half that does not divide": (7, TEACHER),
     "one label": (1, TEACHER),
     "no teacher": (20, None),
     "no label": (0, TEACHER),

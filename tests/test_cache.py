@@ -490,12 +490,12 @@ def test_texts_are_keyed_by_themselves_in_any_form(tmp_path, monkeypatch):
 
 
 def test_pil_keys_tell_pixels_mode_and_palette_apart():
-    grey = Image.new("L", (2, 3), 5)
+    gray = Image.new("L", (2, 3), 5)
     palette = Image.new("P", (2, 3), 0)
     palette.putpalette([1, 2, 3] + [0] * 765)
     other = palette.copy()
     other.putpalette([3, 2, 1] + [0] * 765)
-    images = [grey, Image.new("L", (3, 2), 5), grey.convert("RGB"), palette, other]
+    images = [gray, Image.new("L", (3, 2), 5), gray.convert("RGB"), palette, other]
     keys = row_keys(images).keys
     assert len(set(keys)) == 5
     assert row_keys([image.copy() for image in images]).keys == keys

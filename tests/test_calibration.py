@@ -31,7 +31,7 @@ def test_many_labels_find_the_true_scale(scale):
     assert best_logit_scale(z, y) == pytest.approx(scale, rel=0.12)
 
 
-def test_the_scale_minimises_the_stated_loss():
+def test_the_scale_minimizes_the_stated_loss():
     z, y = sample(60, 30.0)
 
     def loss(s):
@@ -149,8 +149,8 @@ def test_calibrated_probabilities_have_little_error():
 @pytest.mark.parametrize(("n_right", "n"), [(0, 7), (7, 7), (31, 40)])
 def test_the_interval_is_wilson_s(n_right, n):
     p, z = n_right / n, 1.959963984540054
-    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    expected = (centre + np.array([-half, half])) / (1 + z**2 / n)
+    center, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    expected = (center + np.array([-half, half])) / (1 + z**2 / n)
     np.testing.assert_allclose(accuracy_interval(n_right, n), expected, atol=1e-9)
     wider = accuracy_interval(n_right, n, confidence_level=0.99)
     assert wider[1] - wider[0] > expected[1] - expected[0]

@@ -49,14 +49,14 @@ def test_learns_from_few_labels_and_a_teacher(blobs, fitted):
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
 
 
-def test_score_counts_labelled_rows_only(blobs, fitted):
+def test_score_counts_labeled_rows_only(blobs, fitted):
     X, y, hidden, _ = blobs
     assert fitted.score(X, hidden) == fitted.score(X[:N_LABELED], y[:N_LABELED])
     with pytest.raises(ValueError, match="needs labeled rows"):
         fitted.score(X, np.full(120, -1))
 
 
-def test_teacher_alone_teaches_the_unlabelled(blobs):
+def test_teacher_alone_teaches_the_unlabeled(blobs):
     X, y, _, teacher = blobs
     clf = student().fit(X, np.full(120, -1), teacher_proba=teacher)
     assert clf.trained_heads_ == ("kd",)
@@ -418,7 +418,7 @@ def test_settings_of_the_loss_have_one_place(blobs):
         clf.fit(X, y)
 
 
-def test_cross_validation_of_labelled_rows(blobs):
+def test_cross_validation_of_labeled_rows(blobs):
     X, _, hidden, _ = blobs
     scores = cross_val_score(student(), X, hidden, cv=LabeledStratifiedKFold(2))
     assert scores.mean() > 0.6

@@ -90,7 +90,7 @@ def test_digits_of_another_size_keep_their_order(data, tmp_path):
 def gloss_lines():
     """Four definitions of plants, four of persons, and those to leave out."""
     line = '0000{} {} n 01 word 0 000 | {}; "an example"  '
-    lines = ["  1 This is the licence | of the file"]
+    lines = ["  1 This is the license | of the file"]
     lines += [line.format(i, "20", f"herb {i}; has leaves") for i in range(4)]
     lines += [line.format(i, "18", f"someone {i}") for i in range(4)]
     lines += [line.format(9, "03", "a thing at the top"), line.format(9, "16", "a motive")]

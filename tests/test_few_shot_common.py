@@ -75,7 +75,7 @@ def test_labels_improve_it(kind):
     assert build(kind).fit(X, KNOWN).score(X[30:], Y[30:]) > zero_shot + 0.03
 
 
-def test_it_never_reads_unlabelled_rows_in_fit(kind):
+def test_it_never_reads_unlabeled_rows_in_fit(kind):
     encoder = Directions()
     build(kind, encoder).fit(X, KNOWN)
     assert encoder.n_rows == 30
@@ -170,7 +170,7 @@ def test_labels_without_rows_are_refused(kind):
         build(kind).fit().score(X, np.full(60, -1))
 
 
-def test_score_counts_labelled_rows_with_their_weights(kind):
+def test_score_counts_labeled_rows_with_their_weights(kind):
     teacher = build(kind).fit(X, KNOWN)
     right = teacher.predict(X) == Y
     assert teacher.score(X, Y) == right.mean()
@@ -229,13 +229,13 @@ def test_tags_say_what_it_is(kind):
     assert not tags.input_tags.two_d_array
 
 
-def test_a_grid_search_runs_on_partly_labelled_rows(kind):
+def test_a_grid_search_runs_on_partly_labeled_rows(kind):
     grid = {"logit_scale": [1.0, 5.0], "lr": [1e-3]}
     search = GridSearchCV(build(kind), grid, cv=LabeledStratifiedKFold(2)).fit(X, KNOWN)
     assert search.best_score_ > 0.5
 
 
-def test_unreadable_labelled_rows_are_named_as_in_x(kind, tmp_path):
+def test_unreadable_labeled_rows_are_named_as_in_x(kind, tmp_path):
     paths = [str(tmp_path / f"{number}.png") for number in range(4)]
     for path in paths[:3]:
         Image.new("L", (8, 8)).save(path)

@@ -30,7 +30,7 @@ from skactivekd.teacher import _generative_models
 
 CLASSES = {3: "cat", 1: "dog", 2: "red fox", 0: "terrier hound"}
 NAMES = ["terrier hound", "dog", "red fox", "cat"]  # by label
-TEXTS = ["the cat sat", "", "a dog ran far from the fox", "grey wolf " * 5, "owl", "mat mat"]
+TEXTS = ["the cat sat", "", "a dog ran far from the fox", "gray wolf " * 5, "owl", "mat mat"]
 PROMPT = "Text: {text}\nAnswer:"
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 256, (16 + 8 * (i % 3), 24, 3), dtype=np.uint8) for i in range(7)]

@@ -111,7 +111,7 @@ def test_student_starts_as_its_clip(encoder, images, by_hand):
     features, weights = by_hand
     net = clip_student(encoder, CLASSES, TEMPLATES, max_epochs=0)
     np.testing.assert_allclose(net.head_weights, weights, rtol=1e-4, atol=1e-5)
-    assert (weights.norm(dim=1) - 1).abs().min() > 0.1  # neither texts nor means are normalised
+    assert (weights.norm(dim=1) - 1).abs().min() > 0.1  # neither texts nor means are normalized
     clf = still(net, classes=sorted(CLASSES), X=images, missing_label="", heads="dual")
     np.testing.assert_allclose(clf.embed(images), features, rtol=1e-4, atol=1e-5)
     ce, kd = clf.net_.forward(images)
@@ -131,7 +131,7 @@ def test_same_pixels_as_the_teacher_whatever_their_form():
     net = clip_student(max_epochs=0)
     clf = still(net, classes=range(10), X=gray[:4])
     predicted = clf.predict(gray)
-    # Weights are not normalised, so that few digits near a border fall to another class.
+    # Weights are not normalized, so that few digits near a border fall to another class.
     assert (predicted == teacher.predict(gray)).mean() > 0.9
     z = clf.embed(gray)
     cosines = z / np.linalg.norm(z, axis=1, keepdims=True) * teacher.encoder_.encode_image(gray)

@@ -82,7 +82,7 @@ def test_a_negative_power_is_refused(power):
         UncertaintyHerding(power=power).select([[1.0, 0.0]], features_pool=[[1.0]])
 
 
-def test_labelled_samples_represent_their_neighbours():
+def test_labeled_samples_represent_their_neighbors():
     features = np.repeat(np.eye(2), [50, 5], axis=0)
     proba = np.full((55, 2), 0.5)
     assert (
@@ -138,7 +138,7 @@ def test_a_pool_without_features_is_refused():
         UncertaintyHerding().select([[0.5, 0.5]])
 
 
-def test_labelled_features_of_another_width_are_refused():
+def test_labeled_features_of_another_width_are_refused():
     with pytest.raises(ValueError, match="features_pool has 2 columns but features_labeled has 3"):
         UncertaintyHerding().select(
             [[0.5, 0.5]], features_pool=[[1.0, 0.0]], features_labeled=[[1.0, 0.0, 0.0]]

@@ -74,10 +74,10 @@ def test_paths_arrive_in_every_form(pixels, paths, form):
 
 
 @pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 1)])
-def test_grey_becomes_rgb(pixels, shape):
-    grey = pixels[..., 0]
-    rgb = as_array(grey.reshape(shape))
-    np.testing.assert_array_equal(rgb, np.repeat(grey[..., None], 3, axis=3))
+def test_gray_becomes_rgb(pixels, shape):
+    gray = pixels[..., 0]
+    rgb = as_array(gray.reshape(shape))
+    np.testing.assert_array_equal(rgb, np.repeat(gray[..., None], 3, axis=3))
 
 
 def test_floats_are_rounded_not_cut():
@@ -110,7 +110,7 @@ def test_transparent_palette_does_not_warn(pixels):
         (np.zeros((5, 3, 8, 3)), r"\(3, 8, 3\), whose channels may be first or last"),
         (np.zeros((5, 1, 8, 3)), "first or last"),
         (np.zeros((5, 4, 8, 4)), "first or last"),
-        (np.zeros((224, 200, 3)), r"one picture, pass X\[None\]; if these are 224 grey ones"),
+        (np.zeros((224, 200, 3)), r"one picture, pass X\[None\]; if these are 224 gray ones"),
         (np.zeros((224, 200, 4)), r"one picture, pass X\[None\]"),
         (np.zeros((5, 8, 8), dtype=complex), "dtype complex128"),
         (np.zeros((0, 8, 8)), "no image"),

@@ -25,7 +25,7 @@ def path(request, monkeypatch):
 
 
 def to_centers(points, centers):
-    """Float64 distances of all points to their nearest centre, one pair at a time."""
+    """Float64 distances of all points to their nearest center, one pair at a time."""
     gaps = points[:, None].astype(np.float64) - np.asarray(centers, dtype=np.float64)[None]
     return np.sqrt((gaps**2).sum(axis=2)).min(axis=1)
 
@@ -45,7 +45,7 @@ def assert_greedy(points, centers, indices, distances, tol=1e-5):
         assert abs(distance - nearest[index]) <= tol
         free[index] = False
         if step == 0 and centers is None:
-            nearest[:] = np.inf  # the mean was no centre
+            nearest[:] = np.inf  # the mean was no center
         nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
 
 
@@ -128,7 +128,7 @@ def test_both_paths_pick_the_same(monkeypatch):
 def test_few_rows_are_measured_against_all_centers(monkeypatch):
     """The point of being lazy: most rows are covered by a bound alone."""
     cluster = np.random.default_rng(0).integers(300, size=6000)
-    cluster[:600] %= 250  # the centres miss a sixth of the clusters
+    cluster[:600] %= 250  # the centers miss a sixth of the clusters
     points = 0.98 * probabilities(300, 300, seed=3)[cluster] + 0.02 * probabilities(6000, 300)
     settled = []
     settle = _shard.Shard._settle

@@ -1,4 +1,4 @@
-"""Folds and scores for partly labelled data."""
+"""Folds and scores for partly labeled data."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_one_label_per_class_still_splits_with_a_warning():
 
 
 def test_fewer_labels_than_folds_is_an_error():
-    with pytest.raises(ValueError, match="only 2 of 4 in y are labelled"):
+    with pytest.raises(ValueError, match="only 2 of 4 in y are labeled"):
         list(LabeledStratifiedKFold(3).split(np.zeros(4), [0, 1, -1, -1]))
     with pytest.raises(ValueError, match="X has 3 rows but y has 2"):
         list(LabeledStratifiedKFold(2).split(np.zeros(3), [0, 1]))

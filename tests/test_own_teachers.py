@@ -1,4 +1,4 @@
-"""Anything is a teacher: functions, classifiers on labelled rows, pipelines on embeddings."""
+"""Anything is a teacher: functions, classifiers on labeled rows, pipelines on embeddings."""
 
 import pickle
 
@@ -75,7 +75,7 @@ def test_a_classifier_without_predict_proba_is_refused():
     [([0, 1, 2], -1), (["a", "b", "c"], None), (["a", "b", "c"], ""), ([5.0, 6.0, 7.0], np.nan)],
 )
 @pytest.mark.parametrize("declared", [False, True])
-def test_labelled_rows_alone_are_learned(names, missing_label, declared):
+def test_labeled_rows_alone_are_learned(names, missing_label, declared):
     y = np.full(60, missing_label, dtype=object if missing_label is None else type(names[0]))
     if missing_label is None or missing_label == "":
         y = y.astype(object)

@@ -305,7 +305,7 @@ def test_kinds_of_views_and_teachers_teach_differently_and_repeat(root):
     assert not np.allclose(probas[1], probas[2], atol=1e-4)
 
 
-def test_a_student_learns_the_colours_of_the_classes(root):
+def test_a_student_learns_the_colors_of_the_classes(root):
     model, data = student(root, "final_passes=6", "lr=0.005", "image_size=16", teacher="none")
     assert model.fit(*data.train).score(*data.test) >= 0.9
 

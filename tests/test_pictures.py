@@ -143,14 +143,14 @@ def test_the_same_digits_however_the_camera_was_held(digits, teacher, tmp_path):
         folder.mkdir()
         paths[orientation] = [folder / f"{row}.png" for row in range(len(X))]
         for path, image in zip(paths[orientation], X, strict=True):
-            path.write_bytes(stored(grey(image), "PNG", orientation))
+            path.write_bytes(stored(gray(image), "PNG", orientation))
     upright = teacher.predict_proba(paths[1])
     assert (upright.argmax(axis=1) == y).mean() > 0.6
     for orientation in range(2, 9):
         np.testing.assert_allclose(teacher.predict_proba(paths[orientation]), upright, atol=1e-6)
 
 
-def grey(image):
+def gray(image):
     return Image.fromarray(np.rint(np.asarray(image) * 255).astype(np.uint8))
 
 
@@ -272,31 +272,31 @@ def test_black_ink_on_nothing_is_the_digit(digits, teacher, tmp_path):
     np.testing.assert_array_equal(teacher.predict([ink(alpha) for alpha in opacity]), opaque)
 
 
-# ---- greys of any depth, and other colors
+# ---- grays of any depth, and other colors
 
-GREYS = np.array([[0, 1000, 32768, 65535]], dtype=np.uint16)
+GRAYS = np.array([[0, 1000, 32768, 65535]], dtype=np.uint16)
 SCALED = [0, 4, 128, 255]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "given", "array", "channels"])
 def test_16_bits_are_scaled_not_clipped(kind):
-    item = Image.fromarray(GREYS)
+    item = Image.fromarray(GRAYS)
     if kind in ("PNG", "TIFF"):
         item = stored(item, kind)
     elif kind in ("array", "channels"):
-        item = GREYS if kind == "array" else GREYS[None]
+        item = GRAYS if kind == "array" else GRAYS[None]
     assert pixels(item)[0, :, 0].tolist() == SCALED
 
 
 def test_16_bits_of_other_files_are_scaled():
-    assert pixels(b"P5 4 1 65535\n" + GREYS.astype(">u2").tobytes())[0, :, 0].tolist() == SCALED
-    assert pixels(Image.fromarray(GREYS.astype(">u2")))[0, :, 0].tolist() == SCALED
-    inverted = stored(Image.fromarray(GREYS), "TIFF", tiffinfo={262: 0})  # 0 is white
+    assert pixels(b"P5 4 1 65535\n" + GRAYS.astype(">u2").tobytes())[0, :, 0].tolist() == SCALED
+    assert pixels(Image.fromarray(GRAYS.astype(">u2")))[0, :, 0].tolist() == SCALED
+    inverted = stored(Image.fromarray(GRAYS), "TIFF", tiffinfo={262: 0})  # 0 is white
     assert pixels(inverted)[0, :, 0].tolist() == [255, 251, 127, 0]
 
 
 def test_teacher_and_student_scale_alike():
-    for X in (GREYS, (GREYS // 257).astype(np.uint8), (GREYS // 257).astype(np.int64), GREYS > 9):
+    for X in (GRAYS, (GRAYS // 257).astype(np.uint8), (GRAYS // 257).astype(np.int64), GRAYS > 9):
         student = as_input(X[None])[0, 0].numpy() * 255
         assert np.abs(pixels(X)[..., 0] - student).max() <= 0.5
 
@@ -309,11 +309,11 @@ def test_teacher_and_student_scale_alike():
         (Image.fromarray(np.array([[0, 255, 0]], dtype=np.uint8)).convert("1"), [0, 255, 0]),
     ],
 )
-def test_other_greys_look_as_their_pixels(image, expected):
+def test_other_grays_look_as_their_pixels(image, expected):
     assert pixels(image)[0, :, 0].tolist() == expected
 
 
-def test_greys_of_no_known_range_are_refused_with_a_hint():
+def test_grays_of_no_known_range_are_refused_with_a_hint():
     bright = np.array([[0, 4095]])
     match = "mode 'I' with int32 values from 0 to 4095, outside 0..255: if 4095 is white, pass"
     assert match in why_not(Image.fromarray(bright.astype(np.int32)))
@@ -522,8 +522,8 @@ def test_a_fork_does_not_wait_for_a_thread_of_its_parent(monkeypatch):
 
 def test_bytes_are_pictures_in_every_container(digits, teacher, tmp_path):
     X, _ = digits
-    data = [stored(grey(image)) for image in X[:5]]
-    expected = teacher.predict_proba([grey(image) for image in X[:5]])
+    data = [stored(gray(image)) for image in X[:5]]
+    expected = teacher.predict_proba([gray(image) for image in X[:5]])
     for form in (list, tuple, lambda rows: np.array(rows, dtype=object)):
         np.testing.assert_allclose(teacher.predict_proba(form(data)), expected, atol=1e-6)
 

@@ -160,7 +160,7 @@ def test_matrix_and_foreign_teachers(data):
         learned.fit(X, hidden)
 
 
-def test_search_scores_labelled_rows_like_a_loop_by_hand():
+def test_search_scores_labeled_rows_like_a_loop_by_hand():
     X, y = load_digits(return_X_y=True)
     X, y = X[:400] / 16, y[:400]
     rng = np.random.RandomState(0)

@@ -41,7 +41,7 @@ def report():
     return teacher_report(proba, y=known)
 
 
-def test_figures_of_the_labelled_rows(report):
+def test_figures_of_the_labeled_rows(report):
     proba, y, _ = simulated()
     y, known = y[:100], proba[:100]
     predicted = known.argmax(axis=1)
@@ -173,7 +173,7 @@ def test_a_constant_teacher_is_no_better_than_chance_however_often_it_is_right()
 
 def test_one_label_proves_nothing():
     proba, _, known = simulated(n_labeled=1, accuracy=1.0)
-    with pytest.warns(UserWarning, match="on 1 labelled rows"):
+    with pytest.warns(UserWarning, match="on 1 labeled rows"):
         teacher_report(proba, y=known)
 
 
@@ -189,7 +189,7 @@ def test_no_label_leaves_the_shape_of_the_predictions():
         report = teacher_report(proba, y=y)
         assert np.isnan([report.accuracy, report.expected_calibration_error]).all()
         assert (report.n_labeled, report.temperature, report.clusters.coverage) == (0, 1.0, 0.0)
-        assert "no row is labelled" in str(report)
+        assert "no row is labeled" in str(report)
         report.plot()
 
 
@@ -201,7 +201,7 @@ def test_overconfidence_has_a_temperature():
 
 
 class LookUp(LogisticRegression):
-    """Knows by heart what it was fitted on and guesses the rest; knows what is not labelled."""
+    """Knows by heart what it was fitted on and guesses the rest; knows what is not labeled."""
 
     def __init__(self, missing_label=-1):
         super().__init__()
@@ -231,7 +231,7 @@ def test_cv_judges_rows_by_teachers_that_did_not_see_them(folds):
     assert "cv=5" not in str(report)
 
 
-def test_cv_keeps_unlabelled_rows_from_classifiers_that_take_them_for_a_class():
+def test_cv_keeps_unlabeled_rows_from_classifiers_that_take_them_for_a_class():
     X, y = make_blobs(90, centers=3, random_state=0)
     known = np.where(np.arange(90) < 45, y, -1)
     teacher = LogisticRegression().fit(X[:45], y[:45])
@@ -286,7 +286,7 @@ def test_predictions_without_habits_are_as_wide_as_shuffled(concentration):
     assert teacher_report(proba).radius_ratio == pytest.approx(1, abs=0.05)
 
 
-def test_the_control_keeps_favourites_and_sharpness():
+def test_the_control_keeps_favorites_and_sharpness():
     proba, _ = habits()
     dealt = deal_others(proba, np.random.default_rng(0))
     np.testing.assert_array_equal(dealt.argmax(axis=1), proba.argmax(axis=1))

@@ -276,7 +276,7 @@ def test_predictions_are_looked_up_row_by_row():
 def test_predictions_that_are_needed_but_not_given(X):
     proba = np.full((N, 2), 0.5)
     known = {"proba_pool": proba[5:], "y_labeled": [0, 1, 0, 1, 1]}
-    with pytest.raises(ValueError, match="predictions of labelled rows: proba_labeled"):
+    with pytest.raises(ValueError, match="predictions of labeled rows: proba_labeled"):
         ours(ContrastiveAL()).select(features_pool=X[5:], features_labeled=X[:5], **known)
     with pytest.raises(ValueError, match="proba_pool has 60 rows but features_pool has 55"):
         ours(UncertaintySampling()).select(

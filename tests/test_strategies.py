@@ -219,7 +219,7 @@ def test_rows_that_are_no_probabilities_are_named(row, message):
         PCoreSet().select([[0.5, 0.5], [0.1, 0.9], row])
 
 
-def test_faults_in_the_labelled_rows_are_named():
+def test_faults_in_the_labeled_rows_are_named():
     with pytest.raises(ValueError, match="proba_labeled: row 0 does not sum"):
         PCoreSet().select([[0.5, 0.5]], [[0.0, 0.0]])
     with pytest.raises(ValueError, match="proba_pool has 2 columns but proba_labeled has 3"):
@@ -411,7 +411,7 @@ def test_an_answer_put_on_the_instance_counts():
 # modAL's call
 
 
-def test_the_call_tells_labelled_rows_by_their_label():
+def test_the_call_tells_labeled_rows_by_their_label():
     pool, labeled = probabilities(30), probabilities(5, seed=1)
     expected = PCoreSet().select(pool, labeled, 4)
     whole = np.concatenate([pool[:10], labeled, pool[10:]])

@@ -110,7 +110,7 @@ def X():
 
 @pytest.fixture
 def y(X):
-    """Every third row, in a shuffled order, is labelled with one of three classes."""
+    """Every third row, in a shuffled order, is labeled with one of three classes."""
     y = np.full(N, -1)
     labeled = np.random.default_rng(1).permutation(N)[: N // 3]
     y[labeled] = np.arange(N // 3) % 3
@@ -162,9 +162,9 @@ def test_query_returns_rows_of_the_X_passed(Strategy, X, y, model, n_instances):
     np.testing.assert_array_equal(picks, expected_of(Strategy, X, y, model, n_instances))
 
 
-@pytest.mark.parametrize("kind", ["labelled rows alone", "the whole pool"])
+@pytest.mark.parametrize("kind", ["labeled rows alone", "the whole pool"])
 def test_the_call_of_modal_picks_the_same(Strategy, X, y, model, kind):
-    rows = y != -1 if kind == "labelled rows alone" else np.full(N, True)
+    rows = y != -1 if kind == "labeled rows alone" else np.full(N, True)
     learner = SimpleNamespace(
         X_training=X[rows], y_training=y[rows], estimator=model, predict_proba=model.predict_proba
     )
@@ -252,7 +252,7 @@ def test_no_labels_at_all(Strategy, X, model):
     np.testing.assert_array_equal(picks, expected)
 
 
-def test_no_rows_of_labelled_are_the_same_as_none(Strategy, X):
+def test_no_rows_of_labeled_are_the_same_as_none(Strategy, X):
     expected = select(Strategy, X, None, 5)
     np.testing.assert_array_equal(select(Strategy, X, X[:0], 5), expected)
 

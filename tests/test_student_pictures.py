@@ -651,10 +651,10 @@ def test_photos_are_told_from_drawings(tmp_path):
     assert are_photos(pictures)
     drawing = Image.new("RGB", (90, 70), "white")
     drawing.paste(pictures[0].crop((0, 0, 40, 40)), (5, 5))
-    grey = [image.convert("L").convert("RGB") for image in pictures]
+    gray = [image.convert("L").convert("RGB") for image in pictures]
     small = [image.resize((60, 60)) for image in pictures]
     assert not are_photos([drawing] * 3)
-    assert not are_photos(grey)
+    assert not are_photos(gray)
     assert not are_photos(small)
     assert not are_photos([])
 

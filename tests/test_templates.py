@@ -166,7 +166,7 @@ def test_templates_that_make_no_sense_are_refused(templates, error, message):
         class_prompts(["cat"], templates)
 
 
-def test_an_embedding_is_the_normalised_mean_of_a_class_s_own_prompts():
+def test_an_embedding_is_the_normalized_mean_of_a_class_s_own_prompts():
     described = {"cat": ["it purrs"], "owl": ["it hoots", "it flies", "it sees at night"]}
     found = embed_classes(Planar(), ["cat", "owl"], ["a {}", described])
     for name, row in zip(["cat", "owl"], found, strict=True):

@@ -124,7 +124,7 @@ def test_useless_labels_leave_it_near_zero_shot(fine_tune):
     X, y = np.repeat(W, 40, axis=0) + rng.normal(scale=0.1, size=(120, 6)), np.arange(120) // 40
     known = np.full(120, -1)
     known[::4] = y[::4]
-    X[::4] = rng.normal(size=(30, 6))  # the labelled rows look like nothing at all
+    X[::4] = rng.normal(size=(30, 6))  # the labeled rows look like nothing at all
     zero_shot = build(fine_tune=fine_tune).fit()
     teacher = build(fine_tune=fine_tune).fit(X, known)
     rest = known < 0

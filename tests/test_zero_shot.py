@@ -85,7 +85,7 @@ def test_probabilities_of_a_checkpoint_file_agree(tiny_clip, X, file):
     np.testing.assert_allclose(proba, open_clip_proba(tiny_clip, X, TEMPLATES[:1]), atol=1e-5)
 
 
-def test_grey_arrays_agree_with_open_clip(tiny_clip, teacher, X):
+def test_gray_arrays_agree_with_open_clip(tiny_clip, teacher, X):
     expected = open_clip_proba(tiny_clip, X[..., 0], TEMPLATES[:1])
     np.testing.assert_allclose(teacher.fit().predict_proba(X[..., 0]), expected, atol=1e-5)
     np.testing.assert_allclose(teacher.predict_proba(X[..., :1]), expected, atol=1e-5)
@@ -344,7 +344,7 @@ def test_any_object_with_both_methods_is_an_encoder():
     assert teacher.predict(np.array([0.9, 0.1, 2.2])).tolist() == [1, 0, 2]
 
 
-def test_templates_average_after_and_before_normalising():
+def test_templates_average_after_and_before_normalizing():
     class Planar:
         def encode_text(self, texts):
             return np.array([[1.0, 0.0] if text == "a x" else [0.6, 0.8] for text in texts])

@@ -6,7 +6,7 @@ import shutil
 WORDS = [
     "the row says that a cat sat on the mat and the dog ran far from the small red fox",
     "Which of these fits the text best: Question Answer: picture show? user assistant system",
-    "cat dog red fox grey wolf catfish terrier hound bird owl cat food of the sea",
+    "cat dog red fox gray wolf catfish terrier hound bird owl cat food of the sea",
 ]
 SPECIAL = ["<pad>", "<s>", "</s>", "<image>", "<|user|>", "<|assistant|>", "<|system|>"]
 SPECIAL += ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]

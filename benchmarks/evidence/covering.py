@@ -22,7 +22,7 @@ class OnUnitFeatures(FromSkactiveml):
 
 
 def typiclust():
-    """Typical samples of the clusters without a label; five nearest neighbours."""
+    """Typical samples of the clusters without a label; five nearest neighbors."""
     return OnUnitFeatures(TypiClust())
 
 

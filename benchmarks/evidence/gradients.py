@@ -35,7 +35,7 @@ HEAD = """# Gradients of labels and teacher
 
 Cosine between the gradients of the label loss and of the distillation loss on one batch, by
 `GradientCosine(every={every})`: below 0 a step along the one raises the other. {shots} random
-labels of each class, the rest of the pool unlabelled, zero-shot teacher; {n_seeds} seeds, which
+labels of each class, the rest of the pool unlabeled, zero-shot teacher; {n_seeds} seeds, which
 draw the labels and start the student. Cosines and accuracy (percent of the test rows) are means
 over the seeds (standard deviation). "line" compares the line of the figure with figure 3 of
 arXiv:2505.07675, of image networks over 200 epochs: one head negative, two heads positive.

@@ -36,7 +36,7 @@ once more with `--draw pool`. A row is a fit for each of seeds 0, 1, ...: they d
 start the student.
 
 Percent of test rows right: mean (standard deviation over the seeds). "fixed" is alpha 0.5 and
-beta 1. "cross-validated" is `DHOClassifierCV`, which has the labelled rows alone; with one label
+beta 1. "cross-validated" is `DHOClassifierCV`, which has the labeled rows alone; with one label
 per class it cannot choose, and is the fixed mixture. "hindsight" is the best of the same 147
 mixtures on the test rows themselves, seed by seed: **no method can attain it**, it bounds what a
 better choice could give. All mix the same two heads of the same fit. "gain" is cross-validated

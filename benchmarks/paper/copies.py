@@ -1,7 +1,7 @@
 """Tiny generated copies of the 11 data sets, laid out on disk as the originals are.
 
 The folders, annotation files and image format of each are those that its reader expects; the
-images are noise in a colour of their class. They show that every path runs, and nothing else.
+images are noise in a color of their class. They show that every path runs, and nothing else.
 """
 
 import json
@@ -47,8 +47,8 @@ def _images(folder, classes, file):
             name = file(label, number, code * PER_CLASS + number)
             parts[("train", "val", "test")[number % 3]].append((name, code))
             rng = np.random.RandomState(list(Path(name).name.encode()))
-            colour = np.array([[40, 200, 120], [200, 60, 90], [90, 90, 220]])[code % 3]
-            pixels = np.clip(colour + rng.normal(scale=40, size=(36, 48, 3)), 0, 255)
+            color = np.array([[40, 200, 120], [200, 60, 90], [90, 90, 220]])[code % 3]
+            pixels = np.clip(color + rng.normal(scale=40, size=(36, 48, 3)), 0, 255)
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
     return parts

@@ -25,15 +25,15 @@ _GROUP_SECONDS, _GROUP_SHARE, _GROUP_BYTES = 1.0, 20, 2**26
 class EmbeddingCache:
     """Embeddings in memory or in one file, found by the content of what was encoded.
 
-    In a file, embeddings outlive the process: they are written each second or
-    oftener, so that whatever ends the process, at most one group of rows is
-    lost. Several processes may fill one file at once. A different model,
-    precision or preprocessing never gets the embeddings of another, and a model
-    or a data file that only moved gets its own.
+    In a file, embeddings outlive the process: they are written each second or oftener, so that
+    whatever ends the process, at most one group of rows is lost. Several processes may fill one
+    file at once. A different model, precision or preprocessing never gets the embeddings of
+    another, and a model or a data file that only moved gets its own.
 
-    Clones and deep copies are the same object, so every fold and candidate of
-    a grid search shares it. A pickle carries the settings: worker processes
-    (``n_jobs``) open the same file, or each fill a memory of their own.
+    Clones and deep copies are the same object, so every fold and candidate of a grid search shares
+    it. A pickle carries the settings: processes of ``n_jobs`` open the same file.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

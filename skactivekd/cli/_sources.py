@@ -12,7 +12,7 @@ _LABELS = ("label", "labels", "class", "category", "target", "y")
 _TEXTS = ("text", "sentence", "question", "content", "message", "title")
 _PATHS = ("path", "file", "filename", "image", "image_path", "file_name")
 _IDS = ("id", "key", "uid", "index", "unnamed: 0", "")
-_OPEN = ("unlabeled", "unlabelled")  # folders that are called so are no class
+_OPEN = ("unlabeled", "unlabeled")  # folders that are called so are no class
 _LOOKED_AT = 100
 
 

@@ -41,6 +41,8 @@ class Encoder(BaseEstimator):
 
     Texts have ``encode_text`` and ``_embed_text``, sounds ``encode_audio`` and ``_embed_audio``.
 
+    .. versionadded:: 0.1
+
     Examples
     --------
     >>> import numpy as np

@@ -11,6 +11,8 @@ REMEDY = "mend or leave out these rows, or set on_error='skip'"
 class RowError(ValueError):
     """Rows that cannot be encoded, all of them named at once.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     bad : dict of int to str
@@ -54,6 +56,8 @@ class ImageError(RowError):
 
     Parameters and attributes are those of `RowError`.
 
+    .. versionadded:: 0.1
+
     Examples
     --------
     >>> from skactivekd.encoders import ImageError
@@ -70,6 +74,8 @@ class TextError(RowError, TypeError):
 
     Parameters and attributes are those of `RowError`.
 
+    .. versionadded:: 0.1
+
     Examples
     --------
     >>> from skactivekd.encoders import TextError
@@ -83,6 +89,8 @@ class TextError(RowError, TypeError):
 
 class SkippedRowsWarning(UserWarning):
     """Rows that an encoder skipped, all of them named at once.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

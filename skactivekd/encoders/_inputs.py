@@ -92,6 +92,12 @@ def _check_pixels(X, on_error):
     return bad
 
 
+def holds_files(X):
+    """Tell whether rows have to be read first, which threads can do ahead."""
+    files = isinstance(X, list) and any(isinstance(x, str | bytes | os.PathLike) for x in X)
+    return files or isinstance(X, LazyRows)
+
+
 def item_problem(item):
     """Say what keeps a row from being a picture, as far as a glance tells; None if nothing."""
     if isinstance(item, np.ndarray):
@@ -111,10 +117,10 @@ def item_problem(item):
 
 
 def _single_problem(shape):
-    """Say why an array looks like one picture with its channels, and not like n grey ones."""
+    """Say why an array looks like one picture with its channels, and not like n gray ones."""
     if len(shape) == 3 and shape[2] in (3, 4) and shape[1] > shape[2]:
         return (
-            f"shape {shape}: if it is one picture, pass X[None]; if these are {shape[0]} grey "
+            f"shape {shape}: if it is one picture, pass X[None]; if these are {shape[0]} gray "
             f"ones, {shape[2]} pixels wide, pass X[..., None]"
         )
     return None

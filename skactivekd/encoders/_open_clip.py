@@ -13,7 +13,7 @@ from ..utils._row_identity import hash_model_file
 from . import _open_clip_models
 from ._base import Encoder, remember
 from ._errors import REMEDY, ImageError
-from ._inputs import LazyRows, check_images, check_texts
+from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
 from ._preprocess import AheadList, embed, good_batches, load_batches, prepare_as
 from ._read_image import open_image, reason
@@ -26,6 +26,8 @@ class OpenCLIPEncoder(Encoder):
 
     The model loads at the first use and is shared by all encoders of the same
     settings; it is never part of a pickle or a clone.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ class OpenCLIPEncoder(Encoder):
 
     Images become RGB before they are resized, as a person sees them, which
     open_clip leaves to its caller: turned as the EXIF says (also of PIL
-    images), transparent parts white, greys of 16 bits scaled by their range.
+    images), transparent parts white, grays of 16 bits scaled by their range.
     Of an animation the first frame is taken. Files are opened if they are
     JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, AVIF where PIL has it, or HEIC once
     ``pillow_heif.register_heif_opener()`` was called, whatever their names;
@@ -234,7 +236,7 @@ class OpenCLIPEncoder(Encoder):
         with closing(reading) as batches:
             good = good_batches(batches, bad, lambda row, error: reason(X[row], error), strict)
             batches = preparation.stacked(good, *place)
-            shared = device.type == "cpu" and bool(ahead or self._count_workers(_holds_files(X)))
+            shared = device.type == "cpu" and bool(ahead or self._count_workers(holds_files(X)))
             rows = embed(model.encode_image, batches, blank, len(X), run.verbose, shared)
         return None if strict and bad else rows, bad
 
@@ -265,7 +267,7 @@ class OpenCLIPEncoder(Encoder):
 
     def _read(self, X, bad, prepare):
         rows = [row for row in range(len(X)) if row not in bad]
-        return load_batches(prepare, rows, self.batch_size, self._count_workers(_holds_files(X)))
+        return load_batches(prepare, rows, self.batch_size, self._count_workers(holds_files(X)))
 
     def _count_workers(self, wanted):
         """Number of threads: as set, or one for each core if they are wanted, at most 8."""
@@ -276,7 +278,7 @@ class OpenCLIPEncoder(Encoder):
 
     def _prepare_ahead(self, X, pool, run):
         """Begin to read files that will be embedded next, if X holds files."""
-        if self.n_workers == 0 or not isinstance(X, list) or not _holds_files(X):
+        if self.n_workers == 0 or not isinstance(X, list) or not holds_files(X):
             return None
         run.model = run.model or self._load_model(run)
         preparation = prepare_as(run.model[1], self.preprocess)
@@ -335,11 +337,6 @@ def _release():
 
 def _fspath(path):
     return None if path is None else os.fspath(path)
-
-
-def _holds_files(X):
-    files = isinstance(X, list) and any(isinstance(x, str | bytes | os.PathLike) for x in X)
-    return files or isinstance(X, LazyRows)
 
 
 def find_source(model=None, pretrained=None):

@@ -69,7 +69,7 @@ def range_problem(pixels):
 
 
 def shape_problem(shape):
-    """Say why rows of an array are not grey or RGB pictures; None if they are."""
+    """Say why rows of an array are not gray or RGB pictures; None if they are."""
     if len(shape) not in (2, 3):
         return f"shape {shape}; one image has (H, W), (H, W, C) or (C, H, W), C being 1 or 3"
     if 0 in shape:

@@ -245,7 +245,7 @@ def _transparent_color(image):
 
 
 def _from_deep(image):
-    """Turn greys of more than 8 bits into RGB, scaled by their range."""
+    """Turn grays of more than 8 bits into RGB, scaled by their range."""
     from PIL import Image
 
     values, key = np.asarray(image), image.info.get("transparency")

@@ -37,6 +37,8 @@ class SentenceEncoder(Encoder):
     loads at the first use and is shared by all encoders of the same settings;
     it is never part of a pickle or a clone.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     model : str or path

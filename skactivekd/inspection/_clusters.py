@@ -4,12 +4,12 @@ from hashlib import blake2b
 
 import numpy as np
 
-from ..utils._labels import as_labels, plain
+from ..utils._label_values import as_labels, plain
 from ..utils._matrix import as_ndarray
 from ..utils._params import check_integer, naming, refuse_mask
 from ..utils._proba import check_proba
 
-_FIT_ROWS = 5000  # enough to place the centres; radii are those of all rows
+_FIT_ROWS = 5000  # enough to place the centers; radii are those of all rows
 _ROWS_PER_CLUSTER = 10
 _MOST_CLUSTERS = 200
 _WIDE = 512  # classes; k-means of more takes minutes, and sees a sketch of them
@@ -21,17 +21,19 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
     r"""Describe how a teacher's predictions bunch together.
 
     The predictions of a pretrained model keep to a few regions of the
-    simplex, balls of centre :math:`\mu_k` and radius :math:`r_k` [1]_: it
+    simplex, balls of center :math:`\mu_k` and radius :math:`r_k` [1]_: it
     errs in the same few ways over and over. k-means finds them. Whether the
     radii are small is judged by a control: predictions of the same sharpness,
     clustered in the same way, whose structure is shuffled away.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     proba : array-like of shape (n_samples, n_classes)
-        Probabilities of labelled and unlabelled rows alike.
+        Probabilities of labeled and unlabeled rows alike.
     labeled : array-like of bool of shape (n_samples,), default=None
-        The rows that are labelled; None: none is.
+        The rows that are labeled; None: none is.
     n_clusters : int, default=None
         None takes three for each class, but no more than 200, than one for
         ten rows or than there are distinct rows.
@@ -50,15 +52,15 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
         table : pandas.DataFrame
             One row for each cluster, with the columns "n", "n_labeled",
             "mean_radius" and "max_radius" (mean and largest Euclidean distance
-            of its rows from its centre).
+            of its rows from its center).
         control : pandas.DataFrame
             The same of the shuffled predictions, without "n_labeled"; "shuffle"
             counts the draws.
         mean_radius, control_radius : float
-            Mean distance of a row from its centre, of the teacher and of the
+            Mean distance of a row from its center, of the teacher and of the
             control.
         coverage, row_coverage : float
-            Share of the clusters that hold a labelled row, and share of the
+            Share of the clusters that hold a labeled row, and share of the
             rows in such clusters.
         expected_coverage : float
             What `coverage` would be, on average, with as many labels at random.
@@ -82,7 +84,7 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
     the teacher itself.
 
     k-means sees at most 5,000 rows, drawn at random, and of more than 512
-    classes a random projection to 256 columns. Centres and radii are those of
+    classes a random projection to 256 columns. Centers and radii are those of
     the probabilities themselves.
 
     References
@@ -212,7 +214,7 @@ def _count_distinct(rows, most):
 
 
 def _cluster(proba, n_clusters, rng):
-    """Return centres, the largest cluster's first, and each row's cluster and distance."""
+    """Return centers, the largest cluster's first, and each row's cluster and distance."""
     from sklearn.cluster import KMeans
 
     few = len(proba) <= _FIT_ROWS
@@ -251,7 +253,7 @@ def _means(rows, labels, n_clusters):
 
 
 def _nearest(rows, centers):
-    """Return the nearest centre of each row."""
+    """Return the nearest center of each row."""
     half = np.square(centers).sum(axis=1) / 2
     return np.concatenate([(half - rows[i] @ centers.T).argmin(axis=1) for i in _blocks(rows)])
 

@@ -21,12 +21,14 @@ class TeacherReport:
 
     ``print`` shows the figures, `to_frame` gives tables, `plot` a picture.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     proba : ndarray of shape (n_samples, n_classes)
         Probabilities; rows of nan were skipped by the teacher.
     columns : ndarray of int of shape (n_samples,)
-        The column of each row's class, -1 where it is not labelled.
+        The column of each row's class, -1 where it is not labeled.
     classes : ndarray of shape (n_classes,)
         The label of each column.
     n_clusters, n_bins, confidence_level, random_state
@@ -37,11 +39,11 @@ class TeacherReport:
     Attributes
     ----------
     n_samples, n_labeled : int
-        Rows judged, and labelled ones among them.
+        Rows judged, and labeled ones among them.
     skipped : ndarray of int
         Rows that the teacher skipped; no figure counts them.
     accuracy : float
-        Share of the labelled rows that the teacher gets right.
+        Share of the labeled rows that the teacher gets right.
     accuracy_interval : tuple of float
         Its interval.
     chance : float
@@ -49,9 +51,9 @@ class TeacherReport:
     near_chance : bool
         Whether labels are there and the interval does not lie above `chance`.
     mean_confidence : float
-        Mean of the largest probability over the labelled rows.
+        Mean of the largest probability over the labeled rows.
     expected_calibration_error, log_loss : float
-        On the labelled rows.
+        On the labeled rows.
     temperature : float
         What would make the probabilities fit the labels best; above 1 the
         teacher is overconfident. Few labels leave it near 1.
@@ -59,7 +61,7 @@ class TeacherReport:
         See `to_frame`.
     clusters : sklearn.utils.Bunch
         Result of `prediction_clusters`, its table with the "accuracy" of the
-        labelled rows in each cluster and the class "predicted" at its centre.
+        labeled rows in each cluster and the class "predicted" at its center.
     radius_ratio : float
         Mean radius of the clusters over that of the shuffled control: below 1
         the predictions bunch together more than their confidence explains.
@@ -136,7 +138,7 @@ class TeacherReport:
         Parameters
         ----------
         table : {"summary", "per_class", "reliability", "clusters", "control"}, default="summary"
-            The figures, one a row; or for each class its labelled rows ("n"),
+            The figures, one a row; or for each class its labeled rows ("n"),
             their "accuracy" with its interval ("low", "high") and mean
             "confidence", the class they are most often "confused_with", how
             often ("n_confused"), and the share of all rows "predicted" to be of
@@ -210,4 +212,4 @@ class TeacherReport:
         return report_text(self)
 
     def __repr__(self):
-        return f"<TeacherReport: accuracy {self.accuracy:.3f} on {self.n_labeled} labelled rows>"
+        return f"<TeacherReport: accuracy {self.accuracy:.3f} on {self.n_labeled} labeled rows>"

@@ -6,16 +6,9 @@ from sklearn.utils.validation import _num_samples
 from .._rows import take_rows
 from ..encoders._errors import collecting, report
 from ..teacher._zero_shot import ZeroShotTeacher
-from ..utils._labels import (
-    as_labels,
-    check_classes,
-    check_labels,
-    encode_labels,
-    explain_kinds,
-    find_positions,
-    of_two_kinds,
-    refuse_learned_marker,
-)
+from ..utils._classes import check_classes, explain_kinds, refuse_learned_marker
+from ..utils._label_values import as_labels, of_two_kinds
+from ..utils._labels import check_labels, encode_labels, find_positions
 from ..utils._matrix import as_ndarray
 from ..utils._proba import (
     check_proba,
@@ -144,13 +137,13 @@ def _name_columns(classes, names, n_columns, missing_label):
 
 
 def out_of_fold_proba(teacher, X, y, proba, cv, missing_label=-1, random_state=0):
-    """Replace the labelled rows' probabilities by those of teachers that did not see them.
+    """Replace the labeled rows' probabilities by those of teachers that did not see them.
 
     Parameters
     ----------
     teacher : fitted estimator
         Its clones are fitted. One that knows no `missing_label` is fitted on
-        labelled rows alone.
+        labeled rows alone.
     X : array-like of n_samples rows
     y : array-like of shape (n_samples,)
     proba : ndarray of shape (n_samples, n_classes)

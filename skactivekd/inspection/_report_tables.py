@@ -47,7 +47,7 @@ def class_table(proba, columns, classes, confidence_level=0.95):
     ----------
     proba : ndarray of shape (n_samples, n_classes)
     columns : ndarray of int of shape (n_samples,)
-        -1 where a row is not labelled.
+        -1 where a row is not labeled.
     classes : ndarray of shape (n_classes,)
     confidence_level : float, default=0.95
 
@@ -97,7 +97,7 @@ def class_table(proba, columns, classes, confidence_level=0.95):
 
 
 def confusions(predicted, columns, n_classes):
-    """Count the labelled rows by true class and prediction: arrays of the pairs there are."""
+    """Count the labeled rows by true class and prediction: arrays of the pairs there are."""
     labeled = columns >= 0
     pairs = columns[labeled] * n_classes + predicted[labeled]
     pairs, counts = np.unique(pairs, return_counts=True)
@@ -138,11 +138,11 @@ def report_notes(report, proba, columns):
     """List what to look at in a report, the most alarming first."""
     notes = []
     if not report.n_labeled:
-        notes.append("no row is labelled: accuracy and calibration cannot be told")
+        notes.append("no row is labeled: accuracy and calibration cannot be told")
     if report.near_chance:
         low, high = report.accuracy_interval
         notes.append(
-            f"accuracy is {report.accuracy:.1%} on {report.n_labeled} labelled rows (interval "
+            f"accuracy is {report.accuracy:.1%} on {report.n_labeled} labeled rows (interval "
             f"{low:.1%} to {high:.1%}), no better than chance as far as they can tell "
             f"({report.chance:.1%}): check that the order of the classes is that of the columns, "
             "the names of the classes, the prompts and the preparation of the images, or "
@@ -165,7 +165,7 @@ def report_text(report):
     found, (low, high) = report.clusters, report.accuracy_interval
     percent = f"{report.confidence_level:.0%}"
     title = f"{report.subject.capitalize()} report"
-    lines = [f"{title}: {report.n_samples} rows, {report.n_labeled} of them labelled"]
+    lines = [f"{title}: {report.n_samples} rows, {report.n_labeled} of them labeled"]
     if report.n_labeled:
         lines += [
             f"accuracy     {report.accuracy:.1%} ({percent} interval {low:.1%} to {high:.1%}), "

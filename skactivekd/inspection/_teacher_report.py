@@ -25,7 +25,9 @@ def teacher_report(
     confidence_level=0.95,
     random_state=0,
 ):
-    """Judge a teacher by the labelled rows, and by the shape of all its predictions.
+    """Judge a teacher by the labeled rows, and by the shape of all its predictions.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def teacher_report(
         or the probabilities themselves. A `DHOClassifier`, also in a pipeline
         or a search, is called a student.
     X : array-like of n_samples rows, default=None
-        The pool, labelled or not. Not needed beside a matrix.
+        The pool, labeled or not. Not needed beside a matrix.
     y : array-like of shape (n_samples,), default=None
         Labels, `missing_label` where unknown; None: none is known.
     classes : sequence, or mapping of label to the teacher's name, default=None
@@ -43,10 +45,10 @@ def teacher_report(
         `classes`: where y holds other labels, the mapping says which name each
         stands for. None counts from 0 where there are no names.
     missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y.
+        Marks the unlabeled rows of y.
     cv : int, cross-validation splitter or None, default=None
         A teacher that learned from these very labels looks better on them
-        than it is. With `cv`, each labelled row is judged by a clone of the
+        than it is. With `cv`, each labeled row is judged by a clone of the
         teacher that was fitted without it. An int makes as many folds with
         `LabeledStratifiedKFold`. None: the teacher is taken as it is.
     n_clusters : int, default=None
@@ -77,7 +79,7 @@ def teacher_report(
 
     Notes
     -----
-    The figures hold for the pool only if the labelled rows are a random sample
+    The figures hold for the pool only if the labeled rows are a random sample
     of it. Rows that a query strategy chose are harder than most, and a
     teacher looks worse on them than it is.
 

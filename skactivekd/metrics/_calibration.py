@@ -5,7 +5,7 @@ import math
 import numpy as np
 from sklearn.utils import gen_batches
 
-from ..utils._labels import as_labels, plain
+from ..utils._label_values import as_labels, plain
 from ..utils._matrix import as_matrix, as_ndarray
 from ..utils._params import check_number, naming, refuse_mask
 from ..utils._proba import check_proba
@@ -29,10 +29,12 @@ def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
     scale little and many move it all the way. Both terms are convex in s: the
     minimum is one.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     similarities : array-like of shape (n_labeled, n_classes)
-        The labelled rows' cosines z with each class, or any logits.
+        The labeled rows' cosines z with each class, or any logits.
     y : array-like of int of shape (n_labeled,)
         The column of each row's class.
     default : float, default=100.0
@@ -86,13 +88,15 @@ def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
 def best_temperature(proba, y, n_prior=10.0):
     r"""Fit the temperature that makes probabilities most believable.
 
-    It minimises the log loss of :math:`p_c^{1/T} / \sum_k p_k^{1/T}`: above 1
+    It minimizes the log loss of :math:`p_c^{1/T} / \sum_k p_k^{1/T}`: above 1
     the probabilities are overconfident, below 1 they are too timid.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
     proba : array-like of shape (n_labeled, n_classes)
-        Probabilities of the labelled rows; one of 0 counts as 1e-38.
+        Probabilities of the labeled rows; one of 0 counts as 1e-38.
     y : array-like of int of shape (n_labeled,)
         The column of each row's class.
     n_prior : float, default=10.0

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..utils._labels import is_missing
+from ..utils._missing import is_missing
 from ..utils._params import naming
 
 METHOD = ("estimator", "strategy")
@@ -18,6 +18,8 @@ def labels_to_reach(results, targets, *, method=METHOD):
 
     Nothing is interpolated: a run needs as many labels as its first round with
     the score had.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -73,6 +75,8 @@ def labels_to_reach(results, targets, *, method=METHOD):
 
 def area_under_curve(results, *, method=METHOD):
     """Average each run's score over its labels, by the trapezoidal rule.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

@@ -16,6 +16,8 @@ def rank_table(results, *, settings=("estimator", "round"), competitor="strategy
     difference to the best, seed by seed, has a mean of at most its standard
     error; with one seed that is the best alone.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     results : pandas.DataFrame

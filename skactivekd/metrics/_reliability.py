@@ -60,6 +60,8 @@ def reliability_curve(proba, y, n_bins=10, confidence_level=0.95):
 
     The confidence of a row is its largest probability.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     proba : array-like of shape (n_labeled, n_classes)
@@ -120,6 +122,8 @@ def expected_calibration_error(proba, y, n_bins=10):
     over the bins of `reliability_curve`. It is biased upwards where bins hold
     few rows: with 30 labels even perfect probabilities can show 0.15.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     proba : array-like of shape (n_labeled, n_classes)
@@ -156,7 +160,7 @@ def expected_calibration_error(proba, y, n_bins=10):
 
 
 def log_loss(proba, y):
-    """Mean of -log of each labelled row's probability of its class.
+    """Mean of -log of each labeled row's probability of its class.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Query strategies: which samples a person should label next.
 
 Every strategy has three calls: ``select`` for arrays, ``query`` for a fitted
-estimator and a y that marks the unlabelled rows, and the call modAL makes.
+estimator and a y that marks the unlabeled rows, and the call modAL makes.
 """
 
 from ._badge import Badge

@@ -38,7 +38,7 @@ class Badge(QueryStrategy):
     device : {"auto"}, str or torch.device, default="auto"
         Where inner products are computed.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._rows import check_candidates, n_rows, same_rows
-from ..utils._labels import check_labels, classes_of, encode_labels, refuse_learned_marker
+from ..utils._classes import classes_of, refuse_learned_marker
+from ..utils._labels import check_labels, encode_labels
 from ._ask import Rows
 from ._checks import check_n_instances
 from ._skipped import choose_known
@@ -17,10 +18,10 @@ from ._views import check_needs, check_views
 
 
 class QueryStrategy(BaseEstimator):
-    """Base of all strategies: chooses the samples worth labelling next.
+    """Base of all strategies: chooses the samples worth labeling next.
 
     A strategy has three calls. `select` takes arrays and comes from the
-    subclass; `query` takes X, a y that marks the unlabelled rows, and a fitted
+    subclass; `query` takes X, a y that marks the unlabeled rows, and a fitted
     estimator; calling the strategy itself is what modAL does. All of them
     return positions in what was passed, in order of selection.
 
@@ -161,14 +162,14 @@ class QueryStrategy(BaseEstimator):
         raise NotImplementedError(f"{type(self).__name__} has no _pick(views, n_instances).")
 
     def query(self, X, y, estimator, n_instances=1, candidates=None):
-        """Choose among the unlabelled rows of X.
+        """Choose among the unlabeled rows of X.
 
         Parameters
         ----------
         X : array-like, DataFrame, sparse matrix or list of n_samples rows
-            All samples, labelled or not, as `estimator` takes them.
+            All samples, labeled or not, as `estimator` takes them.
         y : array-like of shape (n_samples,)
-            Labels; unlabelled rows carry ``missing_label``.
+            Labels; unlabeled rows carry ``missing_label``.
         estimator : fitted estimator
             Asked for predictions only, and left unchanged.
         n_instances : int, default=1
@@ -200,7 +201,7 @@ class QueryStrategy(BaseEstimator):
         TypeError
             If `candidates` are neither integers nor a mask.
         ValueError
-            If no row of y is unlabelled, lengths differ, predictions are not
+            If no row of y is unlabeled, lengths differ, predictions are not
             what the strategy needs, or `candidates` has no row, one twice, one
             that is labeled or one that X does not have.
 
@@ -233,10 +234,10 @@ class QueryStrategy(BaseEstimator):
         Parameters
         ----------
         learner : modAL.models.ActiveLearner or modAL.models.Committee
-            Its labelled rows are those of ``learner.y_training`` that are not
+            Its labeled rows are those of ``learner.y_training`` that are not
             ``missing_label``; ``learner.X_training`` may hold the whole pool,
             or be None. Those of a committee are the ones of its members, which
-            have to agree unless labelled rows play no part.
+            have to agree unless labeled rows play no part.
         X_pool : array-like, DataFrame, sparse matrix or list of rows
             Samples to choose from.
         n_instances : int, default=1

@@ -1,6 +1,6 @@
-"""The centres of a farthest-first search, and distances of rows to the nearest of them.
+"""The centers of a farthest-first search, and distances of rows to the nearest of them.
 
-There are three prices for such a distance. A *screen* ranks the centres in a random sketch of 32
+There are three prices for such a distance. A *screen* ranks the centers in a random sketch of 32
 dimensions and measures the distance to the two that rank best: an upper bound, at a tenth of the
 price of all distances. `Centers.nearest` is an upper bound from all distances in float32, tight
 up to rounding. `Centers.exact_nearest` then measures in float64 those that rounding leaves in
@@ -27,12 +27,12 @@ class Centers:
     room : int
         Rows there will be in the end.
     dtype : numpy dtype
-        float32 if it holds centres and points as they are, or else float64.
+        float32 if it holds centers and points as they are, or else float64.
     shift : ndarray of shape (n_features,) or None
         The origin of the products in float32.
     device : torch.device
     block : int
-        Centres of one matrix product.
+        Centers of one matrix product.
     """
 
     def __init__(self, centers, room, dtype, shift, device, block):
@@ -56,7 +56,7 @@ class Centers:
         return torch.empty(*shape, device=self.device)
 
     def append(self, rows):
-        """Add centres, as they are, after the present ones."""
+        """Add centers, as they are, after the present ones."""
         where = slice(self.count, self.count + len(rows))
         self.rows[where] = rows
         self.fast[where] = as_float32(self.rows[where], self.shift, self.device)
@@ -70,7 +70,7 @@ class Centers:
         return min(self.rows.shape[1], self.count) > 4 * SKETCH
 
     def screen(self, x, norms, start=0):
-        """Bound squared distances to the nearest of centres[start:], from the likeliest two.
+        """Bound squared distances to the nearest of centers[start:], from the likeliest two.
 
         Parameters
         ----------
@@ -79,14 +79,14 @@ class Centers:
         norms : tensor of float32 of shape (n,)
             Their squared norms.
         start : int, default=0
-            The first centre that counts.
+            The first center that counts.
 
         Returns
         -------
         bounds : ndarray of float32 of shape (n,)
             No smaller than the squared distances.
         """
-        # The sketch's own norms rank close pairs rightly, true norms rows far from every centre.
+        # The sketch's own norms rank close pairs rightly, true norms rows far from every center.
         sketch, bounds = x @ self.basis, np.inf
         for where in self._blocks(start):
             near = self.sketch_norms[where]
@@ -99,7 +99,7 @@ class Centers:
         return np.maximum(bounds, 0.0) + TINY
 
     def nearest(self, x, norms):
-        """Bound squared distances to the nearest centre, from all; see `screen`."""
+        """Bound squared distances to the nearest center, from all; see `screen`."""
         bounds = np.inf
         for where in self._blocks(0):
             high = self.norms[where] * (1 + self.unit)
@@ -109,7 +109,7 @@ class Centers:
         return np.maximum(bounds, 0.0) + TINY
 
     def exact_nearest(self, x, exact, start=0):
-        """Squared distances to the nearest of centres[start:].
+        """Squared distances to the nearest of centers[start:].
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Centers:
         exact : ndarray of float64 of shape (n, n_features)
             The same rows as they are.
         start : int, default=0
-            The first centre that counts.
+            The first center that counts.
 
         Returns
         -------
@@ -157,7 +157,7 @@ def coarse(squares):
 
 
 def _doubtful(x, centers, norms, unit):
-    """Pairs of a row and a centre that may be its nearest, given the rounding of the product."""
+    """Pairs of a row and a center that may be its nearest, given the rounding of the product."""
     low = torch.addmm(norms * (1 - unit), x, centers.T, alpha=-2)
     near = _argmin(low)
     slack = unit * (norms[near] + squared_norms(x)) + TINY
@@ -173,7 +173,7 @@ def _argmin(scores):
 
 
 def _paired_products(x, centers, best):
-    """Products of each row with its own few centres, gathered in pieces that fit the cache."""
+    """Products of each row with its own few centers, gathered in pieces that fit the cache."""
     if x.device.type != "cpu":
         return torch.einsum("nd,nkd->nk", x, centers[best])
     products = np.empty(best.shape, np.float32)

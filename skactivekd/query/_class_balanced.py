@@ -12,7 +12,7 @@ class ClassBalanced(QueryStrategy):
     r"""Take samples at random, most of them from the classes with fewest labels.
 
     Every sample counts for the class the model predicts. Class :math:`c`, of
-    which :math:`n_c` samples are labelled, gets a share of the batch in
+    which :math:`n_c` samples are labeled, gets a share of the batch in
     proportion to :math:`1 / (n_c + 1)`, among the classes that are predicted
     at all: the shares are rounded down, and what is left over goes, one each,
     to the classes with the largest. Inside a class samples are drawn at
@@ -27,7 +27,7 @@ class ClassBalanced(QueryStrategy):
         As in `Random`: with an int the same call returns the same picks, the
         next round others.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------

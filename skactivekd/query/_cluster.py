@@ -87,7 +87,7 @@ def _spread(points, client):
 class RemoteShards:
     """Shards on the workers, as `farthest_first` wants them.
 
-    A shard can be rebuilt from its rows and the centres so far. A worker that
+    A shard can be rebuilt from its rows and the centers so far. A worker that
     does not hold it as it should be, say because it is new, says so and is
     sent all of these; its rows are computed again by dask.
 

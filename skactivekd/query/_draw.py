@@ -18,7 +18,7 @@ def generator(random_state, n_labeled=0):
         RandomState give another generator at each call; None never touches
         numpy's global generator.
     n_labeled : int, default=0
-        Labelled samples so far.
+        Labeled samples so far.
 
     Returns
     -------

@@ -9,14 +9,14 @@ CLOSE = 1e-2  # of the norms; below, a difference of products has too few digits
 
 
 def farthest_first(shards, n_select):
-    """Pick the farthest row, make it a centre, and so on.
+    """Pick the farthest row, make it a center, and so on.
 
     Parameters
     ----------
     shards : object
         ``fronts(n_wanted)`` returns the `Front` of each shard;
         ``advance(updates, rows)`` hands each its own ``(index, squares)``, and
-        to all the new centres.
+        to all the new centers.
     n_select : int
         Picks to make; there are as many rows.
 
@@ -25,7 +25,7 @@ def farthest_first(shards, n_select):
     index : ndarray of int64 of shape (n_select,)
         In order of selection.
     squares : ndarray of float64 of shape (n_select,)
-        Squared distance of each pick to the nearest centre when it was picked.
+        Squared distance of each pick to the nearest center when it was picked.
     """
     index, squares = [], []
     while len(index) < n_select:
@@ -54,7 +54,7 @@ def pick(index, squares, rows, limit, n_wanted):
     index : ndarray of int64 of shape (n,)
         Numbers of the rows.
     squares : ndarray of float64 of shape (n,)
-        Their squared distances to the nearest centre; changed to those after
+        Their squared distances to the nearest center; changed to those after
         the picks, -1 for the picks themselves.
     rows : ndarray of float64 of shape (n, n_features)
     limit : (float, int)
@@ -101,5 +101,5 @@ class OneShard:
         return [self.shard.front(n_wanted)]
 
     def advance(self, updates, rows):
-        """Hand it its update and the new centres."""
+        """Hand it its update and the new centers."""
         self.shard.advance(*updates[0], rows)

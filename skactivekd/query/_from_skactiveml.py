@@ -8,7 +8,9 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 
 from .._torch import draw_seed
-from ..utils._labels import as_labels, check_classes, encode_labels, find_classes
+from ..utils._classes import check_classes
+from ..utils._label_values import as_labels
+from ..utils._labels import encode_labels, find_classes
 from ..utils._matrix import blocks
 from ._base import QueryStrategy
 from ._draw import own_generators
@@ -43,7 +45,7 @@ class FromSkactiveml(QueryStrategy):
         None keeps theirs, and draws anew where they have none. Global
         generators are left as found.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows, for `query` and modAL's call.
+        The marker of unlabeled rows, for `query` and modAL's call.
 
     See Also
     --------

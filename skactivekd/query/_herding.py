@@ -20,15 +20,15 @@ class UncertaintyHerding(QueryStrategy):
     r"""Spread the labels so that they represent what the model is unsure of.
 
     Greedy choice of the samples that add most to the uncertainty coverage
-    [1]_ of the pool by the labelled set S,
+    [1]_ of the pool by the labeled set S,
 
     .. math:: \sum_j (1 - m_j)^\gamma \max_{i \in S}
         \max\left(0, \frac{\langle z_i, z_j \rangle}{\|z_i\| \|z_j\|}\right) ,
 
     with the features z of the model and the margin m between the two highest
-    predicted probabilities. A pick is like many unlabelled samples which the
+    predicted probabilities. A pick is like many unlabeled samples which the
     model is unsure of and which no label represents yet: unlike `Margin` it
-    takes no ten neighbours, unlike `CoreSet` and `PCoreSet` no outliers.
+    takes no ten neighbors, unlike `CoreSet` and `PCoreSet` no outliers.
 
     In the benchmarks it has the best mean rank: ahead of all others on digits,
     MNIST and Banking77, behind random labels on two of three further text
@@ -49,7 +49,7 @@ class UncertaintyHerding(QueryStrategy):
     device : {"auto"}, str or torch.device, default="auto"
         Where similarities are computed.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------

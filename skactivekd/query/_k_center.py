@@ -23,7 +23,7 @@ SMALL_WORK = 1e9  # cells read
 def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_size=None):
     r"""Pick, one after another, the point farthest from everything chosen so far.
 
-    Every pick maximises the Euclidean distance to its nearest centre,
+    Every pick maximizes the Euclidean distance to its nearest center,
 
     .. math:: i_t = \arg\max_i \min_{c \in C \cup \{i_1, \dots, i_{t-1}\}} \|x_i - c\|_2
 
@@ -44,7 +44,7 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     centers : array-like, sparse matrix or tensor of shape (n_centers, n_features), default=None
         Points that are covered already. With None, or no rows, the first pick
         is the point farthest from the mean of `points`; the mean itself is no
-        centre afterwards.
+        center afterwards.
     n_select : int, default=1
         Number of picks, at most n_points.
     device : {"auto"}, str or torch.device, default="auto"
@@ -52,7 +52,7 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
         an accelerator, and else takes CUDA, MPS or the CPU. Points elsewhere
         go there block by block. Workers of a cluster and sparse points take the CPU.
     block_size : int, default=None
-        Rows, and centres, of one matrix product; None takes 2048.
+        Rows, and centers, of one matrix product; None takes 2048.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
         Rows of `points` in order of selection, each at most once. Ties go to
         the lowest index.
     distances : ndarray of float64 of shape (n_select,)
-        Distance of each pick to its nearest centre at the moment it was
+        Distance of each pick to its nearest center at the moment it was
         picked; for a first pick without `centers`, its distance to the mean.
 
     Raises
@@ -81,12 +81,12 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
 
     Notes
     -----
-    The search is exact and lazy. A point's distance to its nearest centre only
+    The search is exact and lazy. A point's distance to its nearest center only
     ever shrinks, so an old value bounds it from above: points whose bound
     cannot win are left alone. The first bounds come from a random projection
-    to 32 dimensions, in which the likeliest two centres of each point are
+    to 32 dimensions, in which the likeliest two centers of each point are
     found; only points that may be the farthest are measured against all
-    centres. Time lies between O(n_points * n_features * 32) and the
+    centers. Time lies between O(n_points * n_features * 32) and the
     O((n_centers + n_select) * n_points * n_features) of a running minimum,
     which is what small problems get. Memory beside the inputs is that of
     n_points bounds, of n_centers + n_select rows, and of a few blocks.
@@ -156,7 +156,7 @@ def _search_on(device, block_size):
 def _is_small(shape, n_centers, n_select):
     """Tell whether running minima cost less than the bookkeeping of laziness.
 
-    A pick costs a pass over memory; of centres known beforehand, eight do.
+    A pick costs a pass over memory; of centers known beforehand, eight do.
     """
     n_points, n_features = shape
     cells = n_points * n_features
@@ -165,7 +165,7 @@ def _is_small(shape, n_centers, n_select):
 
 
 def _from_the_mean(search, points, n_select):
-    """Search without centres: the mean is the first, and then the first pick in its place."""
+    """Search without centers: the mean is the first, and then the first pick in its place."""
     first, square = search(points, mean_row(points, "points")[None], 1)
     if n_select == 1:
         return first, square

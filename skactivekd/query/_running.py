@@ -15,7 +15,7 @@ FLOOR = 4e-4  # of the scale times the width; below, float32 has too few digits 
 
 
 def running_minimum(points, centers, n_select, taken=()):
-    """Pick by keeping the distance of every point to its nearest centre.
+    """Pick by keeping the distance of every point to its nearest center.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def running_minimum(points, centers, n_select, taken=()):
     centers : ndarray or tensor of shape (n_centers, n_features)
     n_select : int
     taken : sequence of int, default=()
-        Points that are picked already, and centres.
+        Points that are picked already, and centers.
 
     Returns
     -------
@@ -104,7 +104,7 @@ class _Run:
             np.minimum(nearest, fresh, out=nearest)
 
     def _load(self, dtype):
-        """Return points and centres so far; in float64 less an origin that keeps their digits."""
+        """Return points and centers so far; in float64 less an origin that keeps their digits."""
         centers = self.centers
         if self.picks:
             centers = np.concatenate([centers, self.points[self.picks]])

@@ -11,7 +11,7 @@ from ._points import LIMIT, as_float32, origin, refuse_bad_row, take, to_float64
 
 FRONT = 256  # rows settled together
 POOL = 4096  # rows screened together
-BLOCK = 2048  # rows, and centres, of one matrix product
+BLOCK = 2048  # rows, and centers, of one matrix product
 
 Front = namedtuple("Front", "index squares rows limit first")
 Front.__doc__ = """The farthest rows of a shard, and what the others could be.
@@ -21,7 +21,7 @@ Attributes
 index : ndarray of int64 of shape (n,)
     Numbers of the rows, counted over all shards.
 squares : ndarray of float64 of shape (n,)
-    Their squared distances to the nearest centre.
+    Their squared distances to the nearest center.
 rows : ndarray of shape (n, n_features)
     The rows as they are.
 limit : float
@@ -34,21 +34,21 @@ first : int
 class Shard:
     """Upper bounds of squared distances, refreshed only where a row could be the next pick.
 
-    A distance to the nearest centre can only shrink, so what was once true of a row bounds it
+    A distance to the nearest center can only shrink, so what was once true of a row bounds it
     from above for good. Most rows are covered by one screen (see `Centers`); a row is settled,
-    that is measured against all centres, when its bound says that it may be the farthest.
+    that is measured against all centers, when its bound says that it may be the farthest.
 
     Parameters
     ----------
     points : ndarray or tensor of shape (n_points, n_features)
     centers : ndarray or tensor of shape (n_centers, n_features)
     room : int
-        Centres there will be in the end.
+        Centers there will be in the end.
     dtype : numpy dtype
         See `Centers`.
     device : torch.device
     block : int, default=None
-        Rows and centres of one matrix product; None is 2048.
+        Rows and centers of one matrix product; None is 2048.
     offset : int, default=0
         Number of the first row.
     taken : sequence of int, default=()
@@ -63,9 +63,9 @@ class Shard:
         n = len(points)
         self.bound = np.full(n, np.inf)
         self.norm = np.empty(n, np.float32)
-        self.settled = np.zeros(n, np.int32)  # centres a row has been settled against
-        self.screened = np.zeros(n, np.int32)  # centres a row has been screened against
-        self.exact = np.zeros(n, bool)  # the bound is the distance to centres[:settled]
+        self.settled = np.zeros(n, np.int32)  # centers a row has been settled against
+        self.screened = np.zeros(n, np.int32)  # centers a row has been screened against
+        self.exact = np.zeros(n, bool)  # the bound is the distance to centers[:settled]
         self.pool = None
         self._first_pass()
         self.bound[np.asarray(taken, np.int64) - offset] = -1.0
@@ -134,7 +134,7 @@ class Shard:
         return index, limit, -first
 
     def advance(self, index, squares, rows):
-        """Take note of new centres.
+        """Take note of new centers.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Shard:
         squares : ndarray of float64 of shape (n,)
             Their squared distances after the picks; below zero where picked.
         rows : ndarray of shape (n_new, n_features)
-            The new centres.
+            The new centers.
         """
         index = index - self.offset
         self.centers.append(rows)
@@ -151,7 +151,7 @@ class Shard:
         self.settled[index] = self.screened[index] = self.centers.count
 
     def _screen(self, index):
-        """Lower the bounds of rows by the centres that came since their last screen."""
+        """Lower the bounds of rows by the centers that came since their last screen."""
         index = index[self.screened[index] < self.centers.count]
         for start in range(0, len(index), self.block):
             part = index[start : start + self.block]
@@ -163,7 +163,7 @@ class Shard:
         self.screened[index] = self.centers.count
 
     def _settle(self, index, rows):
-        """Make the bounds of rows their distances to the nearest of all centres."""
+        """Make the bounds of rows their distances to the nearest of all centers."""
         x, exact = as_float32(rows, self.shift, self.device), to_float64(rows)
         squares = np.where(self.exact[index], self.bound[index], np.inf)
         first = self.settled[index] == 0

@@ -26,7 +26,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
     strategy : QueryStrategy
         Does the selection.
     missing_label : scalar, str, nan or None, default=nan
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
     random_state : None, int or numpy.random.RandomState, default=None
         Seeds `strategy`, if it draws. None leaves it as it is.
 
@@ -57,7 +57,7 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
         X : array-like of shape (n_samples, ...)
             All samples.
         y : array-like of shape (n_samples,)
-            Labels; unlabelled rows carry ``missing_label``.
+            Labels; unlabeled rows carry ``missing_label``.
         clf : classifier with predict_proba, default=None
             Of scikit-activeml, or one that takes ``missing_label``. None: for
             strategies that ask no model, or work on X itself.
@@ -67,8 +67,8 @@ class SkactivemlStrategy(SingleAnnotatorPoolQueryStrategy):
             For that fit.
         candidates : None, array-like of int of shape (n_candidates,), or array-like of \
                 shape (n_candidates, ...), default=None
-            What to choose from: the unlabelled rows, these rows of X, or these
-            samples. Strategies that represent the pool look at all unlabelled
+            What to choose from: the unlabeled rows, these rows of X, or these
+            samples. Strategies that represent the pool look at all unlabeled
             rows all the same, unless `candidates` are samples, which are the
             pool then.
         batch_size : int, default=1
@@ -202,7 +202,7 @@ class KnownPredictions(SkactivemlClassifier):
         tail = slice(len(self.X) - len(X), None)  # the pool comes last
         proba = self.proba[tail] if np.array_equal(self.X[tail], X) else self._look_up(X)
         if np.isnan(proba).any():
-            raise ValueError("This strategy asks for predictions of labelled rows: proba_labeled.")
+            raise ValueError("This strategy asks for predictions of labeled rows: proba_labeled.")
         return proba
 
     def predict(self, X):

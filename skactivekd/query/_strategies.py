@@ -15,7 +15,7 @@ class PCoreSet(QueryStrategy):
 
     Greedy farthest-first traversal: each pick is the sample whose predicted
     probabilities lie farthest, in Euclidean distance, from those of every
-    labelled sample and of the picks before it [1]_. A student that learns from
+    labeled sample and of the picks before it [1]_. A student that learns from
     a teacher inherits the clusters of the teacher's predictions; this labels
     the clusters that have no label yet.
 
@@ -26,7 +26,7 @@ class PCoreSet(QueryStrategy):
     device : {"auto"}, str or torch.device, default="auto"
         Where distances are computed, see `k_center_greedy`.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------
@@ -80,7 +80,7 @@ class CoreSet(QueryStrategy):
     device : {"auto"}, str or torch.device, default="auto"
         Where distances are computed, see `k_center_greedy`.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------
@@ -123,12 +123,12 @@ class Random(QueryStrategy):
     Parameters
     ----------
     random_state : None, int or numpy.random.RandomState, default=None
-        With an int, picks depend on it and on the number of labelled samples:
+        With an int, picks depend on it and on the number of labeled samples:
         the same call returns the same picks, the next round others. None and a
         RandomState draw anew at each call; None never touches numpy's global
         generator.
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------

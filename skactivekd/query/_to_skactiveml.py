@@ -17,7 +17,7 @@ def to_skactiveml(strategy, *, missing_label=np.nan, random_state=None):
     strategy : QueryStrategy
         Any strategy of ``skactivekd.query``, or a subclass of `QueryStrategy`.
     missing_label : scalar, str, nan or None, default=nan
-        The marker of unlabelled rows, as scikit-activeml takes it. That of
+        The marker of unlabeled rows, as scikit-activeml takes it. That of
         `strategy` does not matter.
     random_state : None, int or numpy.random.RandomState, default=None
         Seeds `strategy`, if it draws. None leaves it as it is.

@@ -25,14 +25,14 @@ class _ScoreStrategy(QueryStrategy):
 class Entropy(_ScoreStrategy):
     r"""Take the samples whose predicted probabilities have the highest entropy.
 
-    The entropy is :math:`-\sum_c p_c \log p_c` [1]_; labelled samples play no part.
+    The entropy is :math:`-\sum_c p_c \log p_c` [1]_; labeled samples play no part.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------
@@ -60,14 +60,14 @@ class Margin(_ScoreStrategy):
     """Take the samples whose two most probable classes are closest.
 
     The margin is the difference of the two highest probabilities [1]_, and the
-    smallest comes first; labelled samples play no part.
+    smallest comes first; labeled samples play no part.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------
@@ -93,7 +93,7 @@ class Margin(_ScoreStrategy):
 class LeastConfidence(_ScoreStrategy):
     """Take the samples whose most probable class has the lowest probability.
 
-    The score is one minus the highest probability [1]_; labelled samples play
+    The score is one minus the highest probability [1]_; labeled samples play
     no part. With two classes this orders the samples as `Margin` and `Entropy`
     do.
 
@@ -102,7 +102,7 @@ class LeastConfidence(_ScoreStrategy):
     Parameters
     ----------
     missing_label : int, float nan, str or None, default=-1
-        The marker of unlabelled rows.
+        The marker of unlabeled rows.
 
     See Also
     --------

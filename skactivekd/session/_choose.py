@@ -9,7 +9,7 @@ from .._rounds import _check_picks
 from .._rows import take_rows
 from ..modal import ActiveLearner
 from ..query import FromSkactiveml
-from ..utils._labels import is_missing
+from ..utils._missing import is_missing
 
 
 def check_strategy(strategy):

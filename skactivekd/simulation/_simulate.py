@@ -47,14 +47,16 @@ def simulate(
     """Measure accuracy against labels spent, for several strategies and seeds.
 
     Each run starts from the same few labels of its seed, fits a clone of the
-    estimator on the whole pool (unlabelled rows marked), scores it, lets the
+    estimator on the whole pool (unlabeled rows marked), scores it, lets the
     strategy query, reveals those labels, and so on. Random selection always
     takes part.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
     estimator : estimator or dict of str to estimator
-        Classifier with ``predict_proba`` that takes unlabelled rows in ``fit``,
+        Classifier with ``predict_proba`` that takes unlabeled rows in ``fit``,
         such as ``make_pipeline(TeacherProba(teacher), DHOClassifier())``.
         A dict compares several under its names.
     X : array-like, sparse matrix or sequence of shape (n_samples, ...)
@@ -70,7 +72,7 @@ def simulate(
     n_instances : int, default=10
         Labels bought by a query.
     n_initial : int, default=None
-        Random rows labelled at the start, 0 for none. None: one row of each
+        Random rows labeled at the start, 0 for none. None: one row of each
         class.
     seeds : int or sequence of int, default=3
         Runs per strategy. A seed governs the initial labels, the estimator
@@ -78,7 +80,7 @@ def simulate(
     scoring : str, callable or None, default=None
         As in ``cross_val_score``; None is the estimator's ``score``.
     missing_label : int, float nan, str or None, default=-1
-        The marker that estimator and strategies use for unlabelled rows.
+        The marker that estimator and strategies use for unlabeled rows.
     n_jobs : int, default=None
         Runs at a time, each in a process of its own; -1 is one per core. On
         small networks this pays more than the threads it takes away.

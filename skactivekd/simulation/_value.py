@@ -25,6 +25,8 @@ def value_report(results, *, targets=None, baseline=None, random="random"):
     references: a baseline, by default random selection without distillation,
     and random selection with its own estimator.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     results : pandas.DataFrame

@@ -21,6 +21,8 @@ class ValueReport:
 
     ``print`` shows it as text, a notebook as tables.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     results : pandas.DataFrame

@@ -13,10 +13,10 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
     On one device it trains as `DHONet` does, in mixed precision if the
     accelerator says so. Under ``accelerate launch`` or ``torchrun`` every
     process runs the same script on the same data and takes its share of each
-    batch, of the labelled and of the unlabelled half alike; a half that does
+    batch, of the labeled and of the unlabeled half alike; a half that does
     not divide, having fewer rows than `batch_size`, is taken whole by all.
     So a step is that of one process, whatever their number, and a network
-    without dropout and batch normalisation comes out the same but for
+    without dropout and batch normalization comes out the same but for
     rounding. Weights, history and predictions agree in all processes.
 
     .. versionadded:: 0.1
@@ -51,7 +51,7 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
 
     Notes
     -----
-    Batch normalisation has the statistics of each share, and the running ones
+    Batch normalization has the statistics of each share, and the running ones
     of the first process; dropout draws the same mask in all processes.
     Prediction takes place in each process for itself, of all rows.
     With a seed of None the processes take that of the first for training.
@@ -107,7 +107,7 @@ class AcceleratedDHONet(AccelerateMixin, DHONet):
         super().on_train_begin(net, **kwargs)
 
     def on_train_end(self, net, **kwargs):
-        """Give all processes the same statistics of batch normalisation."""
+        """Give all processes the same statistics of batch normalization."""
         from accelerate.utils import broadcast
 
         for buffer in self.module_.buffers():

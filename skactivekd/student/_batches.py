@@ -1,4 +1,4 @@
-"""Which rows make a batch of training: half labelled, half unlabelled."""
+"""Which rows make a batch of training: half labeled, half unlabeled."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from ._epochs import steps_per_epoch
 
 
 class PairedBatchSampler(Sampler):
-    """Index batches that join a labelled and an unlabelled half.
+    """Index batches that join a labeled and an unlabeled half.
 
     Each half runs through its rows in random order, over and over, without
     leaving a row out of a round. How long an epoch is, `epoch` says.

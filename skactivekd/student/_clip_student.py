@@ -25,7 +25,7 @@ def clip_student(encoder=None, classes=None, templates=None, *, kd_scale=100.0, 
     .. math:: w_c = \frac{1}{|P_c|} \sum_{p \in P_c} g(p)
 
     where :math:`P_c` are the prompts of class c and :math:`g` gives the text
-    embeddings of the same CLIP, which are not normalised, nor is their mean.
+    embeddings of the same CLIP, which are not normalized, nor is their mean.
     The head of the teacher compares with features z of norm 1,
     :math:`h_{KD} = s \, (W_{KD} \, z / \lVert z \rVert + b_{KD})`, that of the
     labels is plain, :math:`h_{CE} = W_{CE} \, z + b_{CE}`. All of it is trained.
@@ -56,7 +56,7 @@ def clip_student(encoder=None, classes=None, templates=None, *, kd_scale=100.0, 
     net : DHONet
         Unfitted. It takes what `DHOClassifier` does of images: uint8 or floats
         in [0, 1] of one or three channels, of any size; the backbone resizes
-        and normalises them.
+        and normalizes them.
 
     Raises
     ------

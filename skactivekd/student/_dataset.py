@@ -29,7 +29,7 @@ class RowDataset(Dataset):
         (n, C, H, W), batch by batch. Integers of images are divided by 65535 if
         they are uint16, by 255 otherwise, and may hold nothing above that.
     y : integer array of shape (n,), default=None
-        Class indices; negative means unlabelled. None: all unlabelled.
+        Class indices; negative means unlabeled. None: all unlabeled.
     teacher_proba : float array of shape (n, n_teacher), default=None
         The teacher's probabilities, of any float type and memory order, also
         a memory map: only the rows of a batch are ever read and copied.
@@ -205,7 +205,7 @@ def _check_weight(weight, n_rows, name):
 
 
 def halves(dataset):
-    """Return the labelled and the unlabelled rows of a training set.
+    """Return the labeled and the unlabeled rows of a training set.
 
     Rows without a label teach only through the teacher.
     """

@@ -26,11 +26,11 @@ def dho_loss(
     :math:`s = \mathrm{softmax}(h_{KD} / T)`,
 
     .. math:: (1 - \lambda) \, \mathrm{CE}(h_{CE}, y)
-        + \lambda T^2 \left[ \overline{\mathrm{KL}(q \| s)}_{labelled}
-        + \overline{\mathrm{KL}(q \| s)}_{unlabelled} \right]
+        + \lambda T^2 \left[ \overline{\mathrm{KL}(q \| s)}_{labeled}
+        + \overline{\mathrm{KL}(q \| s)}_{unlabeled} \right]
 
     where each bar is a mean over its own rows and the two means are added,
-    so that few labelled rows weigh as much as many unlabelled ones. A term
+    so that few labeled rows weigh as much as many unlabeled ones. A term
     without rows is zero. With weights :math:`w` a mean of :math:`l` is
     :math:`\sum_i w_i l_i / \sum_i w_i`, and zero where the weights sum to zero.
 
@@ -41,7 +41,7 @@ def dho_loss(
     ce_logits, kd_logits : float tensor of shape (n, n_classes)
         Outputs of the two heads.
     y : integer tensor of shape (n,)
-        Class of each row in [0, n_classes); negative means unlabelled.
+        Class of each row in [0, n_classes); negative means unlabeled.
     teacher_proba : float tensor of shape (n, n_classes), default=None
         The teacher's probabilities; rows sum to one. No gradient flows into
         them. None leaves the plain cross-entropy, with weight one.

@@ -104,7 +104,7 @@ class DHONet(ImageInput, TrainingLength, Loading, TrainingLoop, Outputs, NeuralN
         callable, from a uint8 tensor (C, H, W) to such a tensor, or to floats in
         [0, 1] where it says so. "auto" takes a random crop of half the image or
         more and mirrors every other one, but only photos in files: not arrays,
-        nor pictures up to 64 pixels, drawings, scans and grey ones. What was
+        nor pictures up to 64 pixels, drawings, scans and gray ones. What was
         chosen stands in ``augment_``.
     on_error : {"raise", "skip"}, default="raise"
         What to do with files that are no pictures: name them all in one

@@ -14,8 +14,7 @@ from sklearn.utils.validation import (
 from .._rows import check_row_count, n_rows
 from ..teacher._ask_once import check_cache
 from ..teacher._base import EncodesRows
-from ..teacher._own_identity import learns_here
-from ..teacher._own_teacher import ask_own, asks_itself
+from ..teacher._own_teacher import ask_own, asks_itself, can_be_asked, refuse_second_cache
 from ..utils._asked import counting
 from ..utils._matrix import as_ndarray
 from ..utils._params import check_integer, naming, refuse_mask
@@ -46,7 +45,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         shape (n_samples, n_classes); or these probabilities, row by row those
         of the X given to ``fit``. Columns of a data frame are matched by name.
         An estimator is cloned and fitted on (X, y),
-        y with its unlabelled rows, so that a few-shot teacher learns from the
+        y with its unlabeled rows, so that a few-shot teacher learns from the
         labels so far each time: wrap one that cannot tell these rows in
         `LabeledOnly`, one that is fitted already in
         ``sklearn.frozen.FrozenEstimator``. Functions and objects that are no
@@ -149,7 +148,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def __sklearn_clone__(self):
         # A copy of a function's object would be another teacher, to be asked anew.
-        if _is_estimator(self.teacher) or not _can_be_asked(self.teacher):
+        if _is_estimator(self.teacher) or not can_be_asked(self.teacher):
             return super().__sklearn_clone__()
         bare = copy.copy(self)
         bare.teacher = None
@@ -169,7 +168,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X : array-like, sparse matrix, or sequence of texts, paths or images
             The rows as the teacher takes them.
         y : array-like of shape (n_samples,), default=None
-            Labels, with unlabelled rows; few-shot teachers learn from them.
+            Labels, with unlabeled rows; few-shot teachers learn from them.
 
         Returns
         -------
@@ -186,7 +185,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X : array-like, sparse matrix, or sequence of texts, paths or images
             The rows as the teacher takes them.
         y : array-like of shape (n_samples,), default=None
-            Labels, with unlabelled rows; few-shot teachers learn from them.
+            Labels, with unlabeled rows; few-shot teachers learn from them.
 
         Returns
         -------
@@ -228,7 +227,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 name = "teacher"
                 proba = as_ndarray(check_proba(answer, name, n_rows=n_rows(X)))
                 names = column_names(answer, name)
-        if _can_be_asked(self.teacher):
+        if can_be_asked(self.teacher):
             self.n_asked_, self.n_kept_ = asked.rows, max(n_rows(X) - asked.rows, 0)
         classes = getattr(self.teacher_, "classes_", None)
         if names is None and classes is not None and len(classes) != proba.shape[1]:
@@ -282,7 +281,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             check_integer(self.batch_size, "batch_size", 1)
         kept = check_cache(self.cache, "TeacherProba")
         if self.cache is not None and kept is not None:
-            _refuse_second_cache(self.teacher)
+            refuse_second_cache(self.teacher)
         if self.teacher_views not in ("once", "augmented"):
             raise ValueError(
                 f"teacher_views must be 'once' or 'augmented', got {self.teacher_views!r}."
@@ -295,7 +294,7 @@ class TeacherProba(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 "teacher_views='augmented' is for images that the student reads itself: X must "
                 "hold images, and features must be 'passthrough'."
             )
-        if not _can_be_asked(self.teacher):
+        if not can_be_asked(self.teacher):
             raise ValueError(
                 "teacher_views='augmented' needs a teacher that can be asked, with predict_proba "
                 f"or a function, got {type(self.teacher).__name__}."
@@ -345,31 +344,6 @@ def _runs_encoder(features):
 
 def _is_estimator(teacher):
     return hasattr(teacher, "get_params") and not isinstance(teacher, type)
-
-
-def _can_be_asked(teacher):
-    return hasattr(teacher, "predict_proba") or callable(teacher)
-
-
-def _refuse_second_cache(teacher):
-    """Refuse a cache of answers where nothing would go into it."""
-    if not _can_be_asked(teacher):
-        kind = "no teacher" if teacher is None else "a matrix"
-        raise ValueError(f"TeacherProba has cache=, but {kind}: there is nothing to keep.")
-    if asks_itself(teacher):
-        name = type(teacher).__name__
-        own = "its encoder has" if hasattr(teacher, "encoder") else "it has"
-        where = "the encoder" if hasattr(teacher, "encoder") else name
-        raise ValueError(
-            f"TeacherProba(cache=...) is for functions and classifiers of your own; of a {name} "
-            f"nothing would go into it, as {own} a cache: give it to {where}(cache=...)."
-        )
-    if learns_here(teacher):
-        raise ValueError(
-            f"TeacherProba(cache=...) would keep nothing of teacher={type(teacher).__name__}, "
-            "which learns anew, and answers anew, at each fit. Freeze one that is fitted already: "
-            "sklearn.frozen.FrozenEstimator(teacher)."
-        )
 
 
 def _without_cache(teacher):

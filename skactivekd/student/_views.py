@@ -15,8 +15,8 @@ _SMALL = 64
 # Photos hardly repeat a color exactly: blown-out skies stay below this share of the pixels, the
 # ground of drawings, icons and scans lies above.
 _ONE_COLOR = 0.3
-_GREY = 4  # levels by which the channels of a grey picture differ, for the rounding of JPEG
-_ALL_GREY = 0.99  # of the pixels: a colored stamp on a scan makes no photo of it
+_GRAY = 4  # levels by which the channels of a gray picture differ, for the rounding of JPEG
+_ALL_GRAY = 0.99  # of the pixels: a colored stamp on a scan makes no photo of it
 _SAMPLE = 32  # pictures looked at, to tell photos from drawings
 _PIXELS = 250  # of each side of these, at most
 _ROUNDING = 1e-3  # by which bicubic resizing and float arithmetic leave [0, 1]
@@ -205,7 +205,7 @@ def _is_photo(image):
         return False
     step = tuple(-(-side // _PIXELS) for side in image.size)
     pixels = np.asarray(image)[:: step[1], :: step[0]].reshape(-1, 3).astype(np.int32)
-    if (np.ptp(pixels, axis=1) <= _GREY).mean() > _ALL_GREY:
+    if (np.ptp(pixels, axis=1) <= _GRAY).mean() > _ALL_GRAY:
         return False
     _, counts = np.unique(pixels @ [1, 256, 65536], return_counts=True)
     return counts.max() < _ONE_COLOR * len(pixels)

@@ -6,13 +6,12 @@ from ._clap import CLAPTeacher, clap_loss
 from ._endpoint import EndpointTeacher
 from ._generative import GenerativeTeacher
 from ._labeled_only import LabeledOnly
+from ._names import tidy_classes, tidy_name
 from ._prompts import (
     class_prompts,
     embed_classes,
     list_prompt_templates,
     prompt_templates,
-    tidy_classes,
-    tidy_name,
 )
 from ._tip_adapter import TipAdapterTeacher
 from ._tip_adapter_math import tip_adapter_logits

@@ -64,6 +64,8 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
     probabilities that teachers give such rows. So a pipeline goes on, and
     strategies, which notice the warning, never choose it.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     encoder : object
@@ -77,7 +79,7 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
 
     See Also
     --------
-    LabeledOnly : Fits a classifier on the labelled rows.
+    LabeledOnly : Fits a classifier on the labeled rows.
 
     Examples
     --------
@@ -250,7 +252,7 @@ class EmbeddingTeacher(EncodesRows, Teacher):
         self.encoder_ = encoder
 
     def _fit_scale(self, embeddings, codes):
-        """Set the scale; "auto" fits it to the labelled rows, if there are any."""
+        """Set the scale; "auto" fits it to the labeled rows, if there are any."""
         scale = self.logit_scale
         scale = own_scale(self.encoder_) if scale in (None, "auto") else scale
         if self.logit_scale == "auto":
@@ -262,20 +264,20 @@ class EmbeddingTeacher(EncodesRows, Teacher):
 
 
 class FewShotTeacher(EmbeddingTeacher):
-    """Base of the few-shot teachers: zero-shot until rows are labelled.
+    """Base of the few-shot teachers: zero-shot until rows are labeled.
 
     A subclass has ``_taught(embeddings)``, logits, and ``_fit_labeled(embeddings, codes)``, which
-    returns a function without arguments: it gives the zero-shot logits of labelled rows, those of
+    returns a function without arguments: it gives the zero-shot logits of labeled rows, those of
     a fit that did not know their labels, and their classes.
     """
 
     def fit(self, X=None, y=None):
-        """Embed the names of the classes, and learn from the labelled rows.
+        """Embed the names of the classes, and learn from the labeled rows.
 
         Parameters
         ----------
         X : array-like of n samples, default=None
-            Only labelled rows are encoded, those not seen before.
+            Only labeled rows are encoded, those not seen before.
         y : array-like of shape (n,), default=None
             Labels among `classes`; `missing_label` marks rows without.
             None: no labels, which leaves the zero-shot teacher.
@@ -324,7 +326,7 @@ class FewShotTeacher(EmbeddingTeacher):
 
 
 def labeled_embeddings(teacher, X, y):
-    """Embed the labelled rows of X that the encoder does not skip, for a teacher with classes."""
+    """Embed the labeled rows of X that the encoder does not skip, for a teacher with classes."""
     n = 0 if X is None else n_rows(X)
     codes = np.full(n, -1)
     if y is not None:

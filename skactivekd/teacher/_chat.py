@@ -23,6 +23,8 @@ class EndpointError(RuntimeError):
     """A server that cannot be asked at all: wrong key, address, model or settings, or it is down.
 
     Rows that it answered before are kept.
+
+    .. versionadded:: 0.1
     """
 
 

@@ -17,7 +17,7 @@ _STEP = 2.5  # learning rate of the logits' weights, s w_c
 
 
 class CLAPTeacher(FewShotTeacher):
-    r"""Zero-shot teacher whose class embeddings learn from labelled rows.
+    r"""Zero-shot teacher whose class embeddings learn from labeled rows.
 
     The embedding :math:`t_c` of each class's name is where its prototype
     :math:`w_c` starts and what it is held to, the more firmly the better the
@@ -30,13 +30,15 @@ class CLAPTeacher(FewShotTeacher):
     to tune. Without labels it is `ZeroShotTeacher`, and with few it follows
     them no further than held-out labels justify; see Notes.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     encoder, classes, templates, logit_scale
         As in `ZeroShotTeacher`.
     weighting : {"standard", "balanced", "corrected", "constant"}, default="standard"
         The multipliers a. "standard": the mean zero-shot probability of the
-        class on its labelled rows, 1 for a class without; "balanced": 1;
+        class on its labeled rows, 1 for a class without; "balanced": 1;
         "corrected": standard, scaled to a mean of 1; "constant": the mean of
         standard, for all classes.
     metric : {"l2", "cosine"}, default="l2"
@@ -54,12 +56,12 @@ class CLAPTeacher(FewShotTeacher):
     momentum : float, default=0.9
         Of the SGD.
     max_epochs : int, default=300
-        Passes over the labelled rows; the first is a warm-up, then the
+        Passes over the labeled rows; the first is a warm-up, then the
         learning rate falls to 0 as a cosine.
     batch_size : int, default=256
-        Labelled rows in a step.
+        Labeled rows in a step.
     missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y.
+        Marks the unlabeled rows of y.
     random_state : None, int or numpy.random.RandomState, default=None
         Draws the batches; without effect on up to `batch_size` labels. Global
         generators are neither read nor moved.
@@ -89,7 +91,7 @@ class CLAPTeacher(FewShotTeacher):
 
     See Also
     --------
-    TipAdapterTeacher : Compares with the labelled rows themselves.
+    TipAdapterTeacher : Compares with the labeled rows themselves.
     clap_loss : The loss.
 
     Notes
@@ -169,7 +171,7 @@ class CLAPTeacher(FewShotTeacher):
         return partial(self._hold_out, train, embeddings, codes, seed)
 
     def _train(self, embeddings, codes, lr, seed):
-        """Return the prototypes and multipliers that some labelled rows lead to."""
+        """Return the prototypes and multipliers that some labeled rows lead to."""
         import torch
 
         from .._torch import resolve_device
@@ -242,6 +244,8 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
        + \frac{1}{C} \sum_c a_c \, d(w_c, t_c), \qquad
        p(c \mid f) \propto \exp(s \cos(f, w_c))
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     prototypes : Tensor of shape (n_classes, d)
@@ -251,7 +255,7 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
     multipliers : Tensor of shape (n_classes,)
         a, from `class_multipliers`.
     features : Tensor of shape (n, d)
-        f, embeddings of labelled rows.
+        f, embeddings of labeled rows.
     targets : Tensor of int64 of shape (n,)
         Their classes.
     logit_scale : float, default=100.0
@@ -358,7 +362,7 @@ def train_prototypes(
     batch_size,
     generator,
 ):
-    """Minimise `clap_loss` from the anchors on, by SGD with a cosine schedule."""
+    """Minimize `clap_loss` from the anchors on, by SGD with a cosine schedule."""
     import torch
 
     prototypes = anchors.clone().requires_grad_()

@@ -36,6 +36,8 @@ class EndpointTeacher(PromptedTeacher):
     of the classes. vLLM, llama.cpp, SGLang and clouds answer so. It needs httpx:
     ``pip install skactivekd[endpoint]``.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     url : str

@@ -34,6 +34,8 @@ class GenerativeTeacher(PromptedTeacher):
     model once: all classes share its keys and values. It needs transformers:
     ``pip install skactivekd[transformers]``.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     model : str or path

@@ -7,14 +7,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows, take_rows
 from ..encoders._errors import numbered
-from ..utils._labels import (
-    as_labels,
-    check_classes,
-    check_labels,
-    encode_labels,
-    find_classes,
-    find_positions,
-)
+from ..utils._classes import check_classes
+from ..utils._label_values import as_labels
+from ..utils._labels import check_labels, encode_labels, find_classes, find_positions
 from ..utils._proba import ordered_proba
 from ..utils._score import LabeledScoreMixin
 
@@ -26,6 +21,8 @@ class LabeledOnly(LabeledScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
     this keeps those rows from them, so that they can be teachers. Until two
     classes have labels there is nothing to fit, and all probabilities are
     equal.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------

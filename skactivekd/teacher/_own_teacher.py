@@ -26,6 +26,32 @@ def asks_itself(teacher):
     return getattr(type(teacher), "_asks_once", False)
 
 
+def can_be_asked(teacher):
+    """Tell a teacher from a matrix and from none."""
+    return hasattr(teacher, "predict_proba") or callable(teacher)
+
+
+def refuse_second_cache(teacher):
+    """Refuse a cache of answers where nothing would go into it."""
+    if not can_be_asked(teacher):
+        kind = "no teacher" if teacher is None else "a matrix"
+        raise ValueError(f"TeacherProba has cache=, but {kind}: there is nothing to keep.")
+    if asks_itself(teacher):
+        name = type(teacher).__name__
+        own = "its encoder has" if hasattr(teacher, "encoder") else "it has"
+        where = "the encoder" if hasattr(teacher, "encoder") else name
+        raise ValueError(
+            f"TeacherProba(cache=...) is for functions and classifiers of your own; of a {name} "
+            f"nothing would go into it, as {own} a cache: give it to {where}(cache=...)."
+        )
+    if learns_here(teacher):
+        raise ValueError(
+            f"TeacherProba(cache=...) would keep nothing of teacher={type(teacher).__name__}, "
+            "which learns anew, and answers anew, at each fit. Freeze one that is fitted already: "
+            "sklearn.frozen.FrozenEstimator(teacher)."
+        )
+
+
 def _counts_itself(teacher):
     """Tell whether what is asked inside of a teacher says how many rows that were."""
     parts = teacher.get_params().values() if hasattr(teacher, "get_params") else ()

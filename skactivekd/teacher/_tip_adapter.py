@@ -1,4 +1,4 @@
-"""Tip-Adapter: zero-shot, helped by the most similar labelled rows."""
+"""Tip-Adapter: zero-shot, helped by the most similar labeled rows."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from ._trust import is_even, keep_unlabeled
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _BETAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 _DEFAULT = 4.0  # of alpha and of beta
-_FEWEST = 10  # labelled rows that a choice may rest on
+_FEWEST = 10  # labeled rows that a choice may rest on
 _N_FOLDS = 3
 _BLOCK = 4096  # rows compared with the keys at once
 
@@ -17,7 +17,7 @@ _BLOCK = 4096  # rows compared with the keys at once
 class TipAdapterTeacher(FewShotTeacher):
     r"""Zero-shot teacher that also looks up the labels of similar rows.
 
-    To the zero-shot logits it adds a vote of the labelled rows, whose
+    To the zero-shot logits it adds a vote of the labeled rows, whose
     embeddings are the keys K and whose one-hot labels the values V:
 
     .. math:: z = s \, f W^\top + \alpha \exp\bigl(-\beta (1 - f K^\top)\bigr) V
@@ -25,29 +25,31 @@ class TipAdapterTeacher(FewShotTeacher):
     Without labels it is `ZeroShotTeacher`, and with few it follows them no
     further than held-out labels justify, as `CLAPTeacher` does.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     encoder, classes, templates, logit_scale
         As in `ZeroShotTeacher`.
     alpha : float or None, default=None
-        Weight of the labelled rows; 0 is zero-shot.
+        Weight of the labeled rows; 0 is zero-shot.
     beta : float or None, default=None
-        How fast a labelled row's vote falls with its distance.
-        None of either is chosen by `fit` on the labelled rows alone, 0 being
+        How fast a labeled row's vote falls with its distance.
+        None of either is chosen by `fit` on the labeled rows alone, 0 being
         among the candidates for `alpha`; see Notes.
     guard : bool, default=True
         Fall back on zero-shot where the labels say too little. False is the
         method as published.
     fine_tune : bool, default=False
-        Train the keys on the labelled rows: Tip-Adapter-F.
+        Train the keys on the labeled rows: Tip-Adapter-F.
     lr : float, default=1e-3
         Learning rate of the keys.
     max_epochs : int, default=100
-        Passes over the labelled rows to train the keys.
+        Passes over the labeled rows to train the keys.
     batch_size : int, default=256
-        Labelled rows in a step.
+        Labeled rows in a step.
     missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y.
+        Marks the unlabeled rows of y.
     random_state : None, int or numpy.random.RandomState, default=None
         Draws batches and folds, if `fine_tune`. Global generators are neither
         read nor moved.
@@ -61,7 +63,7 @@ class TipAdapterTeacher(FewShotTeacher):
     class_embeddings_ : ndarray of float32 of shape (n_classes, d)
         Of the names; rows of norm 1.
     keys_ : ndarray of float32 of shape (n_labeled, d)
-        Of the labelled rows, tuned if `fine_tune`.
+        Of the labeled rows, tuned if `fine_tune`.
     key_classes_ : ndarray of int of shape (n_labeled,)
         Position of each key's class in `classes_`.
     alpha_, beta_ : float
@@ -82,7 +84,7 @@ class TipAdapterTeacher(FewShotTeacher):
 
     Notes
     -----
-    Alpha and beta are chosen on a grid. Each labelled row is judged without
+    Alpha and beta are chosen on a grid. Each labeled row is judged without
     its own key; if `fine_tune`, by keys tuned on other folds of three. Of the
     candidates that are as accurate as the best within its standard error, the
     one of least log loss is taken. A row alone in its class cannot be judged;

@@ -1,4 +1,4 @@
-"""Tip-Adapter: the logits, and the choice of their strength on labelled rows."""
+"""Tip-Adapter: the logits, and the choice of their strength on labeled rows."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,11 @@ from ..utils._params import check_number
 
 
 def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, logit_scale=100.0):
-    r"""Zero-shot logits plus what similar labelled rows say.
+    r"""Zero-shot logits plus what similar labeled rows say.
 
     .. math:: z = s \, f W^\top + \alpha \exp\bigl(-\beta (1 - f K^\top)\bigr) V
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -19,11 +21,11 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
     class_embeddings : Tensor of shape (n_classes, d)
         W, rows of norm 1.
     keys : Tensor of shape (n_keys, d)
-        K: embeddings of the labelled rows, or what they were tuned to.
+        K: embeddings of the labeled rows, or what they were tuned to.
     values : Tensor of shape (n_keys, n_classes)
         V: their labels, one-hot.
     alpha : float
-        Weight of the labelled rows.
+        Weight of the labeled rows.
     beta : float
         How fast it falls with the distance.
     logit_scale : float, default=100.0
@@ -66,7 +68,7 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
 
 
 class HeldOut(NamedTuple):
-    """Labelled rows, and their cosines with keys that do not hold their labels; -inf for none.
+    """Labeled rows, and their cosines with keys that do not hold their labels; -inf for none.
 
     `own` are factors for what the keys of each row's own class add up to.
     """
@@ -161,7 +163,7 @@ def tune_keys(
     seed,
     device,
 ):
-    """Train the keys on the cross-entropy of the labelled rows."""
+    """Train the keys on the cross-entropy of the labeled rows."""
     import torch
     from torch.nn import functional
 

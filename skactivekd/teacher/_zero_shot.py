@@ -15,6 +15,8 @@ class ZeroShotTeacher(EmbeddingTeacher):
 
     where f and g give embeddings of norm 1 and s is `logit_scale`.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     encoder : object or None, default=None
@@ -38,10 +40,10 @@ class ZeroShotTeacher(EmbeddingTeacher):
         attribute `logit_scale_`: for `OpenCLIPEncoder` what the model learned,
         100 for CLIP's; for `SentenceEncoder` about 20. An encoder without one
         has 100, one of texts alone 20. "auto" starts from there and fits it to
-        the labelled rows given to `fit`, as `best_logit_scale` does; only
+        the labeled rows given to `fit`, as `best_logit_scale` does; only
         these are encoded.
     missing_label : int, float nan, str or None, default=-1
-        Marks the unlabelled rows of y; matters for "auto" only.
+        Marks the unlabeled rows of y; matters for "auto" only.
 
     Attributes
     ----------
@@ -101,7 +103,7 @@ class ZeroShotTeacher(EmbeddingTeacher):
         ----------
         X : array-like of n samples, default=None
         y : array-like of shape (n,), default=None
-            Labels among `classes`, with unlabelled rows.
+            Labels among `classes`, with unlabeled rows.
 
         Returns
         -------

@@ -3,8 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
-# Some of these names only pass through, for modules that still look for them here.
-from ._classes import check_classes, classes_of, explain_kinds, listed, refuse_learned_marker  # noqa: F401
+from ._classes import explain_kinds, listed
 from ._label_values import as_labels, is_list, of_two_kinds, plain, refuse_odd_values
 from ._missing import check_marker, check_not_binary, is_minus_one, is_missing, refuse_strays
 from ._params import refuse_mask

@@ -1,7 +1,6 @@
 """Checks that a strategy, a teacher or an encoder of your own keeps to what skactivekd relies on.
 
-They are to this package what `sklearn.utils.estimator_checks.check_estimator` is to scikit-learn:
-call them in a test of yours. Each raises AssertionError, which says what is wrong and where.
+Call them in a test of yours. Each raises AssertionError, which says what is wrong and where.
 """
 
 import pickle
@@ -18,8 +17,7 @@ __all__ = ["check_encoder", "check_query_strategy", "check_teacher"]
 
 _VIEWS = ("proba_pool", "proba_labeled", "features_pool", "features_labeled", "y_labeled")
 _N, _N_LABELED, _N_CLASSES = 40, 12, 3
-# float32 of another batch size, or of a GPU, differs by rounding.
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-4  # float32 of another batch size, or of a GPU, differs by rounding
 
 
 def check_query_strategy(strategy):
@@ -84,19 +82,16 @@ def check_teacher(teacher, X, y=None, *, missing_label=-1):
     X : rows
         A few samples that it takes, at least four; some should differ.
     y : array-like of shape (n_samples,), default=None
-        Their labels, at least two classes, for a teacher that learns from them.
-        None fits it with no row labeled.
+        Their labels, for a teacher that learns from them. None fits it with no row labeled.
     missing_label : int, float nan, str or None, default=-1
         Marks unlabeled rows.
 
     Raises
     ------
     AssertionError
-        If it cannot be cloned or pickled; if fitting sets no ``classes_``,
-        sorted and distinct; if its probabilities are not one row for each of X
-        that sums to one, in columns of the classes; if they depend on the other
-        rows of the call, or differ from one call to the next; or if it changes
-        its parameters or X.
+        If it cannot be cloned or pickled; if fitting sets no sorted ``classes_``; if its
+        probabilities are not rows that sum to one, depend on the other rows of the call, or
+        differ from one call to the next; or if it changes its parameters or X.
 
     See Also
     --------
