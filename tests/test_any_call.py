@@ -1469,7 +1469,16 @@ def test_any_call_is_right_or_says_why_not(name):
 
 # Public names that the table does not call, and why not.
 ELSEWHERE = {
+    "ImageArrays": "rows of the page: test_page_server.py",
+    "ImageFiles": "rows of the page: test_page_server.py",
+    "Items": "a base of rows of the page: test_page_server.py",
+    "SoundFiles": "rows of the page: test_page_server.py",
+    "TableRows": "rows of the page: test_page_server.py",
+    "Texts": "rows of the page: test_page_server.py",
+    "make_app": "a server: test_page_server.py, test_page_guard.py",
+    "serve": "a server: test_page_browser.py",
     "AcceleratedDHONet": "needs processes: test_accelerated.py",
+    "Encoder": "a base: test_encoder_protocol.py",
     "DHONet": "is called by every student here; its settings: test_net.py, test_skorch_settings.py",
     "DHOClassifier": "its methods are called by name",
     "GradientCosine": "a callback: test_gradient_cosine.py",

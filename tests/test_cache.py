@@ -486,7 +486,7 @@ def test_texts_are_keyed_by_themselves_in_any_form(tmp_path, monkeypatch):
     texts = ["a", "bcd", "\ud800", "a"]
     keys, files, order = text_keys(texts)
     assert (len(set(keys)), files, order) == (3, {}, [-1, -3, -1, -1])
-    assert text_keys(np.array(texts)).keys == text_keys(pd.Series(texts)).keys == keys
+    assert text_keys(np.array(texts)).keys == text_keys(pd.Series(texts, dtype=object)).keys == keys
 
 
 def test_pil_keys_tell_pixels_mode_and_palette_apart():

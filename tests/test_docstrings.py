@@ -23,7 +23,7 @@ OF_METHODS = {"GL08", "PR02", "PR03", "PR10", "SS01", "SS03"}
 # Whose parameters are those of its base, which the signature does not repeat.
 KNOWN = {("skactivekd.student.AcceleratedDHONet", "PR02")}
 # What moves right now, and is looked at by what is above when it has arrived.
-MOVING = ("teacher", "simulation", "value", "utils")
+MOVING = ("encoders", "inspection", "metrics", "simulation", "teacher", "utils")
 
 
 def public_objects():
@@ -103,6 +103,6 @@ def test_inner_functions_say_it_in_a_few_lines(room):
             if not isinstance(node, ast.FunctionDef) or node.name in public | FORMULAS:
                 continue
             doc = ast.get_docstring(node) or ""
-            if len(doc.splitlines()) > 4 or ">>>" in doc:
+            if len(doc.splitlines()) > 7 or ">>>" in doc:
                 long.append(f"{path.name}: {node.name}")
     assert not long

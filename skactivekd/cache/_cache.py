@@ -38,38 +38,38 @@ class EmbeddingCache:
     Parameters
     ----------
     path : str, path or None, default=None
-        The file, made with its parent directories when the first batch is
-        written. None keeps embeddings in memory.
+        The file, made with its folders at the first write. None keeps embeddings in memory.
     max_bytes : int or None, default=None
         Most bytes kept; beyond it the rows written longest ago are dropped. Of
         a file it is the size, and None is no limit. In memory it is that of the
         rows, and None is 2**29: 262,144 rows of 512 float32 values.
     dtype : {"float32", "float16"}, default="float32"
-        How embeddings are kept. float16 takes half the space and rounds each
-        value to about three digits; what comes back is float32 of norm 1 in
-        any case.
+        How embeddings are kept. float16 takes half the space and rounds each value to about
+        three digits; what comes back is float32 of norm 1 in any case.
 
     Attributes
     ----------
     nbytes : int
         Size of the file, or of the rows in memory.
 
+    See Also
+    --------
+    OpenCLIPEncoder : Takes one as ``cache``, as `SentenceEncoder` and `TeacherProba` do.
+
     Notes
     -----
-    Array rows, PIL images and texts are found by their content. A data file
-    is found by its path, size, inode and times of change, and where these are
-    new by its content.
+    Array rows, PIL images and texts are found by their content. A data file is found by its
+    path, size, inode and times of change, and where these are new by its content.
 
-    An encoder is found by its ``fingerprint()``. The embeddings of one that has
-    none never go into a file. In memory they are found again as long as the
-    encoder, its class and what their code reads are as they were; where that
-    cannot be seen, rows are encoded at each call, with a warning.
+    An encoder is found by its ``fingerprint()``. The embeddings of one that has none never go
+    into a file. In memory they are found again as long as the encoder, its class and what their
+    code reads are as they were; where that cannot be seen, rows are encoded at each call, with
+    a warning.
 
-    Checksums cover all of a file that leads to a row: a damaged file gives an
-    error or the right rows.
+    Checksums cover all of a file that leads to a row: a damaged file gives an error or the
+    right rows.
 
-    Embeddings tell much about what was encoded: a cache of private data is
-    private data.
+    Embeddings tell much about what was encoded: a cache of private data is private data.
 
     Examples
     --------

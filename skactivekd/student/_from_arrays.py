@@ -9,21 +9,6 @@ def for_files(classifier):
     """Let a student that was fitted on an array of pictures take files in its place.
 
     Files are then brought to the size of that array as in any student of files.
-
-    Parameters
-    ----------
-    classifier : DHOClassifier
-        Fitted on an array of shape (n, H, W, 3) of uint8.
-
-    Returns
-    -------
-    classifier : DHOClassifier
-        A copy.
-
-    Raises
-    ------
-    ValueError
-        If it was fitted on something else.
     """
     shape = tuple(classifier._row_shape)
     if len(shape) != 3 or shape[-1] != 3:

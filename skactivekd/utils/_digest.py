@@ -28,69 +28,12 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def digest(*settings):
-    """Digest parameters by value, and what has no simple value by its name.
-
-    Parameters
-    ----------
-    *settings : object
-        Numbers, strings, None, arrays and containers of them count by value;
-        estimators by the name of their class and their parameters, except where
-        they keep what, and how many processes they use; modules of torch, such
-        as transforms of images, by what they print; all else, such as functions,
-        classes and open files, by name.
-
-    Returns
-    -------
-    digest : str
-        Of 16 hexadecimal digits.
-
-    Examples
-    --------
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from skactivekd.utils._digest import digest
-    >>> digest(LogisticRegression(), 3) == digest(LogisticRegression(verbose=1), 3)
-    True
-    >>> digest(LogisticRegression(), 3) == digest(LogisticRegression(C=2), 3)
-    False
-    """
+    """Digest parameters by value, and what has no simple value by its name."""
     return hashlib.sha256(repr(describe(settings)).encode()).hexdigest()[:16]
 
 
 def digest_rows(X, name="X"):
-    """Digest the content of samples.
-
-    Parameters
-    ----------
-    X : array, sparse matrix, DataFrame, tensor or sequence of n_samples rows
-        Rows of a sequence may be strings, paths, numbers, arrays, images of PIL and
-        sequences of these. What names a file counts by its base name and what the
-        file holds, all else by value.
-    name : str, default="X"
-        What the error calls it.
-
-    Returns
-    -------
-    digest : str
-        Of 16 hexadecimal digits.
-
-    Raises
-    ------
-    ValueError
-        If a row is an object without a simple value.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skactivekd.utils._digest import digest_rows
-    >>> digest_rows(np.eye(2)) == digest_rows(np.eye(2, order="F"))
-    True
-    >>> digest_rows(np.eye(2)) == digest_rows(np.eye(2)[:, :1])
-    False
-    >>> digest_rows([{1, 2}])
-    Traceback (most recent call last):
-    ...
-    ValueError: store= must tell one X from another, but cannot read the content of a set ...
-    """
+    """Digest the content of samples."""
     hasher = hashlib.sha256()
     _feed(hasher, X, name)
     return hasher.hexdigest()[:16]

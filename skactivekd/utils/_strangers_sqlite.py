@@ -7,21 +7,7 @@ _SEQUENCE = ("table", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)
 
 
 def open_file(path, mode, timeout):
-    """Connect to a file, without trust in what it says is to be computed.
-
-    Parameters
-    ----------
-    path : str or None
-        None is in memory.
-    mode : {"rw", "rwc"}
-    timeout : float
-        Seconds to wait for other processes.
-
-    Returns
-    -------
-    db : sqlite3.Connection
-        In autocommit; for several threads, if a lock lets them take turns.
-    """
+    """Connect to a file, without trust in what it says is to be computed."""
     uri = ":memory:" if path is None else f"{pathlib.Path(path).as_uri()}?mode={mode}"
     db = sqlite3.connect(
         uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
@@ -48,18 +34,7 @@ def vacuum(db):
 
 
 def check_schema(db, statements):
-    """Refuse a file that holds anything but what we create: a trigger or a view is a program.
-
-    Parameters
-    ----------
-    db : sqlite3.Connection
-    statements : iterable of str
-        Those that made the tables, indexes and triggers.
-
-    Raises
-    ------
-    sqlite3.DatabaseError
-    """
+    """Refuse a file that holds anything but what we create: a trigger or a view is a program."""
     wanted = {text: _named(text) for text in statements}
     missing = dict(wanted)
     for kind, name, text in db.execute("SELECT type, name, sql FROM sqlite_master").fetchall():
