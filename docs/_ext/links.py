@@ -57,8 +57,9 @@ def _resolve(app, env, node, contnode):
     name = node.get("reftarget", "").removesuffix("()")
     if node.get("refdomain") != "py" or node.get("reftype") not in ("obj", "class", "func"):
         return None
-    found = _find_public(env, name)
-    if found is not None:
+    # Methods stand on the page of their class.
+    found = _find_public(env, name) or ("." in name and _find_public(env, name.split(".")[-2]))
+    if found:
         full, entry = found
         return make_refnode(
             app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, full
