@@ -34,7 +34,7 @@ teacher = ZeroShotTeacher().fit()
 # `simulate` plays the rounds through; random labels always take part. Everything is at its
 # default.
 
-rounds = {"n_rounds": 4, "n_instances": 10, "seeds": 2, "progress": False}
+rounds = {"n_rounds": 3, "n_instances": 10, "seeds": 2, "progress": False}
 taught = make_pipeline(TeacherProba(teacher), DHOClassifier())
 results = pd.concat(
     [
