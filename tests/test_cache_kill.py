@@ -126,15 +126,17 @@ def runs(server, tmp_path):
 
 def test_a_kill_loses_one_batch_at_most(runs):
     rng, kept, kill = random.Random(0), 0, 0
-    while kill < KILLS or (kept == 0 and kill < 100):  # a slow disk needs time for a first batch
+    # A slow disk needs time for a first batch, and a fast machine may be done before the last kill.
+    while (kill < KILLS or (kept == 0 and kill < 100)) and kept < runs.n:
         pid = runs.start(f"log{kill}")
         time.sleep(rng.uniform(0, 0.03 * (1 + kill % 5)))
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
         now = len(EmbeddingCache(runs.path))
         assert len(runs.encoded(f"log{kill}")) - (now - kept) <= BATCH
         kept, kill = now, kill + 1
-    assert 0 < kept < runs.n
+    assert 0 < kept
     runs.start("last")
     np.testing.assert_array_equal(runs.result("last"), runs.expected())
     assert len(runs.encoded("last")) == runs.n - kept

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from few_shot_data import NAMES, Directions, hide, make_rows
-from skactivekd.teacher._glyph import GLYPH_CLASSES, GLYPH_TEMPLATES
 
 from skactivekd import (
     CLAPTeacher,
@@ -12,6 +11,7 @@ from skactivekd import (
     ZeroShotTeacher,
     load_glyph_digits,
 )
+from skactivekd.encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES
 from skactivekd.teacher import class_prompts
 from skactivekd.teacher._trust import choose_trust, evenness, keep_unlabeled
 

@@ -155,8 +155,10 @@ def test_a_teacher_that_sees_one_row_is_refused():
         def predict_proba(self, X):
             return inner.predict_proba(X)
 
-    with pytest.raises(ValueError, match=r"teacher=Fitted returned 1 rows for the 30 rows of X"):
-        TeacherProba(Fitted(), features="passthrough").fit(frame.assign(item=1.0))
+    with pytest.raises(
+        ValueError, match=r"must have a row for each of the 30 rows of X, but has 1"
+    ):
+        TeacherProba(Fitted(), features="passthrough").fit(frame.assign(item=np.arange(30.0)))
 
 
 def make(Strategy):

@@ -42,7 +42,11 @@ def public(ending):
     }
 
 
-@pytest.mark.parametrize("name", sorted(public("Teacher")))
+# These need a model on disk or a server: test_generative.py, test_endpoint.py.
+ELSEWHERE = {"EndpointTeacher", "GenerativeTeacher"}
+
+
+@pytest.mark.parametrize("name", sorted(set(public("Teacher")) - ELSEWHERE))
 @pytest.mark.parametrize("n_labels", [0, 20])
 def test_teachers(name, n_labels):
     X, y = make_rows()

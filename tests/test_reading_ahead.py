@@ -7,7 +7,7 @@ from PIL import Image
 
 from skactivekd import OpenCLIPEncoder
 from skactivekd.cache import EmbeddingCache
-from skactivekd.encoders import ImageError
+from skactivekd.encoders import ImageError, _preprocess
 from skactivekd.encoders import _open_clip as encoders
 from skactivekd.encoders._base import encode_rows
 from skactivekd.encoders._open_clip_models import check_preprocess
@@ -107,13 +107,16 @@ def test_files_are_encoded_on_threads_that_do_not_wait_for_each_other(
     tiny_clip, paths, monkeypatch
 ):
     counts, before = [], torch.get_num_threads()
-    original = Preparation.to_model
+    original = _preprocess.forward_parts
 
-    def noted(self, images, *args):
-        counts.append((len(images), torch.get_num_threads()))
-        return original(self, images, *args)
+    def noted(forward, batch):
+        def counted(part):
+            counts.append((len(part), torch.get_num_threads()))
+            return forward(part)
 
-    monkeypatch.setattr(Preparation, "to_model", noted)
+        return original(counted, batch)
+
+    monkeypatch.setattr(_preprocess, "forward_parts", noted)
     encoder = OpenCLIPEncoder(tiny_clip.directory, batch_size=10, n_workers=2, device="cpu")
     try:
         torch.set_num_threads(2)

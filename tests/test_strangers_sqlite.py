@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
-from skactivekd.teacher._encode_once import encode_rows
 
 from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders._base import encode_rows
 from skactivekd.session._journal import Event, Journal
 from skactivekd.utils._strangers_sqlite import check_schema, open_file
 

@@ -808,7 +808,7 @@ def test_the_teacher_sees_the_views_of_training(digits, heads, files):
         return np.full((len(images), 10), 0.1)
 
     def fit(views, augment):
-        step = TeacherProba(teacher, teacher_views=views)
+        step = TeacherProba(teacher, teacher_views=views, cache=False)
         net = DHOClassifier(tiny(augment=augment), heads=heads, classes=range(10), random_state=0)
         return make_pipeline(step, net).fit(paths if files else X, y)
 

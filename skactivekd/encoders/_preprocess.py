@@ -175,7 +175,7 @@ def embed(forward, batches, blank, total, verbose, shared_cores=False):
 
     from .._torch import own_settings
 
-    compute = functools.partial(forward_parts, forward) if shared_cores else forward
+    parts = functools.partial(forward_parts, forward)
     rows = []
     with (
         own_settings(),
@@ -183,6 +183,7 @@ def embed(forward, batches, blank, total, verbose, shared_cores=False):
         tqdm(total=total, unit="rows", disable=not verbose) as bar,
     ):
         for batch in batches:
+            compute = parts if shared_cores and len(batch) > 1 else forward
             rows.append(compute(batch).float().cpu())
             bar.update(len(batch))
         return torch.cat(rows or [forward(blank())[:0].float().cpu()]).numpy()
