@@ -11,7 +11,6 @@ labels bought ten at a time: with and without the teacher, asked well and at ran
 # the tiny CLIP of this package, trained on printed characters.
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
@@ -35,16 +34,13 @@ teacher = ZeroShotTeacher().fit()
 # default.
 
 rounds = {"n_rounds": 3, "n_instances": 10, "seeds": 2, "progress": False}
-taught = make_pipeline(TeacherProba(teacher), DHOClassifier())
-results = pd.concat(
-    [
-        simulate(
-            {"with teacher": taught},
-            X, y, X_test=X_test, y_test=y_test, strategies=[UncertaintyHerding()], **rounds,
-        ),
-        simulate({"labels alone": DHOClassifier()}, X, y, X_test=X_test, y_test=y_test, **rounds),
-    ]
-)  # fmt: skip
+methods = {
+    "with teacher": make_pipeline(TeacherProba(teacher), DHOClassifier()),
+    "labels alone": DHOClassifier(),
+}
+results = simulate(
+    methods, X, y, X_test=X_test, y_test=y_test, strategies=[UncertaintyHerding()], **rounds
+)
 display = LabelEfficiencyDisplay.from_results(
     results, baselines={"zero-shot teacher": teacher.score(X_test, y_test)}
 )
