@@ -59,6 +59,9 @@ def student(**params):
 class Waves(BaseEstimator):
     """An encoder of matrices, which fits on one number as well as on many."""
 
+    def fingerprint(self):  # what scikit-learn 1.7 reads in check_array cannot be told
+        return "waves"
+
     def encode_audio(self, X):
         X = np.asarray(check_array(X), dtype=float)
         return np.column_stack([np.cos(X.sum(axis=1)), np.sin(X.sum(axis=1))])
