@@ -45,8 +45,7 @@ class OpenCLIPEncoder(Encoder):
     batch_size : int, default=64
         Images or texts in one forward pass.
     precision : {"fp32", "fp16", "bf16", "pure_fp16", "pure_bf16"}, default="fp32"
-        Of weights and activations, as open_clip has it. Embeddings are
-        float32 always.
+        Of weights and activations, as open_clip has it; embeddings are always float32.
     preprocess : dict or None, default=None
         What to change in the preparation of images: "mean", "std" (three
         numbers each, for pixels in [0, 1]), "interpolation" ("bicubic" or
@@ -220,7 +219,7 @@ class OpenCLIPEncoder(Encoder):
         ahead = getattr(X, "ahead", {})
         X, bad = check_images(X, self.on_error)
         strict = self.on_error == "raise"
-        self._count_workers(wanted=False)  # refuses what is no number before the model loads
+        n_workers = self._count_workers(holds_files(X))  # refuses what is no number
         run.model = run.model or self._load_model(run)
         model, transform, device = run.model
 
@@ -231,12 +230,12 @@ class OpenCLIPEncoder(Encoder):
             return preparation.to_model([preparation(Image.new("RGB", (1, 1)))], *place)
 
         place = device, open_clip.get_input_dtype(self.precision)
-        reading = self._read(X, bad, prepare)
+        reading = self._read(X, bad, prepare, n_workers)
         preparation = prepare_as(transform, self.preprocess)
         with closing(reading) as batches:
             good = good_batches(batches, bad, lambda row, error: reason(X[row], error), strict)
             batches = preparation.stacked(good, *place)
-            shared = device.type == "cpu" and bool(ahead or self._count_workers(holds_files(X)))
+            shared = device.type == "cpu" and bool(ahead or n_workers)
             rows = embed(model.encode_image, batches, blank, len(X), run.verbose, shared)
         return None if strict and bad else rows, bad
 
@@ -261,13 +260,14 @@ class OpenCLIPEncoder(Encoder):
         if method == "encode_text":
             return super()._find_bad(method, X, run)
         X, bad = check_images(X, "skip")
-        with closing(self._read(X, bad, lambda row: open_image(X[row]))) as batches:
+        n_workers = self._count_workers(holds_files(X))
+        with closing(self._read(X, bad, lambda row: open_image(X[row]), n_workers)) as batches:
             list(good_batches(batches, bad, lambda row, error: reason(X[row], error), stop=True))
         return ImageError(bad, f"cannot be read; {REMEDY}") if bad else None
 
-    def _read(self, X, bad, prepare):
+    def _read(self, X, bad, prepare, n_workers):
         rows = [row for row in range(len(X)) if row not in bad]
-        return load_batches(prepare, rows, self.batch_size, self._count_workers(holds_files(X)))
+        return load_batches(prepare, rows, self.batch_size, n_workers)
 
     def _count_workers(self, wanted):
         """Number of threads: as set, or one for each core if they are wanted, at most 8."""
