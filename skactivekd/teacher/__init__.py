@@ -15,6 +15,7 @@ from ._prompts import (
 )
 from ._tip_adapter import TipAdapterTeacher
 from ._tip_adapter_math import tip_adapter_logits
+from ._transductive import TransductiveTeacher
 from ._zero_shot import ZeroShotTeacher
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "GenerativeTeacher",
     "LabeledOnly",
     "TipAdapterTeacher",
+    "TransductiveTeacher",
     "ZeroShotTeacher",
     "clap_loss",
     "class_prompts",
