@@ -23,7 +23,7 @@ OF_METHODS = {"GL08", "PR02", "PR03", "PR10", "SS01", "SS03"}
 # Whose parameters are those of its base, which the signature does not repeat.
 KNOWN = {("skactivekd.student.AcceleratedDHONet", "PR02")}
 # What moves right now, and is looked at by what is above when it has arrived.
-MOVING = ("encoders", "inspection", "metrics", "simulation", "teacher", "utils")
+MOVING = ("encoders", "utils")
 
 
 def public_objects():
@@ -80,7 +80,7 @@ def test_public_methods_are_documented(path):
 def test_help_is_not_empty(path):
     thing = OBJECTS[path]
     assert len(inspect.getdoc(thing).splitlines()) > 5
-    if inspect.isclass(thing):
+    if inspect.isclass(thing) and inspect.isfunction(thing.__init__):
         takes = set(inspect.signature(thing).parameters) - {"args", "kwargs"}
         missing = {name for name in takes if f"{name} :" not in thing.__doc__}
         together = {

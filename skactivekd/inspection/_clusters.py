@@ -70,6 +70,10 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
     ValueError
         If there are fewer distinct rows than `n_clusters`.
 
+    See Also
+    --------
+    teacher_report : How far to trust a teacher.
+
     Notes
     -----
     In the control every row keeps its largest probability where it is, and

@@ -69,6 +69,10 @@ class TeacherReport:
     notes : list of str
         What to look at.
 
+    See Also
+    --------
+    teacher_report : Makes it.
+
     Examples
     --------
     >>> from skactivekd import teacher_report

@@ -77,6 +77,11 @@ def teacher_report(
     UserWarning
         If the labels cannot tell the teacher from guessing.
 
+    See Also
+    --------
+    TeacherReport : What it returns.
+    prediction_clusters : What a teacher takes for one class.
+
     Notes
     -----
     The figures hold for the pool only if the labeled rows are a random sample

@@ -54,6 +54,10 @@ def best_logit_scale(similarities, y, default=100.0, n_prior=10.0):
         If shapes do not fit, a similarity is not finite, or a column does not
         exist.
 
+    See Also
+    --------
+    best_temperature : The same for probabilities.
+
     References
     ----------
     .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger. "On Calibration of
@@ -111,6 +115,11 @@ def best_temperature(proba, y, n_prior=10.0):
     ------
     ValueError
         As for `best_logit_scale`.
+
+    See Also
+    --------
+    best_logit_scale : The same for cosines.
+    expected_calibration_error : How far confidence is from accuracy.
 
     References
     ----------

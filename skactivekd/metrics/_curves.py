@@ -43,6 +43,10 @@ def labels_to_reach(results, targets, *, method=METHOD):
         If columns, scores or targets are missing, or a run has two scores for
         as many labels.
 
+    See Also
+    --------
+    area_under_curve : The mean score of a curve.
+
     Examples
     --------
     >>> import pandas as pd
@@ -97,6 +101,11 @@ def area_under_curve(results, *, method=METHOD):
     ValueError
         If columns or scores are missing, or a run has two scores for as many
         labels.
+
+    See Also
+    --------
+    labels_to_reach : Labels until a score is reached.
+    rank_table : Mean ranks over settings.
 
     Examples
     --------

@@ -41,6 +41,10 @@ def rank_table(results, *, settings=("estimator", "round"), competitor="strategy
         If a competitor is missing in a setting or for one of its seeds, or has
         two scores there.
 
+    See Also
+    --------
+    area_under_curve : What is ranked.
+
     Examples
     --------
     >>> import pandas as pd

@@ -65,6 +65,7 @@ def reliability_curve(proba, y, n_bins=10, confidence_level=0.95):
     Parameters
     ----------
     proba : array-like of shape (n_labeled, n_classes)
+        Probabilities of the classes; each row sums to 1.
     y : array-like of int of shape (n_labeled,)
         The column of each row's class.
     n_bins : int, default=10
@@ -127,9 +128,11 @@ def expected_calibration_error(proba, y, n_bins=10):
     Parameters
     ----------
     proba : array-like of shape (n_labeled, n_classes)
+        Probabilities of the classes; each row sums to 1.
     y : array-like of int of shape (n_labeled,)
         The column of each row's class.
     n_bins : int, default=10
+        Bins of the confidence in [0, 1].
 
     Returns
     -------
@@ -140,6 +143,11 @@ def expected_calibration_error(proba, y, n_bins=10):
     ------
     ValueError
         If shapes do not fit or a column does not exist.
+
+    See Also
+    --------
+    reliability_curve : Accuracy by confidence.
+    best_temperature : Mends a confidence that is off everywhere.
 
     References
     ----------

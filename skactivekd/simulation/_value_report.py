@@ -63,6 +63,10 @@ class ValueReport:
     budget : (int, int)
         Labels of the first and the last round.
 
+    See Also
+    --------
+    value_report : Makes it.
+
     Examples
     --------
     >>> import pandas as pd

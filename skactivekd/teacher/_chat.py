@@ -25,6 +25,16 @@ class EndpointError(RuntimeError):
     Rows that it answered before are kept.
 
     .. versionadded:: 0.1
+
+    See Also
+    --------
+    EndpointTeacher : Raises it.
+
+    Examples
+    --------
+    >>> from skactivekd.teacher import EndpointError
+    >>> issubclass(EndpointError, RuntimeError)
+    True
     """
 
 

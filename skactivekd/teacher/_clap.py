@@ -273,6 +273,10 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
     ValueError
         If `metric` is unknown.
 
+    See Also
+    --------
+    CLAPTeacher : Minimizes it.
+
     References
     ----------
     .. [1] J. Silva-Rodriguez, S. Hajimiri, I. Ben Ayed, J. Dolz. "A Closer Look

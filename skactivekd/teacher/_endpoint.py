@@ -241,7 +241,9 @@ class EndpointTeacher(PromptedTeacher):
         )
         self.usage_["rows"] += asking.n_asked
         self.usage_["kept"] += int(np.isfinite(answers).all(axis=1).sum()) - asking.n_asked
-        problem = "have no answer; the others are kept, so that another call asks for these alone"
+        problem = (
+            "without an answer; the others are kept, so that another call asks for these alone"
+        )
         return self._settle(answers, asking.bad, rows, problem)
 
     def fingerprint(self):

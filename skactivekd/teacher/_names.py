@@ -92,6 +92,10 @@ def tidy_classes(classes, *, year_first=False):
     ValueError
         If two names that differ become the same.
 
+    See Also
+    --------
+    tidy_name : The same for one name.
+
     Examples
     --------
     >>> from skactivekd.teacher import tidy_classes

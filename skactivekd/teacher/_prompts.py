@@ -43,7 +43,9 @@ def embed_classes(encoder, names, templates, labels=None):
     Parameters
     ----------
     encoder : object with `encode_text`
+        Gives embeddings of norm 1.
     names : list of str of length n_classes
+        What a person calls the classes.
     templates : str, callable, mapping, or sequence of these
         See `class_prompts`.
     labels : sequence of length n_classes, default=None
@@ -61,6 +63,10 @@ def embed_classes(encoder, names, templates, labels=None):
         If a class has no prompt, or templates or descriptions do not fit.
     TypeError
         If a prompt is not a str.
+
+    See Also
+    --------
+    class_prompts : The texts that are embedded.
 
     References
     ----------
@@ -93,6 +99,7 @@ def class_prompts(names, templates, labels=None):
     Parameters
     ----------
     names : list of str of length n_classes
+        What a person calls the classes.
     templates : str, callable, mapping, or sequence of these
         A ``str`` has ``{}`` where the name goes, or is the name of a set, one
         of `list_prompt_templates`. A callable takes the name and returns the
@@ -114,6 +121,11 @@ def class_prompts(names, templates, labels=None):
         no class, or a class is left without a prompt.
     TypeError
         If a prompt is not a str.
+
+    See Also
+    --------
+    embed_classes : Embeds them.
+    prompt_templates : Published templates of a data set.
 
     Examples
     --------
@@ -245,6 +257,10 @@ def list_prompt_templates():
         "imagenet_80" with all of CLIP's templates for ImageNet (they suit
         other photographs as well), and "generic".
 
+    See Also
+    --------
+    prompt_templates : The templates of one name.
+
     Examples
     --------
     >>> from skactivekd.teacher import list_prompt_templates
@@ -273,6 +289,11 @@ def prompt_templates(name):
     ------
     ValueError
         If there is no set of this name.
+
+    See Also
+    --------
+    list_prompt_templates : The names there are.
+    class_prompts : Fills in the classes.
 
     References
     ----------

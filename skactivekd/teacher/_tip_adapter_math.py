@@ -35,6 +35,10 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
     -------
     logits : Tensor of shape (n, n_classes)
 
+    See Also
+    --------
+    TipAdapterTeacher : Uses them.
+
     References
     ----------
     .. [1] R. Zhang et al. "Tip-Adapter: Training-free Adaption of CLIP for
