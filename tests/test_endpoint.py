@@ -214,7 +214,7 @@ def test_a_row_without_an_answer_is_named_and_the_others_are_kept(fault):
     with ChatServer({5: list(faults)}) as server:
         teacher = make(server, max_retries=2, timeout=0.5)
         with pytest.raises(
-            RowError, match=rf"(?s)1 text have no answer.*row 5: .*{match}"
+            RowError, match=rf"(?s)1 text without an answer.*row 5: .*{match}"
         ) as error:
             teacher.predict_proba(texts(9))
         assert list(error.value.bad) == [5]
