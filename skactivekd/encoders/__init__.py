@@ -4,6 +4,7 @@ from ._base import Encoder
 from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
 from ._open_clip import OpenCLIPEncoder
 from ._sentence import SentenceEncoder
+from ._transformers import TransformersEncoder
 
 __all__ = [
     "Encoder",
@@ -13,4 +14,5 @@ __all__ = [
     "SentenceEncoder",
     "SkippedRowsWarning",
     "TextError",
+    "TransformersEncoder",
 ]
