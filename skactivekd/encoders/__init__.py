@@ -2,14 +2,18 @@
 
 from ._base import Encoder
 from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
+from ._frames import FrameEncoder
 from ._open_clip import OpenCLIPEncoder
+from ._precomputed import PrecomputedEncoder
 from ._sentence import SentenceEncoder
 from ._transformers import TransformersEncoder
 
 __all__ = [
     "Encoder",
+    "FrameEncoder",
     "ImageError",
     "OpenCLIPEncoder",
+    "PrecomputedEncoder",
     "RowError",
     "SentenceEncoder",
     "SkippedRowsWarning",
