@@ -3,6 +3,7 @@
 from ._base import Encoder
 from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
 from ._frames import FrameEncoder
+from ._log_mel import LogMel
 from ._open_clip import OpenCLIPEncoder
 from ._precomputed import PrecomputedEncoder
 from ._sentence import SentenceEncoder
@@ -12,6 +13,7 @@ __all__ = [
     "Encoder",
     "FrameEncoder",
     "ImageError",
+    "LogMel",
     "OpenCLIPEncoder",
     "PrecomputedEncoder",
     "RowError",
