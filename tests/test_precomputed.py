@@ -362,3 +362,11 @@ def test_prompts_need_the_model_that_made_the_embeddings(texts):
         rows = skipping.encode_text(["a longer text", None, "a"])
     np.testing.assert_allclose(rows[[0, 2]], texts.encode_text(["a longer text", "a"]), atol=1e-6)
     assert np.isnan(rows[1]).all()
+
+
+def test_prompts_are_those_of_the_encoder_of_the_prompts(texts, tiny_sentence):
+    plain = SentenceEncoder(tiny_sentence)
+    for encoder, template in ((texts, "a photo of a {}."), (plain, "{}")):
+        found = ZeroShotTeacher(PrecomputedEncoder(ROWS, encoder), classes=["cat", "dog"]).fit()
+        expected = encoder.encode_text([template.format("cat"), template.format("dog")])
+        np.testing.assert_allclose(found.class_embeddings_, expected, atol=1e-5)

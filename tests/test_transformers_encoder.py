@@ -122,8 +122,9 @@ def test_teachers_use_the_scale_that_the_model_learned(folders, kind, tmp_path):
     folder, rows = folders(kind), rows_of(kind)
     encoder = make(folder)
     assert encoder.logit_scale_ == pytest.approx(np.exp(3.0), abs=1e-3)
-    teacher = ZeroShotTeacher(encoder, classes=["cat", "dog"], templates="the {}").fit()
-    found, written = plain(folder, kind, rows, ["the cat", "the dog"])
+    teacher = ZeroShotTeacher(encoder, classes=["cat", "dog"]).fit()
+    prompt = "This is a sound of {}." if kind == "clap" else "a photo of a {}."
+    found, written = plain(folder, kind, rows, [prompt.format("cat"), prompt.format("dog")])
     logits = np.exp(3.0) * found @ written.T
     if kind == "siglip":
         model = transformers.AutoModel.from_pretrained(folder)

@@ -14,6 +14,7 @@ from ._read_sound import LONGEST, check_sounds, holds_sound_files, read_sound, s
 
 _WINDOW, _HOP = 0.05, 0.02  # seconds
 _FLOOR = -80.0  # decibels below full scale that are silence
+_BANDWIDTH = 1.5  # bins over which a Hann window spreads a tone
 _BATCH = 64
 
 
@@ -63,9 +64,7 @@ class LogMel(TransformerMixin, BaseEstimator):
     ((64, 50), 29)
     """
 
-    def __init__(
-        self, rate=16000, n_mels=64, seconds=5.0, *, sampling_rate=None, on_error="raise"
-    ):
+    def __init__(self, rate=16000, n_mels=64, seconds=5.0, *, sampling_rate=None, on_error="raise"):
         self.rate = rate
         self.n_mels = n_mels
         self.seconds = seconds
@@ -174,7 +173,7 @@ def log_mel(wave, rate, n_mels):
     n_frames = -(-len(wave) // hop)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop][:n_frames]
     window = np.hanning(size + 1)[:-1].astype(np.float32)
-    power = np.abs(np.fft.rfft(frames * (2 * window / window.sum()), axis=1)) ** 2
+    power = np.abs(np.fft.rfft(frames * (2 * window / window.sum()), axis=1)) ** 2 / _BANDWIDTH
     energy = mel_bank(rate, n_mels) @ power.T
     decibels = 10 * np.log10(np.maximum(energy, 10 ** (_FLOOR / 10)))
     return np.clip(1 - decibels / _FLOOR, 0, 1).astype(np.float32)

@@ -106,9 +106,7 @@ class TransformersEncoder(Encoder):
     >>> from skactivekd import ZeroShotTeacher
     >>> from skactivekd.encoders import TransformersEncoder
     >>> encoder = TransformersEncoder("laion/clap-htsat-unfused", batch_size=16)
-    >>> teacher = ZeroShotTeacher(
-    ...     encoder, classes=["dog", "rain"], templates="This is a sound of {}."
-    ... )
+    >>> teacher = ZeroShotTeacher(encoder, classes=["dog", "rain"])
     >>> teacher.fit().predict(["street.wav"])  # doctest: +SKIP
     array(['rain'], dtype='<U4')
     """
