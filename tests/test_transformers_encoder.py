@@ -114,6 +114,32 @@ def test_it_passes_the_check_of_encoders(folders, kind):
     check_encoder(make(folders(kind)), rows_of(kind))
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip2", "clap"])
+def test_half_the_precision_gives_nearly_the_same(folders, kind):
+    rows = rows_of(kind)
+    full, half = make(folders(kind)), make(folders(kind), precision="bf16")
+    name = row_method(full)
+    embedded = getattr(half, name)(rows)
+    assert embedded.dtype == np.float32
+    assert (embedded * getattr(full, name)(rows)).sum(axis=1).min() > 0.98
+    assert (half.encode_text(TEXTS) * full.encode_text(TEXTS)).sum(axis=1).min() > 0.98
+    assert half.fingerprint() != full.fingerprint()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", ["clip", "siglip2", "aimv2", "clap-fusion"])
+def test_on_a_gpu_it_embeds_alike(folders, kind):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    rows = rows_of(kind)
+    near, far = make(folders(kind), device="cpu"), make(folders(kind), device="cuda")
+    name = row_method(near)
+    np.testing.assert_allclose(getattr(far, name)(rows), getattr(near, name)(rows), atol=1e-3)
+    np.testing.assert_allclose(far.encode_text(TEXTS), near.encode_text(TEXTS), atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["siglip", "clap"])
 def test_teachers_use_the_scale_that_the_model_learned(folders, kind, tmp_path):
     import torch
@@ -230,6 +256,37 @@ def test_compressed_files_and_other_rates_are_heard(folders, tmp_path, form):
     close, far = expected @ found
     assert close > 0.9
     assert close > far
+
+
+@pytest.mark.parametrize("kind", ["clip", "clap"])
+def test_files_are_read_ahead_and_come_in_their_order(folders, tmp_path, kind):
+    from PIL import Image
+
+    soundfile = pytest.importorskip("soundfile")
+    rows, paths = rows_of(kind), []
+    for number, row in enumerate(rows):
+        paths.append(str(tmp_path / f"{number}.{'wav' if kind == 'clap' else 'png'}"))
+        if kind == "clap":
+            soundfile.write(paths[-1], row, RATE, subtype="FLOAT")
+        else:
+            Image.fromarray(row).save(paths[-1])
+    encoder = make(folders(kind), batch_size=2, cache=EmbeddingCache())
+    expected = getattr(encoder, row_method(encoder))(rows)
+    np.testing.assert_allclose(encode_rows(encoder, paths), expected, atol=1e-5)
+    paths.insert(5, str(tmp_path / "gone"))
+    with pytest.raises(RowError, match=r"row 5: .*no such file"):
+        encode_rows(make(folders(kind), batch_size=2, cache=EmbeddingCache()), paths)
+
+
+def test_long_sounds_are_known_again_fast(folders):
+    from skactivekd.utils._row_identity import content_key
+
+    wave = np.random.default_rng(0).normal(size=4000) / 9
+    other = wave.copy()
+    other[-1] += 1e-6
+    keys = {content_key(row) for row in [(wave, RATE), (other, RATE), (wave, 2 * RATE), wave]}
+    assert len(keys) == 4
+    assert content_key((wave.copy(), RATE)) in keys
 
 
 def test_a_file_that_changes_is_heard_anew(folders, tmp_path):

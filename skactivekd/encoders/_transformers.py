@@ -11,7 +11,7 @@ from . import _towers
 from ._base import Encoder, remember
 from ._errors import REMEDY, ImageError, RowError
 from ._inputs import check_images, check_texts, holds_files
-from ._preprocess import embed, good_batches, load_batches
+from ._preprocess import AheadList, embed, good_batches, load_batches
 from ._read_image import open_image, reason
 from ._read_sound import check_sounds, holds_sound_files, read_sound, sound_reason
 from ._sentence_models import hash_folder
@@ -248,30 +248,54 @@ class TransformersEncoder(Encoder):
         return f"the model {self.model} embeds {what}: it has encode_{kind} and no {method}"
 
     def _embed_image(self, X, run):
+        ahead = getattr(X, "ahead", {})
         X, bad = check_images(X, self.on_error)
-        towers = self._loaded(run)
+        prepare = self._preparation("image", run)
 
-        def prepare(row):
-            return [towers.prepare_image(open_image(X[row]))]
+        def prepared(row):
+            return ahead[row].result() if row in ahead else prepare(X[row])
 
         rows = [row for row in range(len(X)) if row not in bad]
-        return self._embed_rows("image", X, rows, prepare, bad, reason, run, holds_files(X))
+        return self._embed_rows("image", X, rows, prepared, bad, reason, run, holds_files(X))
 
     def _embed_audio(self, X, run):
-        X, bad = check_sounds(X), {}
-        towers = self._loaded(run)
+        ahead = getattr(X, "ahead", {})
+        X, prepare = check_sounds(X), self._preparation("audio", run)
 
-        def prepare(row):
-            wave = read_sound(X[row], towers.rate, self.sampling_rate, towers.shortest)
-            return [towers.prepare_sound(part) for part in windows(wave, towers.window)]
+        def prepared(row):
+            return ahead[row].result() if row in ahead else prepare(X[row])
 
         rows, files = range(len(X)), holds_sound_files(X)
-        return self._embed_rows("audio", X, rows, prepare, bad, sound_reason, run, files)
+        return self._embed_rows("audio", X, rows, prepared, {}, sound_reason, run, files)
+
+    def _preparation(self, tower, run):
+        """Return what makes of a row the parts that the tower takes."""
+        towers = self._loaded(run)
+        if tower == "image":
+            return lambda item: [towers.prepare_image(open_image(item))]
+        return lambda item: [
+            towers.prepare_sound(part)
+            for part in windows(
+                read_sound(item, towers.rate, self.sampling_rate, towers.shortest), towers.window
+            )
+        ]
+
+    def _prepare_ahead(self, X, pool, run):
+        """Begin to read files that will be embedded next, if X holds files."""
+        tower = _towers.find_kind(self.model, self.revision, self.cache_dir)
+        if not (holds_files(X) if tower == "image" else holds_sound_files(X)):
+            return None
+        return AheadList(X, pool, self._preparation(tower, run))
+
+    @staticmethod
+    def _count_workers(wanted):
+        """Number of threads: one for each core if they are wanted, at most 8."""
+        return min(8, cpu_count()) if wanted else 0
 
     def _embed_rows(self, tower, X, rows, prepare, bad, why, run, files):
         """Embed rows, each the mean of the parts that `prepare` makes of it."""
         towers, strict, counts = self._loaded(run), self.on_error == "raise", []
-        n_workers = min(8, cpu_count()) if files else 0
+        n_workers = self._count_workers(files)
 
         def batches(good):
             for rows in good:
