@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 import os
 import threading
 
@@ -30,11 +29,6 @@ def find_kind(model, revision=None, cache_dir=None):
     return _find_kind(folder, os.stat(os.path.join(folder, "config.json")).st_mtime_ns)
 
 
-def _find_type(folder):
-    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-        return json.load(file).get("model_type")
-
-
 @functools.lru_cache(maxsize=16)
 def _find_kind(folder, changed):
     try:
@@ -58,6 +52,11 @@ def _find_kind(folder, changed):
         raise ValueError(
             f"the model in {folder} is a {config.model_type!r}, which does not embed texts and "
             f"rows into one space: TransformersEncoder takes models such as {_EXAMPLES}"
+        )
+    if config.model_type == "chinese_clip" and transformers.__version__.startswith("4."):
+        raise ValueError(
+            f"transformers {transformers.__version__} cannot embed the texts of Chinese-CLIP: "
+            'pip install "transformers>=5"'
         )
     return found[0]
 
@@ -83,9 +82,10 @@ def _load(folder, files, precision, device):
             use_safetensors=True,
             dtype=getattr(torch, DTYPES[precision]),
             output_loading_info=True,
-            attn_implementation="eager" if _find_type(folder) in _EAGER else None,
             **safe,
         )
+        if model.config.model_type in _EAGER:
+            model.text_model.config._attn_implementation = "eager"
         missing = sorted(info["missing_keys"])
         if missing:
             raise ValueError(
