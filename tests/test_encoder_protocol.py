@@ -5,11 +5,19 @@ import warnings
 
 import numpy as np
 import pytest
+import tiny_towers
 from sklearn.base import clone
 
 from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
 from skactivekd.cache import EmbeddingCache
-from skactivekd.encoders import Encoder, ImageError, RowError, SkippedRowsWarning
+from skactivekd.encoders import (
+    Encoder,
+    FrameEncoder,
+    ImageError,
+    RowError,
+    SkippedRowsWarning,
+    TransformersEncoder,
+)
 from skactivekd.encoders._base import encode_rows, encode_texts, row_method
 
 
@@ -40,10 +48,27 @@ TEXTS = ["the cat", "", "a dog ran", "dog", "cat : cat", "sat", "a a", "ran", "t
 SOUNDS = [np.random.default_rng(i).normal(size=50) / (i + 1) for i in range(9)]
 
 
-@pytest.fixture(params=["OpenCLIPEncoder", "SentenceEncoder", "a user's own"])
-def make(request, tiny_clip, tiny_sentence):
+@pytest.fixture(scope="module")
+def tiny_clap(tmp_path_factory):
+    return tiny_towers.save(tmp_path_factory.mktemp("clap"), "clap")
+
+
+KINDS = ["OpenCLIPEncoder", "SentenceEncoder", "TransformersEncoder", "FrameEncoder"]
+
+
+@pytest.fixture(params=[*KINDS, "a user's own"])
+def make(request, tiny_clip, tiny_sentence, tiny_clap):
     """A function that makes an encoder, and 9 samples for it."""
+
+    def of_frames(**params):
+        return FrameEncoder(OpenCLIPEncoder(tiny_clip.directory), 2, **params)
+
+    def of_sounds(**params):
+        return TransformersEncoder(tiny_clap, sampling_rate=8000, **params)
+
     return {
+        "TransformersEncoder": (of_sounds, [sound.repeat(9) / 9 for sound in SOUNDS]),
+        "FrameEncoder": (of_frames, [np.stack([image, image // 2, image]) for image in IMAGES]),
         "OpenCLIPEncoder": (lambda **p: OpenCLIPEncoder(tiny_clip.directory, **p), IMAGES),
         "SentenceEncoder": (lambda **p: SentenceEncoder(tiny_sentence, **p), TEXTS),
         "a user's own": (lambda **p: LoudnessEncoder(**p), SOUNDS),

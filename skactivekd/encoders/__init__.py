@@ -2,15 +2,23 @@
 
 from ._base import Encoder
 from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
+from ._frames import FrameEncoder
+from ._log_mel import LogMel
 from ._open_clip import OpenCLIPEncoder
+from ._precomputed import PrecomputedEncoder
 from ._sentence import SentenceEncoder
+from ._transformers import TransformersEncoder
 
 __all__ = [
     "Encoder",
+    "FrameEncoder",
     "ImageError",
+    "LogMel",
     "OpenCLIPEncoder",
+    "PrecomputedEncoder",
     "RowError",
     "SentenceEncoder",
     "SkippedRowsWarning",
     "TextError",
+    "TransformersEncoder",
 ]

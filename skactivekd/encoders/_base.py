@@ -162,6 +162,8 @@ def encode_rows(encoder, X):
     bad rows are named by their place in X.
     """
     method = row_method(encoder)
+    if hasattr(encoder, "_as_rows"):  # an encoder that says itself what identifies a row
+        X = encoder._as_rows(X)
     if method == "encode_image" and not isinstance(X, list | np.ndarray) and is_lazy(X):
         X = LazyRows(X)
     return _encode_once(encoder, method, X, count_asked)

@@ -27,7 +27,7 @@ from ._trust import choose_trust, evenness, keep_unlabeled
 
 _COUNTS = ("max_epochs", "batch_size")
 CLIP_SCALE = 100.0  # all of CLIP's models end there, as training clips it
-_DEFAULT_TEMPLATES = {"encode_image": "a photo of a {}.", "encode_text": "{}"}
+_DEFAULT_TEMPLATES = {"encode_image": "a photo of a {}.", "encode_audio": "This is a sound of {}."}
 
 
 class EncodesRows:
@@ -395,5 +395,6 @@ def _defaults(encoder, classes, templates):
     if classes is None:
         raise ValueError("set `classes`: the labels, or a mapping of each label to its name")
     if templates is None:
-        templates = _DEFAULT_TEMPLATES.get(row_method(encoder), "{}")
+        kind = row_method(getattr(encoder, "text_encoder", encoder))  # who reads the prompts
+        templates = _DEFAULT_TEMPLATES.get(kind, "{}")
     return classes, templates

@@ -282,7 +282,7 @@ class GenerativeTeacher(PromptedTeacher):
         return joblib.hash((class_name(type(self)), parts))
 
     def _folder(self):
-        from ._generative_models import find_folder
+        from ..encoders._transformers_folder import find_folder
 
         return find_folder(self.model, self.revision, self.cache_dir)
 

@@ -1,22 +1,14 @@
 """Loading generative models of transformers: safetensors alone, and no code but the library's."""
 
 import functools
-import glob
-import os
 import threading
 from typing import NamedTuple
 
-from ..encoders._sentence_models import (
-    ModelCodeError,
-    check_model_code,
-    find_place,
-    stamp_folder,
-)
+from ..encoders._sentence_models import stamp_folder
+from ..encoders._transformers_folder import DTYPES, loading
 
 LOCK = threading.RLock()  # tokenizers and some models refuse a second thread
-_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-PRECISIONS = ("auto", *_DTYPES)
-_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+PRECISIONS = ("auto", *DTYPES)
 
 
 class Loaded(NamedTuple):
@@ -26,29 +18,6 @@ class Loaded(NamedTuple):
     model: object
     tokenizer: object
     processor: object
-
-
-def find_folder(model, revision=None, cache_dir=None):
-    """Return the folder of a model, downloaded if it has to be."""
-    place = find_place(model)
-    if os.path.isdir(place):
-        _check_files(place)
-        return place
-    from huggingface_hub import snapshot_download
-
-    options = {"revision": revision, "cache_dir": cache_dir, "allow_patterns": _FILES}
-    try:
-        return snapshot_download(place, local_files_only=True, **options)
-    except Exception:  # not here yet; the download will tell
-        pass
-    try:
-        return snapshot_download(place, **options)
-    except Exception as error:  # of as many kinds as there are networks
-        raise RuntimeError(
-            f"model {place!r} is not on this machine and cannot be downloaded "
-            f"({type(error).__name__}: {str(error)[:300]}). Without a network pass the directory "
-            "that save_pretrained() writes, or set cache_dir to where the download is."
-        ) from None
 
 
 def resolve_precision(precision, device):
@@ -68,48 +37,10 @@ def load(folder, precision, device):
 
 @functools.lru_cache(maxsize=1)
 def _load(folder, files, precision, device):
-    try:
-        import transformers  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            'GenerativeTeacher needs transformers: pip install "skactivekd[transformers]".'
-        ) from None
     import torch
 
-    from .._torch import own_settings
-
-    if not glob.glob(os.path.join(glob.escape(folder), "*.safetensors")):
-        raise ValueError(
-            f"{folder} holds no .safetensors, and other weights may run code when they are loaded: "
-            "load the model where you trust it, and save_pretrained() it"
-        )
-    _check_code(folder)
-    try:
-        with own_settings(), torch.random.fork_rng(devices=[]), _quiet():
-            return _load_parts(folder, getattr(torch, _DTYPES[precision]), device)
-    except Exception as error:  # of as many kinds as there are files
-        if "trust_remote_code" in str(error):
-            raise ModelCodeError(
-                f"the model in {folder} needs code of its own, which GenerativeTeacher never runs: "
-                "take a model whose architecture is part of transformers."
-            ) from None
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise ValueError(f"the model in {folder} cannot be loaded: {kind}{error}") from error
-
-
-def _check_files(folder):
-    if not os.path.isfile(os.path.join(folder, "config.json")):
-        raise ValueError(
-            f"{folder} holds no config.json; pass the directory that save_pretrained() writes"
-        )
-
-
-def _check_code(folder):
-    try:
-        check_model_code(folder)
-    except ModelCodeError as error:
-        what = str(error).partition(" Pass trust_remote_code")[0]
-        raise ModelCodeError(f"{what} GenerativeTeacher never runs such code.") from None
+    with loading(folder, "GenerativeTeacher"):
+        return _load_parts(folder, getattr(torch, DTYPES[precision]), device)
 
 
 def _load_parts(folder, dtype, device):
@@ -158,24 +89,3 @@ def _find_kind(config, folder):
         f"{built or config.model_type} generates no text: it is none of AutoModelForCausalLM, "
         "AutoModelForSeq2SeqLM and AutoModelForImageTextToText"
     )
-
-
-def _quiet():
-    """Keep progress bars of loading away; errors come as exceptions."""
-    from contextlib import contextmanager
-
-    from transformers.utils import logging
-
-    @contextmanager
-    def quiet():
-        shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
-        try:
-            yield
-        finally:
-            logging.set_verbosity(level)
-            if shown:
-                logging.enable_progress_bar()
-
-    return quiet()

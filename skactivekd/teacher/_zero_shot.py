@@ -34,7 +34,8 @@ class ZeroShotTeacher(EmbeddingTeacher):
         What to make of a name, as `class_prompts` has it: each ``str`` has
         ``{}`` where the name goes; each callable takes the name and returns
         the text. None is what the model of this package was trained with, for
-        others "a photo of a {}.", for encoders of texts alone "{}".
+        others "a photo of a {}.", for those of sounds "This is a sound of {}.",
+        and for those of texts alone "{}".
     logit_scale : float, "auto" or None, default=None
         Inverse temperature of the softmax. None is the encoder's own, its
         attribute `logit_scale_`: for `OpenCLIPEncoder` what the model learned,

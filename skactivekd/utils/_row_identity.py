@@ -18,6 +18,7 @@ from ._urls import URL, url_state
 # every 1 to 10 ms; file systems without fractions of seconds (FAT, old NFS) every 2 s.
 _TICK, _COARSE_TICK = 0.02, 2.0
 _BLOCK = 2**24  # bytes hashed at once, so that no array is copied as a whole
+_LONG = 1000  # numbers in an array within a row, a sound say, that are not written out
 _SIZE = 16  # bytes of a digest: no two of a billion items will share one
 
 
@@ -184,6 +185,8 @@ def _plain(value):
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(type(value).__name__)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and value.size > _LONG:
+        return f"array {_digest_array(value).hex()}"
     if isinstance(value, np.ndarray | list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, dict):
