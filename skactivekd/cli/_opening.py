@@ -90,8 +90,7 @@ def _open(project, source, classes, strategy, annotator, refit, teach, quiet):
     settings = project.settings
     proba, encoder = None, None
     if teach:
-        n = len(source)
-        encoder = make_encoder(settings.teacher, source.kind, project.embeddings, n)
+        encoder = make_encoder(settings.teacher, source.kind, project.embeddings)
     teacher = None if encoder is None else make_teacher(encoder, settings, classes)
     student = Student(source, settings, project.thumbnails)
     if teacher is not None:
