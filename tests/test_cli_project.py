@@ -24,9 +24,10 @@ from PIL import Image
 
 import skactivekd
 from skactivekd.cli import _label
+from skactivekd.cli._class_names import read_classes
 from skactivekd.cli._opening import open_project
 from skactivekd.cli._project import Project, Settings, read_config, write_config
-from skactivekd.cli._sources import read_classes, read_source
+from skactivekd.cli._sources import read_source
 from skactivekd.cli._thumbnails import Thumbnails, choose_size
 
 TEXTS, NAMES = sentences(60)

@@ -55,6 +55,7 @@ def label(source, demo, project, annotator, host, allow_remote, port, no_browser
         project = begin(source, project, options)
     serve = find_page()
     guideline = read_guideline(project)
+    check_host(host, allow_remote)
     port = choose_port(project, host, port)
     opened = open_project(project, annotator=annotator, refit=False)
     project.write()
@@ -106,6 +107,17 @@ def find_page():
             f"The page needs more packages: pip install skactivekd[label] ({error})."
         ) from None
     return serve
+
+
+def check_host(host, allow_remote):
+    """Refuse to let others in by accident, before a teacher works for an hour."""
+    from ..app._guard import is_loopback
+
+    if not is_loopback(host) and not allow_remote:
+        raise Trouble(
+            f"--host {host!r} lets other machines in. Say --allow-remote if that is what you want, "
+            "or leave it at 127.0.0.1."
+        )
 
 
 def make_items(source):

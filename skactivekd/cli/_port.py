@@ -36,6 +36,7 @@ def choose_port(project, host, asked=None):
     port = project.settings.port if asked is None else asked
     if not 0 <= port < 2**16:
         raise Trouble(f"--port must be from 0 to {2**16 - 1}, not {port}.")
+    is_free(host, 0)
     if asked == 0 or (port and is_free(host, port)):
         return port
     if asked is not None:
@@ -55,10 +56,19 @@ def choose_port(project, host, asked=None):
 
 
 def is_free(host, port):
-    """Tell whether nobody listens on a port; what else may be wrong is told by who listens."""
+    """Tell whether nobody listens on a port.
+
+    Raises
+    ------
+    Trouble
+        If nobody may.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        return error.errno != errno.EADDRINUSE
+        if error.errno == errno.EADDRINUSE:
+            return False
+        where = f"--port {port} of --host {host}" if port else f"--host {host}"
+        raise Trouble(f"{where} is no place for the page ({error.strerror}).") from None
     return True

@@ -191,6 +191,8 @@ def find_project(folder=None):
     Trouble
     """
     if folder is not None:
+        if not str(folder).strip() or "\0" in str(folder):
+            raise Trouble(f"--project {str(folder)!r} is no name of a folder; give it one.")
         return Project(folder)
     if exists("."):
         return Project(".")

@@ -13,6 +13,7 @@ from ._prepared import Prepared
 from ._thumbnails import Thumbnails, choose_size
 from ._trouble import Trouble, one_line
 
+_LARGEST = 1e30  # of a number: its square still is one
 _TOPICS = 300  # dimensions of texts: what the measurements of this package were made with
 
 
@@ -94,6 +95,15 @@ class Student:
             return student if self.settings.student != "auto" else for_files(student)
         return Pipeline([*self.features.steps, ("student", student)])
 
+    def check_several(self):
+        """Refuse rows that are all the same, as there is nothing to tell apart."""
+        seen = self.rows.rows if isinstance(self.rows, Prepared) else np.arange(len(self.X))
+        if not any((row != seen[0]).any() for row in seen[1:]):
+            what = "one row alone" if len(seen) < 2 else f"{len(seen)} rows that are all the same"
+            raise Trouble(
+                f"The source holds {what}: there is nothing to tell apart. Name one with more."
+            )
+
     def _see(self, thumbnails):
         paths = self.source.X
         size, largest = choose_size(paths)
@@ -139,6 +149,12 @@ class Student:
         X = self.source.X
         if np.isinf(X.to_numpy()).any():
             raise Trouble("The table holds numbers without end (inf); take these rows out.")
+        large = (X.abs() > _LARGEST).any()
+        if large.any():
+            raise Trouble(
+                f"The column {large.idxmax()!r} holds numbers above {_LARGEST:g}, which nothing "
+                "can be computed with; write it in another unit."
+            )
         self._prepare(Pipeline([("scale", StandardScaler())]))
 
     def _prepare(self, features):

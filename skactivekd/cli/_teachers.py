@@ -86,6 +86,8 @@ def _open_clip(name, settings):
             f"--teacher {name!r} is neither a folder nor a model of open_clip; say it as "
             "ViT-B-32:laion2b_s34b_b79k, or none."
         )
+    if os.sep in tag and not os.path.exists(os.path.expanduser(tag)):
+        raise Trouble(f"--teacher {name!r}: there is no such file of weights.")
     tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
     if tag not in tags and not os.path.exists(os.path.expanduser(tag)):
         known = ", ".join(f"{model}:{each}" for each in tags[:4]) or "a file of weights after ':'"
