@@ -341,6 +341,27 @@ def test_texts_with_77_classes(driver, folder):
             person.settle()
             assert session.y[row] == name
         assert SCRIPT in person.ask("document.querySelector('#item .text').textContent")
+        # Words of suggested classes are marked; of an audit question there are none.
+        person.wait("page.current.suggestions.length || page.current.source === 'audit'")
+        words = person.ask("[...document.querySelectorAll('#item mark')].map((m) => m.textContent)")
+        named = " ".join(name for name, _ in person.ask("page.current.suggestions")).split("_")
+        assert set(words) <= set(" ".join(named).split())
+        assert person.ask(
+            "marked('Cards & <b>card</b>, cardiac', {suggestions: [['lost_card', 1]]})"
+            ".map((part) => part.outerHTML ?? part)"
+        ) == [
+            "",
+            "<mark>Cards</mark>",
+            " & <",
+            "b",
+            ">",
+            "<mark>card</mark>",
+            "</",
+            "b",
+            ">, ",
+            "cardiac",
+            "",
+        ]
         assert person.ask("document.querySelector('#item img')") is None
         row = person.row
         person.see()

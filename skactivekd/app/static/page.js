@@ -290,7 +290,7 @@ function showItem(question) {
   if (kind === "image") showPicture(box, question);
   else if (kind === "text") {
     const text = question.show.text;
-    box.replaceChildren(el("div", { className: text.length > 700 ? "text long" : "text" }, text));
+    box.replaceChildren(el("div", { className: text.length > 700 ? "text long" : "text" }, ...marked(text, question)));
   } else if (kind === "row") {
     const cells = question.show.columns.flatMap((name, at) => [
       el("dt", {}, name), el("dd", {}, question.show.values[at] || "–"),
@@ -298,6 +298,14 @@ function showItem(question) {
     box.replaceChildren(el("dl", {}, ...cells));
   } else showSound(box, question);
   box.scrollTop = 0;
+}
+
+// A text in parts, the words of which suggested classes are made marked.
+function marked(text, question) {
+  const stem = (word) => fold(word).replace(/s$/, "");
+  const names = question.suggestions.flatMap(([label]) => fold(label).split(" "));
+  const wanted = new Set(names.filter((word) => word.length > 2).map(stem));
+  return text.split(/(\p{L}+)/u).map((part, at) => (at % 2 && wanted.has(stem(part)) ? el("mark", {}, part) : part));
 }
 
 function nothing() {
