@@ -124,7 +124,7 @@ def test_a_thousand_digits_take_few_clicks(tmp_path):
         student, X, classes=range(10), journal=tmp_path / "labels.sqlite", refit=False
     )
     clicks = labels = 0
-    while labels < 1000:
+    while labels < 1000 and clicks <= 150:
         session.fit()
         sure = max(session.confirmable(), key=lambda counts: counts["sure"])
         if clicks < 40 or not sure["sure"]:
@@ -139,5 +139,5 @@ def test_a_thousand_digits_take_few_clicks(tmp_path):
         labels = session.progress(fresh=False)["labels"]
     said = session.y
     session.close()
-    assert clicks <= 150
+    assert labels >= 1000
     assert np.mean(said[said != -1] != y[said != -1]) <= 0.005

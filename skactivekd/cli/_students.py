@@ -153,7 +153,7 @@ class Student:
         X = self.source.X
         if np.isinf(X.to_numpy()).any():
             raise Trouble("The table holds numbers without end (inf); take these rows out.")
-        large = (X.abs() > _LARGEST).any()
+        large = (np.abs(X) > _LARGEST).any()
         if large.any():
             raise Trouble(
                 f"The column {large.idxmax()!r} holds numbers above {_LARGEST:g}, which nothing "

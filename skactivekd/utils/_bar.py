@@ -7,22 +7,10 @@ _SELDOM = 10.0  # seconds between two states of a bar in a file
 
 
 def bar(total, unit="rows", *, what=None, shown=True, leave=True):
-    """Return a bar on standard error that appears once this has taken a second.
+    """Return a bar of tqdm on standard error, which appears once this has taken a second.
 
-    Parameters
-    ----------
-    total : int or None
-    unit : str, default="rows"
-    what : str, default=None
-        What is done.
-    shown : bool, default=True
-    leave : bool, default=True
-        Whether its end stays on the screen.
-
-    Returns
-    -------
-    bar : tqdm
-        A context manager; its ``update(n)`` counts.
+    A context manager; its ``update(n)`` counts. `what` is done; its end stays on the screen if
+    `leave`; there is none unless `shown`.
     """
     from tqdm.auto import tqdm
 
