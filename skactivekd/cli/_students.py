@@ -14,7 +14,7 @@ from ._thumbnails import Thumbnails, choose_size
 from ._trouble import Trouble, one_line
 
 # With 60 labels of 3,000 generated digits, bent so far that many are told by nobody, batch
-# normalization and small shifts bring 1 to 2 points on new ones, and 5 without a teacher.
+# normalization and small shifts bring about a point on new ones, and 5 without a teacher.
 _CONVOLUTIONAL = {"module__batch_norm": True, "module__shift": 1 / 16}
 _LARGEST = 1e30  # of a number: its square still is one
 _TOPICS = 300  # dimensions of texts: what the measurements of this package were made with
