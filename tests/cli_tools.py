@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from skactivekd import demo
 from skactivekd.cli._main import run
 from skactivekd.session._journal import Journal
 
@@ -32,6 +33,7 @@ def fake_page(monkeypatch, person=None):
             person(session, items)
 
     page = types.ModuleType("skactivekd.app")
+    page.__path__ = [str(Path(demo.__file__).parent / "app")]
     page.serve, page.ImageFiles, page.Texts, page.TableRows = serve, Shown, Shown, Shown
     monkeypatch.setitem(sys.modules, "skactivekd.app", page)
     import skactivekd

@@ -118,3 +118,16 @@ def memory_path():
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=folder) as path:
         yield pathlib.Path(path)
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """A browser without a window."""
+    pytest.importorskip("selenium")
+    from page_tools import chromium
+
+    driver = chromium()
+    if driver is None:
+        pytest.skip("needs chromium and chromedriver")
+    yield driver
+    driver.quit()

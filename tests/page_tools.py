@@ -6,7 +6,7 @@ import socket
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import numpy as np
@@ -20,6 +20,10 @@ from skactivekd.app import make_app
 
 TOKEN = "0123456789abcdef" * 2
 ADDRESS = "http://127.0.0.1"
+OPTION = (
+    "[...document.querySelectorAll('.option')].find((option) => "
+    "option.querySelector('.name').textContent === arguments[0])"
+)
 
 
 def digits(n):
@@ -90,11 +94,11 @@ class Client:
 
 
 @contextmanager
-def running(session, items, **settings):
+def running(session, items, port=0, **settings):
     """Serve a page from a thread; yield its address."""
     settings = {"title": "Test", "token": TOKEN, **settings}
     app = make_app(session, items=items, **settings)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -131,3 +135,95 @@ def chromium():
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=Service(driver))
+
+
+class Person:
+    """Sits before the page and presses keys."""
+
+    def __init__(self, driver, url):
+        self.driver = driver
+        driver.get_log("browser")  # what was said before is no concern of this test
+        driver.get(url)
+        self.arrive()
+
+    def arrive(self):
+        """Wait for the first item."""
+        self.wait("document.body.dataset.row")
+
+    def reload(self):
+        """Load the page anew."""
+        self.driver.refresh()
+        self.arrive()
+
+    def ask(self, script, *arguments):
+        """Return what a piece of script says."""
+        return self.driver.execute_script(f"return {script}", *arguments)
+
+    def wait(self, script, seconds=20):
+        """Wait until a piece of script says something, and return that."""
+        from selenium.common.exceptions import JavascriptException
+
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(JavascriptException):  # the page is being loaded
+                if found := self.ask(script):
+                    self.came = time.monotonic()
+                    return found
+            time.sleep(0.01)
+        raise AssertionError(script)
+
+    def press(self, keys):
+        """Press keys."""
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver).send_keys(keys).perform()
+
+    def text(self, name):
+        """Return the text of an element."""
+        return self.ask("document.getElementById(arguments[0]).textContent", name)
+
+    @property
+    def row(self):
+        """The row before the person, once there is one."""
+        row = "document.body.dataset.row"
+        return int(self.ask(row) or self.wait(row))
+
+    def see(self):
+        """Wait as long as nobody can have seen an item: keys are taken for a bounce until then."""
+        time.sleep(max(0.0, 0.13 - (time.monotonic() - self.came)))
+
+    def change(self, row):
+        """Wait for another item than this one."""
+        self.wait(f"document.body.dataset.row && document.body.dataset.row !== '{row}'")
+
+    def answer(self, keys):
+        """Press keys and wait for the next item."""
+        before = self.row
+        self.see()
+        self.press(keys)
+        self.change(before)
+
+    def tell(self, name):
+        """Answer by the key that stands on the class, or with Enter on it where none does."""
+        from selenium.webdriver.common.keys import Keys
+
+        before = self.row
+        key = self.key_of(name)
+        self.see()
+        if not key:
+            self.ask(f"{OPTION}.focus()", name)
+        self.press(key or Keys.ENTER)
+        self.change(before)
+        self.ask("document.activeElement.blur()")
+
+    def key_of(self, name):
+        """The key that stands on a class, if any."""
+        return self.ask(f"{OPTION}?.querySelector('kbd')?.textContent", name)
+
+    def settle(self):
+        """Wait until the server knows everything."""
+        self.wait("page.outbox.length === 0 && !page.sending")
+
+    def complaints(self):
+        """What the browser says of the page, but for refusals that the test provokes."""
+        return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]

@@ -384,7 +384,8 @@ def test_batches_are_of_the_size_that_was_asked_for():
     assert sizes == [25, 25, 10]
 
 
-def test_progress_is_shown(capsys):
+def test_progress_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
     kept(Asks(), batch_size=30, verbose=1).fit(X, Y)
     assert "60/60" in capsys.readouterr().err
 

@@ -317,7 +317,8 @@ def test_long_texts_come_first(encoder):
     np.testing.assert_allclose(rows[:, 0], np.cos([1, 3, 2, 3, 4]), atol=1e-6)
 
 
-def test_progress_is_shown_once_for_all_batches(encoder, X, capsys):
+def test_progress_is_shown_once_for_all_batches(encoder, X, capsys, monkeypatch):
+    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
     encoder.batch_size, encoder.verbose = 3, 1
     encode_rows(encoder, X)
     assert encoder.seen == [3, 3, 3, 1]

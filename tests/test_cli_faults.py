@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_tools import answers, fake_page, run, sentences, tell_all, write_csv, write_images
+from PIL import Image
 
 TEXTS, NAMES = sentences(30)
 LABEL = ["label", "--no-browser", "--project", "p"]
@@ -48,6 +49,14 @@ def images(*names):
             shutil.copy("d/000_a.png", path)
 
     return write
+
+
+def images_alike():
+    """Write one picture twice, as two files of different bytes."""
+    os.mkdir("d")
+    image = Image.new("L", (8, 8), 90)
+    image.save("d/a.png")
+    image.save("d/b.bmp")
 
 
 def config(text, encoding="utf-8"):
@@ -260,6 +269,82 @@ SOURCES = {
         ["d", *TWO, "--guideline", "g"],
         "is no UTF-8",
     ),
+    "a source without name": (images(), ["", *TWO], "SOURCE is empty"),
+    "a project without name": (images(), ["d", *TWO, "--project", ""], "is no name of a folder"),
+    "one row": (csv_file(text=["x y"]), ["t.csv", *TWO], "holds one row alone"),
+    "rows of one text": (
+        csv_file(text=["x y", "x y"]),
+        ["t.csv", *TWO],
+        "2 rows that are all the same",
+    ),
+    "rows of one picture": (
+        images_alike,
+        ["d", *TWO],
+        "2 rows that are all the same",
+    ),
+    "numbers that do not vary": (csv_file(a=[1, 1], b=[2, 2]), ["t.csv", *TWO], "all the same"),
+    "numbers beyond computing": (csv_file(a=["1", "1e300"]), ["t.csv", *TWO], "in another unit"),
+    "a table in UTF-16": (content("text\nx y\n".encode("utf-16")), ["t.csv"], "iconv -f utf-16"),
+    "lists of texts": (
+        content(b'{"text": ["x", "y"]}\n{"text": "z"}\n', "t.jsonl"),
+        ["t.jsonl", "--text-column", "text", *TWO],
+        "row 1 of t.jsonl holds a list",
+    ),
+    "addresses of pictures": (
+        csv_file(path=["https://x/y.png"] * 2),
+        ["t.csv", *TWO],
+        "is no path",
+    ),
+    "a column of numbers twice": (
+        csv_file(a=[1, 2]),
+        ["t.csv", "--columns", "a,a"],
+        "'a' more than",
+    ),
+    "columns without name": (csv_file(a=[1, 2]), ["t.csv", "--columns", ","], "has an empty name"),
+    "labels that are the texts": (
+        csv_file(text=TEXTS),
+        ["t.csv", "--text-column", "text", "--label-column", "text"],
+        "what the classes are told by, too",
+    ),
+    "labels that may be none": (
+        csv_file(text=["x y", "y z", "z x"], label=["-1", "1", "2"]),
+        ["t.csv"],
+        "may be a class or mean that there is no label",
+    ),
+    "one number in two spellings": (
+        csv_file(text=["x y", "y z", "z x"], label=["1", "1.0", "2"]),
+        ["t.csv"],
+        "names '1' and '1.0', which nobody can tell apart",
+    ),
+    "one word in two spellings": (
+        images(),
+        ["d", "--classes", "caf\u00e9,cafe\u0301"],
+        "nobody can tell apart",
+    ),
+    "a class that nobody can read": (
+        images(),
+        ["d", "--classes", "a" * 300 + ",b"],
+        "300 characters",
+    ),
+    "a folder that is almost a class": (
+        images("Cats/x.png"),
+        ["d", "--classes", "cats,dogs"],
+        "'Cats' is almost the class 'cats'",
+    ),
+    "weights that are not there": (
+        images(),
+        ["d", *TWO, "--teacher", "ViT-B-32:/none.pt"],
+        "no such file of weights",
+    ),
+    "no student": (images(), ["d", *TWO, "--student", ""], "--student is empty"),
+    "nobody": (images(), ["d", *TWO, "--annotator", " "], "is no name of up to 100 characters"),
+    "a host of all": (images(), ["d", *TWO, "--host", "0.0.0.0"], "Say --allow-remote"),
+    "a host of nobody": (
+        images(),
+        ["d", *TWO, "--host", "203.0.113.1", "--allow-remote"],
+        "--host 203.0.113.1 is no place for the page",
+    ),
+    "a port of no number": (images(), ["d", *TWO, "--port", "70000"], "from 0 to 65535"),
     "the demo of something": (images(), ["d", "--demo"], "leave SOURCE out"),
     "an option of no name": (images(), ["d", *TWO, "--fast"], "No such option"),
     "a project that is a file": (
@@ -320,6 +405,11 @@ COMMANDS = {
     "predictions without the column": (["predict", "wrong.csv"], "has no column 'text'"),
     "predictions of nothing": (["predict", "rowless.csv"], "has no row to predict"),
     "predictions of a broken table": (["predict", "broken.csv"], "is no table"),
+    "predictions in place of what is read": (
+        ["predict", "t.csv", "--out", "t.csv"],
+        "would replace",
+    ),
+    "a project without name": (["fit", "--project", " "], "is no name of a folder"),
     "an export of another kind": (["export", "x.doc"], "must end in .onnx, .pt2"),
     "an export over a file": (["export", "t.csv"], "exists already"),
     "an export into no folder": (["export", "none/x.csv"], "is no folder"),

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from PIL import Image
 
 import skactivekd
 from skactivekd.cli import _label
+from skactivekd.cli._class_names import read_classes
 from skactivekd.cli._opening import open_project
 from skactivekd.cli._project import Project, Settings, read_config, write_config
-from skactivekd.cli._sources import read_classes, read_source
+from skactivekd.cli._sources import read_source
 from skactivekd.cli._thumbnails import Thumbnails, choose_size
 
 TEXTS, NAMES = sentences(60)
@@ -341,6 +343,28 @@ sys.exit(run(["label", "t.csv", "--classes", "card,transfer,rate", "--project", 
     assert [process.wait(120) for process in running] == [0, 0]
     told = [item for item, label in answers("p") if label]
     assert len(told) == len(set(told)) == 10
+
+
+def test_a_project_keeps_its_port(here, monkeypatch, capsys):
+    write_csv("t.csv", {"text": TEXTS})
+    calls = fake_page(monkeypatch)
+    argv = ["label", "t.csv", "--classes", "card,transfer", "--project", "p"]
+    for more in ([], [], ["--port", "0"]):
+        assert run([*argv, *more]) == 0
+    first, again, other = (call["port"] for call in calls)
+    assert 20_000 <= first == again < 30_000
+    assert other == 0
+    assert read_config(Path("p/config.toml")).port == first
+    with socket.create_server(("127.0.0.1", first)):
+        capsys.readouterr()
+        assert run(argv) == 2
+        assert f"Port {first}, where the page of this project always is" in capsys.readouterr().err
+        assert run([*argv, "--port", str(first)]) == 2
+        assert f"Port {first} of 127.0.0.1 is taken; name another" in capsys.readouterr().err
+        write_csv("u.csv", {"text": TEXTS})
+        assert run(["label", "u.csv", "--classes", "card,transfer", "--project", "q"]) == 0
+    assert calls[-1]["port"] not in (first, 0)  # projects do not share one
+    assert len(calls) == 4
 
 
 def test_the_page_gets_what_the_source_is():

@@ -7,9 +7,9 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, 
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from skactivekd import DHOClassifier, DHONet
+from skactivekd import DHOClassifier, DHONet, load
 from skactivekd.student import WarmupDecay
-from skactivekd.student._backbones import build_backbone, count_features
+from skactivekd.student._backbones import RandomShift, build_backbone, count_features
 from skactivekd.student._dataset import RowDataset
 from skactivekd.student._schedule import warmup_decay
 
@@ -64,6 +64,42 @@ def test_backbone_must_return_features():
 def test_default_cnn_takes_any_size(shape):
     backbone = build_backbone(None, shape, hidden=10)
     assert backbone(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (3, 8, 8), (3, 40, 24)])
+def test_default_cnn_with_batch_norm_and_shifts(shape, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(30, *shape)).astype(np.float32)
+    net = DHONet(max_epochs=2, module__batch_norm=True, module__shift=0.1, module__hidden=8)
+    clf = DHOClassifier(net, random_state=0).fit(images, np.arange(30) % 3)
+    backbone = clf.net_.module_.backbone
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in backbone) == sum(
+        isinstance(layer, nn.Conv2d) for layer in backbone
+    )
+    proba = clf.predict_proba(images)  # nothing moves, and each row stands for itself
+    np.testing.assert_allclose(clf.predict_proba(images[:1]), proba[:1], atol=1e-6)
+    clf.save(tmp_path / "model")
+    np.testing.assert_allclose(load(tmp_path / "model").predict_proba(images), proba, atol=1e-6)
+
+
+def test_shifts_move_all_of_a_batch_by_some_pixels():
+    X = torch.arange(2 * 3 * 8 * 6.0).reshape(2, 3, 8, 6)
+    layer, seen = RandomShift(0.25), set()
+    padded = nn.functional.pad(X, (2, 2, 2, 2), mode="replicate")
+    views = {
+        (down, right): padded[:, :, down : down + 8, right : right + 6]
+        for down in range(5)
+        for right in range(5)
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for _ in range(200):
+            moved = layer(X)
+            seen |= {place for place, view in views.items() if torch.equal(view, moved)}
+    assert seen == set(views)  # 8 / 4 and 6 / 4 are two pixels
+    assert layer.eval()(X) is X
+    with pytest.raises(ValueError, match="shift must be from 0 to"):
+        RandomShift(2)
 
 
 def test_default_perceptron_takes_widths():

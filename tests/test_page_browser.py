@@ -2,13 +2,10 @@
 
 import time
 import wave
-from contextlib import suppress
 
 import numpy as np
 import pytest
-from page_tools import chromium, digits, page_session, running
-from selenium.common.exceptions import JavascriptException
-from selenium.webdriver import ActionChains
+from page_tools import Person, digits, page_session, running
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from session_tools import quick_folder
@@ -20,107 +17,13 @@ from sklearn.pipeline import make_pipeline
 from skactivekd.app import ImageArrays, SoundFiles, TableRows, Texts
 
 SCRIPT = "<img src=x onerror=document.title='run'>"
-OPTION = (
-    "[...document.querySelectorAll('.option')].find((option) => "
-    "option.querySelector('.name').textContent === arguments[0])"
-)
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", SCRIPT]
-
-
-@pytest.fixture(scope="module")
-def driver():
-    driver = chromium()
-    if driver is None:
-        pytest.skip("needs chromium and chromedriver")
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
 def folder():
     with quick_folder() as folder:
         yield folder
-
-
-class Person:
-    """Sits before the page and presses keys."""
-
-    def __init__(self, driver, url):
-        self.driver = driver
-        driver.get_log("browser")  # what was said before is no concern of this test
-        driver.get(url)
-        self.arrive()
-
-    def arrive(self):
-        """Wait for the first item."""
-        self.wait("document.body.dataset.row")
-
-    def reload(self):
-        """Load the page anew."""
-        self.driver.refresh()
-        self.arrive()
-
-    def ask(self, script, *arguments):
-        return self.driver.execute_script(f"return {script}", *arguments)
-
-    def wait(self, script, seconds=20):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            with suppress(JavascriptException):  # the page is being loaded
-                if found := self.ask(script):
-                    self.came = time.monotonic()
-                    return found
-            time.sleep(0.01)
-        raise AssertionError(script)
-
-    def press(self, keys):
-        ActionChains(self.driver).send_keys(keys).perform()
-
-    def text(self, name):
-        return self.ask("document.getElementById(arguments[0]).textContent", name)
-
-    @property
-    def row(self):
-        row = "document.body.dataset.row"
-        return int(self.ask(row) or self.wait(row))
-
-    def see(self):
-        """Wait as long as nobody can have seen an item: keys are taken for a bounce until then."""
-        time.sleep(max(0.0, 0.13 - (time.monotonic() - self.came)))
-
-    def change(self, row):
-        """Wait for another item than this one."""
-        self.wait(f"document.body.dataset.row && document.body.dataset.row !== '{row}'")
-
-    def answer(self, keys):
-        """Press keys and wait for the next item."""
-        before = self.row
-        self.see()
-        self.press(keys)
-        self.change(before)
-
-    def tell(self, name):
-        """Answer by the key that stands on the class, or with Enter on it where none does."""
-        before = self.row
-        key = self.key_of(name)
-        self.see()
-        if not key:
-            self.ask(f"{OPTION}.focus()", name)
-        self.press(key or Keys.ENTER)
-        self.change(before)
-        self.ask("document.activeElement.blur()")
-
-    def key_of(self, name):
-        """The key that stands on a class, if any."""
-        return self.ask(f"{OPTION}?.querySelector('kbd')?.textContent", name)
-
-    def settle(self):
-        """Wait until the server knows everything."""
-        self.wait("page.outbox.length === 0 && !page.sending")
-
-    def complaints(self):
-        """What the browser says of the page, but for refusals that the test provokes."""
-        return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 @pytest.mark.slow
@@ -276,6 +179,38 @@ def test_a_lost_server_keeps_answers_in_the_page(driver, folder):
         assert session.y[bad] == -1
 
 
+def test_answers_that_nobody_took_reach_the_next_server(driver, folder):
+    images, _ = digits(200)
+    X, items, names = images.reshape(200, -1), ImageArrays(images), list("0123456789")
+    with running(page_session(folder, X, names), items) as url:
+        person = Person(driver, url)
+        person.answer("1")
+        person.settle()
+        person.wait("page.queue.length > 1")
+        port = int(url.split("/?")[0].rsplit(":", 1)[1])
+    row = person.row
+    person.answer("2")
+    person.wait("!document.getElementById('problem').hidden")
+    assert "does not answer" in person.text("problem-text")
+    before = driver.current_window_handle
+    driver.switch_to.new_window("tab")  # the one that holds the answer stays, and sends it, too
+    try:
+        session = page_session(folder, X, names)
+        with running(session, items, port=port) as url:
+            person = Person(driver, url)
+            person.settle()
+            assert session.y[row] == "2"
+            assert person.row != row
+            assert person.ask("Object.keys(localStorage).filter((n) => n.includes('outbox'))") == []
+            driver.close()
+            driver.switch_to.window(before)
+            person.wait("page.stuck === false && page.outbox.length === 0")
+            assert [entry["label"] for entry in session.history(9)].count("2") == 1
+            assert session.progress(fresh=False)["labels"] == 2
+    finally:
+        driver.switch_to.window(before)
+
+
 def test_a_phone_needs_no_sideways_scrolling(driver, folder):
     images, _ = digits(300)
     session = page_session(folder, images.reshape(300, -1), ["a" * 60, *NAMES])
@@ -406,6 +341,27 @@ def test_texts_with_77_classes(driver, folder):
             person.settle()
             assert session.y[row] == name
         assert SCRIPT in person.ask("document.querySelector('#item .text').textContent")
+        # Words of suggested classes are marked; of an audit question there are none.
+        person.wait("page.current.suggestions.length || page.current.source === 'audit'")
+        words = person.ask("[...document.querySelectorAll('#item mark')].map((m) => m.textContent)")
+        named = " ".join(name for name, _ in person.ask("page.current.suggestions")).split("_")
+        assert set(words) <= set(" ".join(named).split())
+        assert person.ask(
+            "marked('Cards & <b>card</b>, cardiac', {suggestions: [['lost_card', 1]]})"
+            ".map((part) => part.outerHTML ?? part)"
+        ) == [
+            "",
+            "<mark>Cards</mark>",
+            " & <",
+            "b",
+            ">",
+            "<mark>card</mark>",
+            "</",
+            "b",
+            ">, ",
+            "cardiac",
+            "",
+        ]
         assert person.ask("document.querySelector('#item img')") is None
         row = person.row
         person.see()

@@ -500,6 +500,16 @@ def test_serving_says_where_and_ends_when_interrupted(server, tmp_path):
     assert server.stdout.readline().split() == [str(pid), "ended", "0.005"]
 
 
+def test_serving_ends_where_a_person_finishes(server, tmp_path):
+    pid, url = start(server, tmp_path)
+    with httpx2.Client(base_url=url.split("/?")[0], headers={"Origin": url.split("/?")[0]}) as http:
+        http.get("/", params={"token": url.split("token=")[1]})
+        assert http.get("/api/start").json()["finish"]
+        said = http.post("/api/finish", json={}).json()["said"]
+    assert said == f"0 items are labeled. All answers are in {tmp_path / 'labels.sqlite'}."
+    assert server.stdout.readline().split() == [str(pid), "ended", "0.005"]
+
+
 def test_the_page_is_packaged():
     from importlib.resources import files
 

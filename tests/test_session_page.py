@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 from session_tools import CLASSES, answer, blobs, open_session
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from skactivekd import LabelingSession
 
 X, TRUTH = blobs()
 
@@ -87,11 +91,14 @@ def test_confirmable_counts_what_confirm_shows(session):
     session.ask(4)
     session.fit()
     assert sum(counts["rows"] for counts in session.confirmable()) > 50
-    for counts in session.confirmable():
-        shown = session.confirm(counts["class"], 1000)
-        assert counts["rows"] == len(shown)
-        sure = [question for question in shown if question.suggestions[0][1] >= 0.9]
-        assert counts["sure"] == len(sure)
+    for _ in range(2):
+        for counts in session.confirmable():
+            shown = session.confirm(counts["class"], 1000)
+            assert counts["rows"] == len(shown)
+            sure = [question for question in shown if question.suggestions[0][1] >= 0.9]
+            assert counts["sure"] == len(sure)
+        session.accept(shown[:6], wrong=shown[:2])  # which are not shown for this class again
+        session.fit()
     session.add_class("dog")
     assert session.confirmable()[-1] == {"class": "dog", "rows": 0, "sure": 0}
 
@@ -106,3 +113,31 @@ def test_a_conflict_that_was_reviewed_says_so(session):
     assert conflict["reviewed"]
     assert conflict["label"] == "bee"
     assert np.sum(session.y == "bee") == 1
+
+
+@pytest.mark.slow
+def test_a_thousand_digits_take_few_clicks(tmp_path):
+    """40 answers, then grids: a click for each wrong one, and one for each grid."""
+    X, y = load_digits(return_X_y=True)
+    student = LogisticRegression(C=0.01, max_iter=500)
+    session = LabelingSession(
+        student, X, classes=range(10), journal=tmp_path / "labels.sqlite", refit=False
+    )
+    clicks = labels = 0
+    while labels < 1000 and clicks <= 150:
+        session.fit()
+        sure = max(session.confirmable(), key=lambda counts: counts["sure"])
+        if clicks < 40 or not sure["sure"]:
+            for question in session.ask(5):
+                session.tell(question, int(y[question.index]))
+                clicks += 1
+        else:
+            grid = session.confirm(sure["class"], min(40, sure["sure"]))
+            wrong = [question for question in grid if y[question.index] != sure["class"]]
+            session.accept(grid, wrong)
+            clicks += len(wrong) + 1
+        labels = session.progress(fresh=False)["labels"]
+    said = session.y
+    session.close()
+    assert labels >= 1000
+    assert np.mean(said[said != -1] != y[said != -1]) <= 0.005

@@ -1,5 +1,6 @@
 """The page and what it asks the server for."""
 
+import hashlib
 import re
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -158,6 +159,9 @@ class _Page:
             "guideline": None if isinstance(self.guideline, dict) else self.guideline,
             "guidelines": [[name, str(text)] for name, text in texts.items()],
             "finish": self.on_finish is not None,
+            "journal": hashlib.sha256(self.session.journal.encode("utf-8", "replace")).hexdigest()[
+                :16
+            ],
         }
 
     def state(self, fields):
@@ -232,6 +236,11 @@ class _Page:
     def _class(self, fields):
         classes = self.session.classes
         return classes[_integer(fields, "class", 0, len(classes) - 1)]
+
+
+def _name(journal):
+    """Return by what a browser keeps answers that it could not send to a journal."""
+    return hashlib.sha256(journal.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _static(name):

@@ -26,9 +26,10 @@ def serve(
     open_browser=True,
     allow_remote=False,
     guideline=None,
+    on_finish=None,
     ready=None,
 ):
-    """Serve the labeling page until interrupted (Ctrl-C).
+    """Serve the labeling page until a person presses "Finish", or interrupts it (Ctrl-C).
 
     .. versionadded:: 0.1
 
@@ -46,13 +47,18 @@ def serve(
         Address to listen on. Other than of this machine alone, it demands
         `allow_remote`.
     port : int, default=0
-        0 is any that is free.
+        0 is any that is free. With the same one each time, answers that a browser
+        could not send reach the next server of this journal.
     open_browser : bool, default=True
         Whether to open the address in a browser.
     allow_remote : bool, default=False
         Whether other machines may reach the page.
     guideline : str or dict of class to str, default=None
         As for `make_app`.
+    on_finish : callable, default=None
+        Called without arguments when a person presses "Finish", before the server
+        ends; what it returns is shown as text. None says how many labels are kept
+        where. A page that other machines reach has no such button.
     ready : callable, default=None
         Called with the address when it listens.
 
@@ -83,8 +89,23 @@ def serve(
                 "if that is what you want, or leave it at 127.0.0.1."
             )
         hosts = {"*"}  # by which names others reach this machine, only they know
+    server = None
+
+    def finish():
+        said = _tell_labels(session) if on_finish is None else on_finish()
+        server.should_exit = True  # once this has been answered
+        return said
+
     token = secrets.token_hex(16)
-    app = make_app(session, items=items, title=title, token=token, hosts=hosts, guideline=guideline)
+    app = make_app(
+        session,
+        items=items,
+        title=title,
+        token=token,
+        hosts=hosts,
+        guideline=guideline,
+        on_finish=finish if is_loopback(host) else None,
+    )
     listening = _listen(host, port)
     name = host if host not in ("0.0.0.0", "::") else socket.gethostname()
     if ":" in name:
@@ -124,30 +145,30 @@ class _Server(uvicorn.Server):
             self._announce()
 
 
+def _tell_labels(session):
+    n = session.progress(fresh=False)["labels"]
+    return f"{n} items are labeled. All answers are in {session.journal}."
+
+
 def _listen(host, port):
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port={port} is none: ports go from 0 to 65535.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        return socket.create_server((host, port), family=family)
     except OSError as error:
-        listening.close()
         if error.errno == errno.EADDRINUSE:
             said = f"Port {port} of {host} is taken by another program; choose another port, or 0"
         else:
             said = f"{host} port {port} cannot be listened on ({error.strerror})"
         raise OSError(error.errno, said) from error
-    except OverflowError:
-        listening.close()
-        raise ValueError(f"port={port} is none: ports go from 0 to 65535.") from None
-    return listening
 
 
 def _announce(url, host, open_browser, ready):
-    print(
-        f"Label on this page:\n\n    {url}\n\nStop with Ctrl-C; every answer is kept.", flush=True
-    )
-    if not is_loopback(host):
+    local = is_loopback(host)
+    end = 'End it by "Finish" on the page, or by Ctrl-C here' if local else "End it by Ctrl-C"
+    print(f"Label on this page:\n\n    {url}\n\n{end}; every answer is kept.", flush=True)
+    if not local:
         print(
             f"Other machines can reach {host}: whoever has this address can see all items and "
             "answer, and the connection is not encrypted.",

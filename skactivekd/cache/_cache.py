@@ -10,8 +10,8 @@ import warnings
 from hashlib import blake2b
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from ..utils._bar import bar
 from ..utils._params import check_choice, check_number
 from ..utils._row_identity import file_key, hash_file
 from ._store import BATCH_LIMIT, KEY_SIZE, WIDTHS, Store, follow_forks
@@ -123,7 +123,7 @@ class EmbeddingCache:
         batch_size : int, default=64
             Rows to encode at a time.
         verbose : int, default=0
-            1 or more shows a progress bar.
+            1 or more shows a progress bar of what takes more than a second.
 
         Returns
         -------
@@ -314,13 +314,13 @@ class _Filling:
         batches = [keys[i : i + batch_size] for i in range(0, len(keys), batch_size)][::-1]
         begin = getattr(self.encode, "begin", None)
         try:
-            with tqdm(total=len(keys), unit="rows", disable=not verbose) as bar:
+            with bar(len(keys), what="Encoding", shown=bool(verbose)) as shown:
                 while batches:
                     batch = batches.pop()
                     if begin is not None and batches:
                         begin([missing[key] for key in batches[-1]])
                     rows.update(self._run_batch(batch, missing, batches))
-                    bar.update(len(batch))
+                    shown.update(len(batch))
         finally:
             self._write()
         return rows

@@ -2,8 +2,8 @@
 
 import os
 
+from ._class_names import check_class_names, read_classes
 from ._project import Project, Settings, exists, find_project
-from ._sources import check_class_names, read_classes
 from ._teachers import GLYPH
 from ._trouble import Trouble, is_shown
 
@@ -37,12 +37,15 @@ def begin(source, folder, options):
     if source is None:
         project = find_project(folder)
         return change(project, options)
+    if not source.strip():
+        raise Trouble("SOURCE is empty; name a folder of images or a table.")
     place = os.path.abspath(os.path.expanduser(source))
     if not os.path.lexists(place):
         raise Trouble(f"{source} does not exist; name a folder of images or a table.")
     if folder is None:
         stem = os.path.basename(place) if os.path.isdir(place) else _stem(place)
         folder = f"{stem}-project"
+    check_folder(folder)
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise Trouble(f"--project {folder} is a file; name a folder.")
     if exists(folder):
@@ -60,13 +63,21 @@ def begin(source, folder, options):
     return change(project, options)
 
 
+def check_folder(folder):
+    """Refuse what is no name of a folder."""
+    if not folder.strip() or "\0" in folder:
+        raise Trouble(f"--project {folder!r} is no name of a folder; give it one.")
+
+
 def _stem(path):
     return os.path.splitext(os.path.basename(path))[0]
 
 
 def begin_demo(folder, options):
     """Return the project of the digits; their files are written if they are not there."""
-    project = Project(folder or DEMO, Settings())
+    folder = DEMO if folder is None else folder
+    check_folder(folder)
+    project = Project(folder, Settings())
     if exists(project.folder):
         project = Project(project.folder)
         if not project.source.is_dir():
@@ -136,6 +147,9 @@ def change(project, options):
             raise Trouble(f"--{name} must be from 0 to below 1, not {getattr(settings, name)}.")
     if not 0 <= settings.seed < 2**32:
         raise Trouble(f"--seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
+    for name in ("student", "strategy"):
+        if not getattr(settings, name).strip():
+            raise Trouble(f"--{name} is empty; leave it out.")
     if not settings.teacher.strip() or not is_shown(settings.teacher):
         raise Trouble("--teacher is empty; name a model, or none.")
     return project

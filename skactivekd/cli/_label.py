@@ -1,12 +1,14 @@
 """``skactivekd label``: a project begun or gone on with, and its page."""
 
 import os
+import shlex
 
 import click
 
 from ._begin import begin, begin_demo
 from ._opening import STRATEGIES, open_project
 from ._options import annotator_option, source_options
+from ._port import choose_port
 from ._progress import say
 from ._project import PREDICTIONS
 from ._trouble import Trouble
@@ -41,7 +43,7 @@ _WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 @annotator_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the page listens.")
 @click.option("--allow-remote", is_flag=True, help="Let other machines in, with another --host.")
-@click.option("--port", type=int, default=0, help="Of the page; 0 is any that is free.")
+@click.option("--port", type=int, help="Of the page; 0 is any.  [default: always the same one]")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
 def label(source, demo, project, annotator, host, allow_remote, port, no_browser, **options):
     """Open a project and serve its page."""
@@ -53,6 +55,8 @@ def label(source, demo, project, annotator, host, allow_remote, port, no_browser
         project = begin(source, project, options)
     serve = find_page()
     guideline = read_guideline(project)
+    check_host(host, allow_remote)
+    port = choose_port(project, host, port)
     opened = open_project(project, annotator=annotator, refit=False)
     project.write()
     session = opened.session
@@ -67,16 +71,24 @@ def label(source, demo, project, annotator, host, allow_remote, port, no_browser
             open_browser=not no_browser,
             allow_remote=allow_remote,
             guideline=guideline,
+            on_finish=lambda: say_what_next(project, session),
         )
-        n = session.progress(fresh=False)["labels"]
+        text = say_what_next(project, session)
     finally:
         session.close()
-    where = os.path.relpath(project.folder)
-    say(
-        f"{n} items are labeled. What you may do next:\n"
+    say(text)
+
+
+def say_what_next(project, session):
+    """Return what there is now, where it is, and the commands that follow."""
+    n, where = session.progress(fresh=False)["labels"], os.path.relpath(project.folder)
+    where = shlex.quote(where)
+    return (
+        f"{n} items are labeled; all answers are in {project.journal}. What you may do next:\n"
         f"  skactivekd fit --project {where}\n"
         f"  skactivekd predict FILES --project {where} --out {PREDICTIONS}\n"
-        f"  skactivekd report --project {where}"
+        f"  skactivekd report --project {where}\n"
+        f"  skactivekd label --project {where}"
     )
 
 
@@ -95,6 +107,17 @@ def find_page():
             f"The page needs more packages: pip install skactivekd[label] ({error})."
         ) from None
     return serve
+
+
+def check_host(host, allow_remote):
+    """Refuse to let others in by accident, before a teacher works for an hour."""
+    from ..app._guard import is_loopback
+
+    if not is_loopback(host) and not allow_remote:
+        raise Trouble(
+            f"--host {host!r} lets other machines in. Say --allow-remote if that is what you want, "
+            "or leave it at 127.0.0.1."
+        )
 
 
 def make_items(source):

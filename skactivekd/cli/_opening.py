@@ -10,8 +10,9 @@ from .. import query
 from ..session import LabelingSession
 from ..session._journal import Journal
 from ..session._state import State
+from ._class_names import check_class_names
 from ._progress import say
-from ._sources import check_class_names, read_source
+from ._sources import read_source
 from ._students import Student
 from ._teachers import ask_teacher, make_encoder, make_teacher
 from ._trouble import Trouble, one_line
@@ -90,10 +91,11 @@ def _open(project, source, classes, strategy, annotator, refit, teach, quiet):
     settings = project.settings
     proba, encoder = None, None
     if teach:
-        n = len(source)
-        encoder = make_encoder(settings.teacher, source.kind, project.embeddings, n)
+        encoder = make_encoder(settings.teacher, source.kind, project.embeddings)
     teacher = None if encoder is None else make_teacher(encoder, settings, classes)
     student = Student(source, settings, project.thumbnails)
+    if not project.journal.exists():
+        student.check_several()
     if teacher is not None:
         proba, unknown = ask_teacher(teacher, student.X, classes)
         if unknown:

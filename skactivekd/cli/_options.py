@@ -8,7 +8,18 @@ project_option = click.option(
     help="Folder of the project; without it the one that is here.",
 )
 
-annotator_option = click.option("--annotator", metavar="NAME", help="Who answers.")
+_LONGEST = 100  # characters of a name, as on the page
+
+
+def _check_name(ctx, param, name):
+    if name is not None and not (0 < len(name.strip()) <= _LONGEST and name.isprintable()):
+        raise click.BadParameter(f"{name[:40]!r} is no name of up to {_LONGEST} characters")
+    return name
+
+
+annotator_option = click.option(
+    "--annotator", metavar="NAME", help="Who answers.", callback=_check_name
+)
 
 
 def source_options(command):

@@ -58,6 +58,9 @@ def predict_project(project, files, out, every=False):
         raise Trouble(f"--out {out} must end in .csv or .parquet.")
     if os.path.isdir(out):
         raise Trouble(f"--out {out} is a folder; name a file in it.")
+    for file in [*files, project.source]:
+        if os.path.realpath(os.path.expanduser(file)) == os.path.realpath(out):
+            raise Trouble(f"--out {out} would replace what is read; name another file.")
     return _predict(load_model(project), files, project, out, every)
 
 

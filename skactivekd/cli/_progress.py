@@ -1,19 +1,13 @@
 """Bars with the time left, for what takes more than a second."""
 
-import sys
-from contextlib import contextmanager
-
 import click
 
+from ..utils._bar import bar
 from ._trouble import printable
 
-_LATE = 1.0  # seconds; what is done before needs no bar
-_SELDOM = 10.0  # seconds between two states of a bar in a file
 
-
-@contextmanager
 def progress(what, total, unit):
-    """Show a bar on standard error once this has taken a second.
+    """Return a bar for what is done here, which appears once it has taken a second.
 
     Parameters
     ----------
@@ -22,17 +16,12 @@ def progress(what, total, unit):
     total : int or None
     unit : str
 
-    Yields
-    ------
+    Returns
+    -------
     bar : tqdm
-        Its ``update(n)`` counts.
+        A context manager; its ``update(n)`` counts.
     """
-    from tqdm.auto import tqdm
-
-    settings = {"unit": f" {unit}", "delay": _LATE, "file": sys.stderr, "leave": False}
-    settings["mininterval"] = 0.1 if sys.stderr.isatty() else _SELDOM
-    with tqdm(desc=what, total=total, disable=not total and total is not None, **settings) as bar:
-        yield bar
+    return bar(total, unit, what=what, leave=False)
 
 
 def in_blocks(rows, n):

@@ -34,6 +34,7 @@ _COMMENTS = {
     "overlap": "Share of questions that several persons are asked.",
     "seed": "The same seed and answers give the same questions and model.",
     "guideline": "Text file that the page shows; relative to this folder.",
+    "port": "Where the page is, each time: a browser keeps answers it could not send by its place.",
 }
 
 
@@ -57,6 +58,8 @@ class Settings:
     audit, overlap : float
     seed : int
     guideline : str
+    port : int
+        Of the page; 0 is not chosen yet.
     """
 
     source: str = ""
@@ -76,6 +79,7 @@ class Settings:
     overlap: float = 0.0
     seed: int = 0
     guideline: str = ""
+    port: int = 0
 
 
 class Project:
@@ -187,6 +191,8 @@ def find_project(folder=None):
     Trouble
     """
     if folder is not None:
+        if not str(folder).strip() or "\0" in str(folder):
+            raise Trouble(f"--project {str(folder)!r} is no name of a folder; give it one.")
         return Project(folder)
     if exists("."):
         return Project(".")
@@ -251,6 +257,8 @@ def read_config(path):
             )
     if not 0 <= settings.seed < 2**32:
         raise Trouble(f"{path}: seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
+    if not 0 <= settings.port < 2**16:
+        raise Trouble(f"{path}: port must be from 0 to {2**16 - 1}, not {settings.port}.")
     if not settings.source or settings.kind not in ("images", "texts", "table"):
         raise Trouble(f"{path} must name a source, and as its kind images, texts or table.")
     return settings
@@ -273,7 +281,7 @@ def write_config(settings):
         value = getattr(settings, each.name)
         if value in ("", [], {}) and each.name not in ("classes",):
             continue
-        if each.name == "image_size" and not value:
+        if each.name in ("image_size", "port") and not value:
             continue
         comment = _COMMENTS.get(each.name)
         block = [] if comment is None else ["", f"# {comment}"]

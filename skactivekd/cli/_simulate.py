@@ -96,7 +96,7 @@ def play(project, strategies, rounds, labels, seeds, test):
     student = Student(source.take(known), settings, _cache(project.thumbnails))
     tell_notes(student)
     X, y = student.X, np.array(student.source.labels, dtype=object)
-    encoder = make_encoder(settings.teacher, source.kind, _cache(project.embeddings), len(X))
+    encoder = make_encoder(settings.teacher, source.kind, _cache(project.embeddings))
     teacher = None
     if encoder is not None:
         teacher = make_teacher(encoder, settings, classes)

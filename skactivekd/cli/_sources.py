@@ -1,19 +1,22 @@
 """Sources: what is to be labeled, read from a folder of images or a table."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from ..student._image_files import _SUFFIX as PICTURE
 from ._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
-from ._trouble import Trouble, is_shown
+from ._trouble import Trouble
 
 _LABELS = ("label", "labels", "class", "category", "target", "y")
 _TEXTS = ("text", "sentence", "question", "content", "message", "title")
 _PATHS = ("path", "file", "filename", "image", "image_path", "file_name")
 _IDS = ("id", "key", "uid", "index", "unnamed: 0", "")
-_OPEN = ("unlabeled", "unlabeled")  # folders that are called so are no class
+_OPEN = ("unlabeled", "unlabelled")  # folders that are called so are no class
 _LOOKED_AT = 100
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_MARKER = "-1"  # of rows without a label, where labels are numbers
 
 
 @dataclass
@@ -110,7 +113,7 @@ def read_source(path, *, classes=(), avoid=None, **columns):
             f"{path} is neither a folder of images nor a table ({', '.join(SUFFIXES)}); name one "
             "of these."
         )
-    return _read_rows(path, read_table(path), **columns)
+    return _read_rows(path, read_table(path), classes, **columns)
 
 
 def _read_folder(root, classes, avoid):
@@ -120,10 +123,17 @@ def _read_folder(root, classes, avoid):
         raise Trouble(f"{root} holds no image{hint}; name a folder of JPEG, PNG or WebP files.")
     names = [os.path.relpath(path, root) for path in paths]
     labels, kept = [], set()
+    alike = {name.strip().casefold(): name for name in classes}
     for name in names:
         folder, _, rest = name.partition(os.sep)
         label = folder if rest and folder.lower() not in _OPEN else ""
         if classes and label and label not in classes:
+            near = alike.get(label.strip().casefold())
+            if near:
+                raise Trouble(
+                    f"The folder {label!r} is almost the class {near!r}; call both alike, so that "
+                    "its images count as labeled."
+                )
             kept.add(label)
             label = ""
         labels.append(label)
@@ -160,18 +170,27 @@ def find_pictures(root, avoid=None):
 
 
 def _read_rows(
-    path, table, text_column="", path_column="", label_column="", id_column="", columns=()
+    path,
+    table,
+    classes=(),
+    text_column="",
+    path_column="",
+    label_column="",
+    id_column="",
+    columns=(),
 ):
     table.columns = [str(name) for name in table.columns]
-    asked = [text_column, path_column, label_column, id_column, *columns]
-    for name in filter(None, asked):
-        if name not in table:
-            raise Trouble(_no_column(path, name, table))
+    check_columns(path, table, text_column, path_column, label_column, id_column, columns)
     if (text_column != "") + (path_column != "") + bool(columns) > 1:
         raise Trouble("Name one of --text-column, --path-column and --columns, not several.")
     ids = _read_ids(path, table, id_column)
     label_column = label_column or _find(table, _LABELS, {text_column, path_column, *columns})
     labels = [as_text(cell).strip() for cell in table[label_column]] if label_column else None
+    if labels and _MARKER in labels and not classes:
+        raise Trouble(
+            f"The column {label_column!r} of {path} holds {_MARKER}, which may be a class or mean "
+            "that there is no label: name the classes by --classes, or leave such cells empty."
+        )
     labels = labels or [""] * len(table)
     names = [f"row {row + 1} of {os.path.basename(path)}" for row in range(len(table))]
     rest = [
@@ -186,11 +205,20 @@ def _read_rows(
         empty = [name for name, cell in zip(names, paths, strict=True) if not cell]
         if empty:
             raise Trouble(f"{empty[0]} has no path in the column {path_column!r}; take it out.")
+        far = [cell for cell in paths if _ADDRESS.match(cell)]
+        if far:
+            raise Trouble(f"{far[0]} is no path; download what {path} names, and name the files.")
         X = [os.path.abspath(os.path.join(folder, os.path.expanduser(cell))) for cell in paths]
         found["path_column"] = path_column
         return Source("images", X, labels, paths, ids, table, found)
     if text_column:
         X = [as_text(cell) for cell in table[text_column]]
+        for name, cell in zip(names, table[text_column], strict=True):
+            if isinstance(cell, list | dict):
+                raise Trouble(
+                    f"{name} holds a {type(cell).__name__} in the column {text_column!r}, and no "
+                    "text; make one of it."
+                )
         empty = [name for name, text in zip(names, X, strict=True) if not text.strip()]
         notes = []
         if empty:
@@ -223,6 +251,24 @@ def _read_rows(
         )
     source.notes.append(f"{incomplete.sum()} rows with gaps are left out, such as {where}.")
     return source.take([row for row in range(len(source)) if not incomplete[row]])
+
+
+def check_columns(path, table, text_column, path_column, label_column, id_column, columns):
+    """Refuse columns that there are not, and those that are named for two things."""
+    for name in columns:
+        if not name:
+            raise Trouble("--columns has an empty name; put commas between names only.")
+    for name in filter(None, [text_column, path_column, label_column, id_column, *columns]):
+        if name not in table:
+            raise Trouble(_no_column(path, name, table))
+    content = [*filter(None, [text_column, path_column]), *columns]
+    twice = [name for place, name in enumerate(columns) if name in columns[:place]]
+    if twice:
+        raise Trouble(f"--columns names {twice[0]!r} more than once; name it once.")
+    if label_column in content:
+        raise Trouble(
+            f"--label-column {label_column} is what the classes are told by, too; name another."
+        )
 
 
 def _read_ids(path, table, column):
@@ -298,47 +344,3 @@ def _no_column(path, name, table):
     near = get_close_matches(name, list(table), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{path} has no column {name!r}, but {', '.join(map(repr, table))}.{hint}"
-
-
-def read_classes(text):
-    """Return the classes that ``--classes`` names: by commas, or ``@file`` with one a line.
-
-    Raises
-    ------
-    Trouble
-        If there is none, or one comes twice.
-    """
-    if text.startswith("@"):
-        path = os.path.expanduser(text[1:])
-        try:
-            with open(path, encoding="utf-8-sig") as file:
-                names = [line.strip() for line in file]
-        except UnicodeDecodeError:
-            raise Trouble(f"{path} is no UTF-8; save it as such.") from None
-        except OSError as error:
-            raise Trouble(
-                f"--classes: {path} cannot be read ({error.strerror}); name a file with one class "
-                "a line."
-            ) from None
-        names = [name for name in names if name]
-    else:
-        names = [name.strip() for name in text.split(",")]
-        if not all(names):
-            raise Trouble(
-                f"--classes {text!r} has an empty name; put commas between names only. (Names that "
-                "hold commas go into a file, one a line: --classes @file.)"
-            )
-    return check_class_names(names, "--classes")
-
-
-def check_class_names(names, where):
-    """Return names of classes, if they can be such."""
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
-    if twice:
-        raise Trouble(f"{where} names {twice[0]!r} more than once; name each class once.")
-    for name in names:
-        if not is_shown(name):
-            raise Trouble(f"{where}: the name {name!r} holds a character that cannot be shown.")
-    if len(names) < 2:
-        raise Trouble(f"{where} must name two classes at least, got {', '.join(names) or 'none'}.")
-    return names

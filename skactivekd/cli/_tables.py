@@ -54,9 +54,10 @@ def read_blocks(path, n=_BLOCK):
     try:
         yield from read.get(suffix, _read_csv)(path, n)
     except UnicodeDecodeError as error:
+        now = "utf-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
         raise Trouble(
             f"{path} is no UTF-8 (byte {error.object[error.start]:#04x}: {error.reason}); save it "
-            "as UTF-8, by `iconv -f latin1 -t utf-8` for example."
+            f"as UTF-8, by `iconv -f {now} -t utf-8` for example."
         ) from None
 
 

@@ -12,11 +12,10 @@ from ..teacher import ZeroShotTeacher, tidy_classes
 from ._trouble import Trouble, one_line
 
 NONE, GLYPH = "none", "glyph"
-_BAR = 500  # rows from which on there is a progress bar
 _MARKS = ("modules.json", "config_sentence_transformers.json", "config.json")
 
 
-def make_encoder(name, kind, cache=None, n_rows=0):
+def make_encoder(name, kind, cache=None):
     """Return the encoder that a name means.
 
     Parameters
@@ -27,7 +26,6 @@ def make_encoder(name, kind, cache=None, n_rows=0):
     kind : {"images", "texts", "table"}
     cache : str or path, default=None
         File of embeddings.
-    n_rows : int, default=0
 
     Returns
     -------
@@ -49,7 +47,7 @@ def make_encoder(name, kind, cache=None, n_rows=0):
     settings = {
         "cache": None if cache is None else EmbeddingCache(cache),
         "on_error": "skip",
-        "verbose": int(n_rows >= _BAR),
+        "verbose": 1,
     }
     place = os.path.expanduser(name.removeprefix("local-dir:"))
     folder = os.path.isdir(place)
@@ -88,6 +86,8 @@ def _open_clip(name, settings):
             f"--teacher {name!r} is neither a folder nor a model of open_clip; say it as "
             "ViT-B-32:laion2b_s34b_b79k, or none."
         )
+    if os.sep in tag and not os.path.exists(os.path.expanduser(tag)):
+        raise Trouble(f"--teacher {name!r}: there is no such file of weights.")
     tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
     if tag not in tags and not os.path.exists(os.path.expanduser(tag)):
         known = ", ".join(f"{model}:{each}" for each in tags[:4]) or "a file of weights after ':'"

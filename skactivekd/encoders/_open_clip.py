@@ -70,7 +70,7 @@ class OpenCLIPEncoder(Encoder):
     cache_dir : str, path or None, default=None
         Where downloads are kept; None is open_clip's choice.
     verbose : int, default=0
-        1 or more shows a progress bar.
+        1 or more shows a progress bar of what takes more than a second.
 
     See Also
     --------

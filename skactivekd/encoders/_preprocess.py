@@ -171,21 +171,21 @@ def forward_parts(forward, batch):
 def embed(forward, batches, blank, total, verbose, shared_cores=False):
     """Embed batches in order; `blank` makes one, which tells the width where there is no other."""
     import torch
-    from tqdm.auto import tqdm
 
     from .._torch import own_settings
+    from ..utils._bar import bar
 
     parts = functools.partial(forward_parts, forward)
     rows = []
     with (
         own_settings(),
         torch.inference_mode(),
-        tqdm(total=total, unit="rows", disable=not verbose) as bar,
+        bar(total, what="Encoding", shown=bool(verbose)) as shown,
     ):
         for batch in batches:
             compute = parts if shared_cores and len(batch) > 1 else forward
             rows.append(compute(batch).float().cpu())
-            bar.update(len(batch))
+            shown.update(len(batch))
         return torch.cat(rows or [forward(blank())[:0].float().cpu()]).numpy()
 
 

@@ -71,7 +71,7 @@ class SentenceEncoder(Encoder):
         refused before anything is loaded, whatever the release of
         sentence-transformers would do.
     verbose : int, default=0
-        1 or more shows a progress bar.
+        1 or more shows a progress bar of what takes more than a second.
 
     See Also
     --------

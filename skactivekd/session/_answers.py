@@ -219,13 +219,16 @@ class Answers:
         """
         who, model, classes = self._who(annotator), self._model, self.classes
         counts = {repr(name): {"class": name, "rows": 0, "sure": 0} for name in classes}
-        rows = [] if model is None else self._unconfirmed(who)
-        rows = [self._pool.rows[key][0] for key in rows]
+        keys = [] if model is None else self._unconfirmed(who)
+        rows = [self._pool.rows[key][0] for key in keys]
         if rows:
             proba = model.proba(self.X)[rows]
             best, highest = proba.argmax(axis=1), proba.max(axis=1)
+            denied = set(self._state.denied_items())
+            told = [at for at, key in enumerate(keys) if key in denied]
             for column, name in enumerate(model.classes):
                 own = best == column
+                own[[at for at in told if self._is_denied(keys[at], name)]] = False
                 counts[repr(name)]["rows"] = int(own.sum())
                 counts[repr(name)]["sure"] = int((highest[own] >= _SURE).sum())
         return list(counts.values())

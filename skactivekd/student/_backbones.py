@@ -51,17 +51,63 @@ class SmallCNN(nn.Sequential):
         The feature width.
     dropout : float in [0, 1), default=0.0
         Share of features dropped in training.
+    batch_norm : bool, default=False
+        Whether each convolution is followed by batch normalization.
+    shift : float in [0, 0.5], default=0.0
+        Training moves the images of each batch by up to this share of their sides, or
+        by a pixel if that is more; what comes in repeats the border. 0 moves nothing.
     """
 
-    def __init__(self, in_channels, image_size, width=16, hidden=256, dropout=0.0):
-        layers, channels = [], in_channels
+    def __init__(
+        self,
+        in_channels,
+        image_size,
+        width=16,
+        hidden=256,
+        dropout=0.0,
+        batch_norm=False,
+        shift=0.0,
+    ):
+        layers, channels = [RandomShift(shift)] if shift else [], in_channels
+
+        def convolve():
+            norm = [nn.BatchNorm2d(width)] if batch_norm else []
+            return [nn.Conv2d(channels, width, 3, padding=1, bias=not batch_norm), *norm, nn.ReLU()]
+
         while image_size > 4:
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            layers += [nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [*convolve(), nn.MaxPool2d(2, ceil_mode=True)]
             channels, width, image_size = width, min(2 * width, 128), -(-image_size // 2)
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(4)]
+        layers += [*convolve(), nn.AdaptiveAvgPool2d(4)]
         layers += [nn.Flatten(), nn.Linear(16 * width, hidden), nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers)
+
+
+class RandomShift(nn.Module):
+    """Move the images of a batch by a few pixels, in training only; all alike, which is cheap.
+
+    Parameters
+    ----------
+    share : float in [0, 0.5]
+        Of its height and width.
+    """
+
+    def __init__(self, share):
+        super().__init__()
+        if not 0 <= share <= 0.5:
+            raise ValueError(f"shift must be from 0 to 0.5, got {share!r}.")
+        self.share = share
+
+    def forward(self, X):
+        """Return images of shape (n, C, H, W)."""
+        if not self.training:
+            return X
+        for axis in (2, 3):
+            size = X.shape[axis]
+            most = max(1, round(self.share * size))
+            moved = torch.randint(-most, most + 1, (), device=X.device)
+            places = (torch.arange(size, device=X.device) + moved).clamp(0, size - 1)
+            X = X.index_select(axis, places)
+        return X
 
 
 def build_backbone(module, input_shape, **kwargs):

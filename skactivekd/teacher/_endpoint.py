@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..encoders._errors import check_on_error
 from ..encoders._read_image import reason
 from ..utils._asked import count_asked
+from ..utils._bar import bar
 from ..utils._fingerprint import class_name
 from ..utils._params import WrongParameter, check_integer, check_number
 from ._ask_once import ask_once, check_cache
@@ -88,7 +89,7 @@ class EndpointTeacher(PromptedTeacher):
         ``EmbeddingCache("answers.sqlite")`` a file, so that no row is paid for
         twice; False nowhere.
     verbose : int, default=0
-        1 or more shows a progress bar.
+        1 or more shows a progress bar of what takes more than a second.
     missing_label : int, float nan, str or None, default=-1
         Marks the unlabeled rows of y; matters for `score` only.
 
@@ -357,12 +358,11 @@ def _bar(total, verbose):
     """Give a function that moves a progress bar, or nothing."""
     if not verbose:
         return nullcontext(lambda n: None)
-    from tqdm.auto import tqdm
 
     @contextmanager
     def shown():
-        with tqdm(total=total, unit="rows") as bar:
-            yield bar.update
+        with bar(total, what="Asking") as asked:
+            yield asked.update
 
     return shown()
 

@@ -88,7 +88,7 @@ class GenerativeTeacher(PromptedTeacher):
     cache_dir : str, path or None, default=None
         Where downloads are kept; None is the hub's choice.
     verbose : int, default=0
-        1 or more shows a progress bar.
+        1 or more shows a progress bar of what takes more than a second.
     missing_label : int, float nan, str or None, default=-1
         Marks the unlabeled rows of y; matters for `score` only.
 

@@ -1,7 +1,8 @@
 "use strict";
-// The labeling page. Answers go into an outbox first, which outlives a reload, and from there to
-// the server one by one, each with an id, so that sending one again counts once. The next item is
-// shown at once, from the questions that the server has handed out before.
+// The labeling page. Answers go into an outbox first, which outlives a reload and a restart of the
+// server at its old address, and from there to the server one by one, each with an id, so that
+// sending one again counts once. The next item is shown at once, from the questions that the server
+// has handed out before.
 
 const BOUNCE = 120; // ms: nobody has seen an item by then, the key was pressed twice
 const BOUNCE_GRID = 450; // ms: the same of a grid
@@ -16,7 +17,13 @@ const store = {
     try { return window[kind].getItem(`skactivekd-${name}`); } catch { return null; }
   },
   set(kind, name, value) {
-    try { window[kind].setItem(`skactivekd-${name}`, value); } catch { /* a private window */ }
+    try { window[kind].setItem(`skactivekd-${name}`, value); return true; } catch { return false; } // a private window
+  },
+  remove(kind, name) {
+    try { window[kind].removeItem(`skactivekd-${name}`); } catch { /* there was none */ }
+  },
+  names(kind) {
+    try { return Object.keys(window[kind]).filter((name) => name.startsWith("skactivekd-")).map((name) => name.slice(11)); } catch { return []; }
   },
 };
 
@@ -27,7 +34,7 @@ const page = {
   grid: [], wrong: new Set(), gridAt: 0, confirming: null, gridBusy: false,
   review: [], reviewed: new Set(), looking: false,
   browser: store.get("sessionStorage", "browser") || newId(),
-  outbox: JSON.parse(store.get("sessionStorage", "outbox") || "[]"),
+  outbox: [], shelf: "", over: false,
   posted: 0, sending: false, stuck: false, fixed: store.get("localStorage", "fixed") === "true",
   pictures: new Map(),
 };
@@ -84,7 +91,24 @@ function post(path, fields) {
 }
 
 function keepOutbox() {
-  store.set("sessionStorage", "outbox", JSON.stringify(page.outbox.map(({ path, fields }) => ({ path, fields }))));
+  if (!page.outbox.length) store.remove("localStorage", page.shelf);
+  else store.set("localStorage", page.shelf, JSON.stringify(page.outbox.map(({ path, fields }) => ({ path, fields }))));
+}
+
+// Each page keeps its outbox under a name of its own. What others have left comes into this one;
+// if one of them still lives, an answer is sent twice and counts once.
+function takeOutboxes() {
+  const shelf = `outbox-${page.start.journal}-`;
+  page.shelf = shelf + newId();
+  const left = store.names("localStorage").filter((name) => name.startsWith(shelf));
+  for (const name of left) {
+    try { page.outbox.push(...JSON.parse(store.get("localStorage", name) || "[]")); } catch { /* no outbox */ }
+  }
+  if (!page.outbox.length) return;
+  const kept = store.set("localStorage", page.shelf, JSON.stringify(page.outbox));
+  if (kept) for (const name of left) store.remove("localStorage", name);
+  for (const entry of page.outbox) if (entry.fields.key) page.answered.add(entry.fields.key);
+  send();
 }
 
 async function send() {
@@ -125,7 +149,6 @@ async function send() {
 function takeReply(entry, reply) {
   if (reply.classes) setClasses(reply.classes);
   if (entry.path === "undo") return takeUndone(reply);
-  if (entry.path === "finish") return say(reply.said || "Finished. You can close this page.", true);
   merge(reply.questions);
   if (entry.path === "accept" && page.mode === "confirm") loadGrid();
   refreshSoon();
@@ -156,9 +179,28 @@ function merge(questions) {
   if (page.mode === "ask" && !page.editing && !page.current) next();
 }
 
+// Not by the outbox: what waits there is sent to the next server, which it would end.
+async function finish() {
+  const until = performance.now() + 5000;
+  while (page.outbox.length && performance.now() < until) await new Promise((done) => { setTimeout(done, 50); });
+  if (page.outbox.length) return problem("Some answers are not kept yet, see above. Finish once they are.");
+  try {
+    const reply = await call("finish", {}, true);
+    page.over = true;
+    clearTimeout(polling);
+    hideProblem();
+    for (const id of ["main", "mode-ask", "mode-confirm", "mode-review", "finish", "annotator"]) $(id).inert = true;
+    $("main").hidden = true;
+    $("over-text").textContent = reply.said || "";
+    $("over").hidden = false;
+    $("over").focus();
+  } catch (error) { problem(error.text || String(error)); }
+}
+
 let polling = null;
 async function refresh() {
   clearTimeout(polling);
+  if (page.over) return;
   const asked = page.annotator;
   const posted = page.outbox.length ? -1 : page.posted;
   let wait = 3000;
@@ -178,7 +220,7 @@ async function refresh() {
     if (!page.stuck) { page.lost = true; problem(error.text || String(error), false); }
   }
   clearTimeout(polling);
-  polling = setTimeout(refresh, document.hidden ? 10000 : wait);
+  if (!page.over) polling = setTimeout(refresh, document.hidden ? 10000 : wait);
 }
 
 function refreshSoon() {
@@ -248,7 +290,7 @@ function showItem(question) {
   if (kind === "image") showPicture(box, question);
   else if (kind === "text") {
     const text = question.show.text;
-    box.replaceChildren(el("div", { className: text.length > 700 ? "text long" : "text" }, text));
+    box.replaceChildren(el("div", { className: text.length > 700 ? "text long" : "text" }, ...marked(text, question)));
   } else if (kind === "row") {
     const cells = question.show.columns.flatMap((name, at) => [
       el("dt", {}, name), el("dd", {}, question.show.values[at] || "–"),
@@ -256,6 +298,14 @@ function showItem(question) {
     box.replaceChildren(el("dl", {}, ...cells));
   } else showSound(box, question);
   box.scrollTop = 0;
+}
+
+// A text in parts, the words of which suggested classes are made marked.
+function marked(text, question) {
+  const stem = (word) => fold(word).replace(/s$/, "");
+  const names = question.suggestions.flatMap(([label]) => fold(label).split(" "));
+  const wanted = new Set(names.filter((word) => word.length > 2).map(stem));
+  return text.split(/(\p{L}+)/u).map((part, at) => (at % 2 && wanted.has(stem(part)) ? el("mark", {}, part) : part));
 }
 
 function nothing() {
@@ -912,7 +962,7 @@ function playOrPause() {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (page.over || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target === $("search")) return searchKey(event);
   if (event.target.matches("input:not([type=range]), select, textarea")) return;
   const onControl = event.target.matches("button, summary, audio, input");
@@ -965,7 +1015,8 @@ function arrange() {
   $("problem-retry").onclick = send;
   $("problem-close").onclick = () => { page.dismissed = $("problem-text").textContent; hideProblem(); };
   $("help-open").onclick = () => $("help").showModal();
-  $("finish").onclick = () => post("finish", {});
+  $("finish").onclick = () => $("finishing").showModal();
+  $("finishing").onclose = () => { if ($("finishing").returnValue === "yes") finish(); $("finishing").returnValue = ""; };
   $("order").onclick = () => {
     page.fixed = !page.fixed;
     store.set("localStorage", "fixed", page.fixed);
@@ -1006,8 +1057,7 @@ async function begin() {
   const asked = new URLSearchParams(location.search).get("annotator");
   page.annotator = asked || store.get("sessionStorage", "annotator") || page.start.annotator;
   $("annotator").value = page.annotator;
-  for (const entry of page.outbox) if (entry.fields.key) page.answered.add(entry.fields.key);
-  send();
+  takeOutboxes();
   showItem(null);
   refresh();
 }
