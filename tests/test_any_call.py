@@ -70,6 +70,7 @@ from skactivekd.metrics._ranks import places
 from skactivekd.modal import ActiveLearner
 from skactivekd.student import DHOLoss, DualHead, RowDataset, dho_loss, gradient_cosine, mix_heads
 from skactivekd.teacher import (
+    TransductiveTeacher,
     clap_loss,
     class_prompts,
     embed_classes,
@@ -741,6 +742,25 @@ for kind, params in FEW.items():
         {**LABEL_WORDS, "templates": ("template", "prompt", "prompts"),
          "classes": ("class", "classes", "missing_label", "y")},
     )  # fmt: skip
+
+
+def teach_by_pool(X, y, weight, max_iter, **params):
+    teacher = TransductiveTeacher(
+        ZeroShotTeacher(Encoder(), **params), weight=weight, max_iter=max_iter
+    ).fit(X, y)
+    return teacher, teacher.score(X, y)
+
+
+add(
+    "TransductiveTeacher", teach_by_pool,
+    {"X": X, "y": Y_NAMED, **TEACHER, "weight": 1.0, "max_iter": 2},
+    {
+        "X": "encoded", "y": "names", "classes": "classes", "weight": "scalar",
+        "max_iter": "count",
+    },
+    check_teacher, lambda result: [result[0].predict_proba(X), result[1]],
+    {**LABEL_WORDS, "classes": ("class", "classes", "missing_label", "y")},
+)  # fmt: skip
 add(
     "Embedder", lambda X: Embedder(Encoder()).fit_transform(X), {"X": X}, {"X": "encoded"},
     None, lambda rows: [rows],
