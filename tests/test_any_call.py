@@ -755,11 +755,11 @@ add(
     "TransductiveTeacher", teach_by_pool,
     {"X": X, "y": Y_NAMED, **TEACHER, "weight": 1.0, "max_iter": 2},
     {
-        "X": "encoded", "y": "names", "classes": "classes", "weight": "scalar",
-        "max_iter": "count",
+        "X": "encoded", "y": "names", "weight": "scalar", "max_iter": "count",
     },
     check_teacher, lambda result: [result[0].predict_proba(X), result[1]],
-    {**LABEL_WORDS, "classes": ("class", "classes", "missing_label", "y")},
+    {**LABEL_WORDS, "templates": ("template", "prompt", "prompts"),
+     "classes": ("class", "classes", "missing_label", "y")},
 )  # fmt: skip
 add(
     "Embedder", lambda X: Embedder(Encoder()).fit_transform(X), {"X": X}, {"X": "encoded"},

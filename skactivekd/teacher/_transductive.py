@@ -139,7 +139,14 @@ class TransductiveTeacher(Teacher):
             raise ValueError(
                 "X is None; TransductiveTeacher learns from the pool: fit(X), or fit(X, y)"
             )
-        teacher = clone(teacher).fit(X, y)
+        try:
+            teacher = clone(teacher)
+        except TypeError as error:
+            raise TypeError(
+                f"A parameter of estimator={type(teacher).__name__}(...) cannot be copied "
+                f"({error}); give its classes and templates as lists"
+            ) from None
+        teacher = teacher.fit(X, y)
         codes = np.full(n_rows(X), -1)
         if y is not None:
             codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n_rows(X))
