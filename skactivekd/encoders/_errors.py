@@ -43,12 +43,12 @@ class RowError(ValueError):
         self.bad, self.problem, self.limit = dict(bad), problem, limit
 
     def __str__(self):
-        count = f"{len(self.bad)} {self.noun}{'s' * (len(self.bad) > 1)}"
-        return "\n".join([f"{count} {self.problem}:", *list_rows(self.bad, self.limit)])
+        return _list_rows(self.bad, self.noun, self.problem, self.limit)
 
     def at(self, places):
         """Name row i by all its places in a larger X, `places[i]`, in a new error."""
-        return type(self)(move(self.bad, places), self.problem, self.limit)
+        bad = {place: reason for row, reason in self.bad.items() for place in places[row]}
+        return type(self)(bad, self.problem, self.limit)
 
 
 class ImageError(RowError):
@@ -119,8 +119,17 @@ class SkippedRowsWarning(UserWarning):
         self.bad, self.noun = dict(bad), noun
 
     def __str__(self):
-        count = f"{len(self.bad)} {self.noun}{'s' * (len(self.bad) > 1)}"
-        return "\n".join([f"{count} skipped, to be taken for unknown:", *list_rows(self.bad)])
+        return _list_rows(self.bad, self.noun, "skipped, to be taken for unknown")
+
+
+def _list_rows(bad, noun, problem, limit=None):
+    """Name the rows and their reasons, a line each, at most `limit` of them."""
+    rows = sorted(bad)
+    lines = [f"{len(rows)} {noun}{'s' * (len(rows) > 1)} {problem}:"]
+    lines += [f"  row {row}: {bad[row]}" for row in rows[:limit]]
+    if limit is not None and len(rows) > limit:
+        lines.append(f"  and {len(rows) - limit} more rows")
+    return "\n".join(lines)
 
 
 # What follows serves those who hand some rows of X to a whole pipeline, which lets through nothing
@@ -143,21 +152,28 @@ def collecting():
 def numbered(rows, *, final=True):
     """Name bad rows as in the X of the caller, of which only `rows` are worked on inside.
 
-    `final` says that this X is the user's, so that nobody numbers its rows again.
+    `final` says that this X is the user's, so that nobody numbers its rows again; as a number, that
+    it is so for the first ones, and that the others are rows of a pool.
     """
-    places = [[int(row)] for row in rows]
+    places = [int(row) for row in rows]
+    n_final = (len(places) if final else 0) if isinstance(final, bool) else final
     try:
         with collecting() as warned:
             yield
     except RowError as error:
         if error.final:
             raise
-        moved = error.at(places)
-        moved.final = final
+        moved = error.at([[place] for place in places])
+        moved.final = final is not False
         raise moved from None
     for warning in warned:
-        bad = warning.bad if warning.final else move(warning.bad, places)
-        report(bad, warning.noun, final or warning.final)
+        if warning.final:
+            report(warning.bad, warning.noun, True)
+            continue
+        for part in (True, False):
+            bad = {places[row]: why for row, why in warning.bad.items() if (row < n_final) == part}
+            if bad:
+                report(bad, warning.noun, part)
 
 
 def report(bad, noun, final=False, stacklevel=4):
@@ -168,20 +184,6 @@ def report(bad, noun, final=False, stacklevel=4):
         warnings.warn(warning, stacklevel=stacklevel)
     else:
         warned.append(warning)
-
-
-def list_rows(bad, limit=None):
-    """Lines that name the rows and their reasons, at most `limit` of them."""
-    rows = sorted(bad)
-    lines = [f"  row {row}: {bad[row]}" for row in rows[:limit]]
-    if len(lines) < len(rows):
-        lines.append(f"  and {len(rows) - len(lines)} more rows")
-    return lines
-
-
-def move(bad, places):
-    """Rows and reasons by where they stand in a larger X."""
-    return {place: reason for row, reason in bad.items() for place in places[row]}
 
 
 def check_on_error(on_error):

@@ -1,13 +1,12 @@
 """Asking a model of the rows that a strategy looks at: once, and of nothing else."""
 
 import copy
-from contextlib import contextmanager
 
 import numpy as np
 from scipy.sparse import issparse
 
 from .._rows import check_row_count, n_rows, take_rows
-from ..encoders._errors import RowError, collecting, numbered, report
+from ..encoders._errors import numbered
 from ._embedding import ask_proba_embed, embed
 from ._proba import ask_proba
 
@@ -69,8 +68,9 @@ class Rows:
 
     def _ask_together(self, strategy, model, kinds):
         """Ask of labeled rows and pool in one go, where both are rows of X."""
-        rows = take_rows(self.X, np.concatenate([self.labeled, self.places]))
-        with _numbered_apart(self.labeled, self.places):
+        together = np.concatenate([self.labeled, self.places])
+        rows = take_rows(self.X, together)
+        with numbered(together, final=len(self.labeled)):
             known = _look(strategy, model, rows, kinds["pool"] | kinds["labeled"], "both")
         n, parts = len(self.labeled), {}
         for name, view in known.items():
@@ -93,30 +93,3 @@ def _look(strategy, model, X, kinds, part):
         if hasattr(view, "shape") and len(view.shape):
             check_row_count(view, X, f"The {type(model).__name__}")
     return found
-
-
-@contextmanager
-def _numbered_apart(labeled, pool):
-    """Name bad rows of labeled ones followed by a pool: as `numbered` does, for good if labeled."""
-    places = [int(row) for row in (*labeled, *pool)]
-    try:
-        with collecting() as warned:
-            yield
-    except RowError as error:
-        if error.final:
-            raise
-        moved = error.at([[row] for row in places])
-        moved.final = True
-        raise moved from None
-    for warning in warned:
-        if warning.final:
-            report(warning.bad, warning.noun, True)
-            continue
-        for final in (True, False):
-            bad = {
-                places[row]: why
-                for row, why in warning.bad.items()
-                if (row < len(labeled)) == final
-            }
-            if bad:
-                report(bad, warning.noun, final)
