@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing
 from .._rows import one_column
 from ..cache._cache import DEFAULT_CACHE, EmbeddingCache
 from ..cache._owner import identify, keep_identity
-from ..utils._asked import count_asked
+from ..utils._asked import COUNTS
 from ..utils._fingerprint import class_name
 from ..utils._row_identity import row_keys, text_keys
 from ._errors import REMEDY, ImageError, RowError, TextError, check_on_error, collecting, report
@@ -114,13 +114,46 @@ class Encoder(BaseEstimator):
             raise ValueError(f"batch_size={size!r} must be an int of at least 1")
         if self.on_error not in ("raise", "skip"):
             check_on_error(self.on_error)
-        rows, bad = getattr(self, _hook(method))(X, run)
+        rows, bad = getattr(self, method.replace("encode", "_embed"))(X, run)
         problem = "cannot be read" if method == "encode_image" else "cannot be encoded"
         if rows is not None:
             n_bad = len(bad)
             rows = unit_rows(rows, bad, len(rows) + n_bad)
             problem = problem if len(bad) == n_bad else "cannot be encoded"
         return rows, _ERRORS.get(method, RowError)(bad, f"{problem}; {REMEDY}") if bad else None
+
+
+class TextEncoder(Encoder):
+    """Base of encoders that embed texts, with their ``_embed_text``."""
+
+    def encode_text(self, texts):
+        """Embed texts.
+
+        Parameters
+        ----------
+        texts : list, array or Series of str of length n
+            Empty ones have an embedding too. One longer than the model's
+            limit is cut, with a warning.
+
+        Returns
+        -------
+        embeddings : ndarray of float32 of shape (n, d)
+            Rows of norm 1; nan where they were skipped.
+
+        Raises
+        ------
+        TextError
+            If rows are no texts, or the model finds nothing in them; all are
+            named. It is a TypeError and a ValueError.
+        ValueError
+            If there are none, a setting is wrong, or the model cannot be
+            loaded or would run code of its own.
+        FileNotFoundError
+            If the model is a path and not there.
+        RuntimeError
+            If the model is not on this machine and cannot be downloaded.
+        """
+        return self._encode("encode_text", texts)
 
 
 class Run:
@@ -166,7 +199,7 @@ def encode_rows(encoder, X):
         X = encoder._as_rows(X)
     if method == "encode_image" and not isinstance(X, list | np.ndarray) and is_lazy(X):
         X = LazyRows(X)
-    return _encode_once(encoder, method, X, count_asked)
+    return _encode_once(encoder, method, X, COUNTS.get())
 
 
 def encode_texts(encoder, texts):
@@ -177,53 +210,50 @@ def encode_texts(encoder, texts):
 def remember(encoder, method):
     """Return the number that a method says of an encoder's model, asked once per cache."""
     cache, ask = _cache_of(encoder), getattr(encoder, method)
-    if cache is None:
-        return ask()
-    keys = text_keys([method]).keys
-    owner = owner_of(encoder, method)
+    owner = None if cache is None else owner_of(encoder, method)
     if owner is None:
         return ask()
-    row = cache.fetch(owner, keys, lambda _: np.float32([[ask()]]))
+    row = cache.fetch(owner, text_keys([method]).keys, lambda _: np.float32([[ask()]]))
     return float(row[0, 0])
 
 
-def _encode_once(encoder, method, X, count=lambda n: None):
+def _encode_once(encoder, method, X, counts=()):
     if not isinstance(X, list) or (X and isinstance(X[0], list | tuple)):
         X = one_column(X)
-    cache, call = _cache_of(encoder), _Call(encoder, method, X)
+    cache, call = _cache_of(encoder), _Call(encoder, method, X, counts)
+    verbose, size = getattr(encoder, "verbose", 0), getattr(encoder, "batch_size", None)
+    verbose = verbose if isinstance(verbose, numbers.Real) else 0
     if cache is None or call.n == 0:  # an empty X: the encoder knows what to say
-        call.run.verbose = _verbose(encoder)
+        call.run.verbose = verbose
         rows = call(call.all)
-        count(call.n)
-        call.finish(lambda bad: bad)
+        call.finish(call.all)
         return rows
     keys, files, order = (text_keys if method == "encode_text" else row_keys)(X)
     owner = owner_of(encoder, method, call.run)
     if owner is None:  # for one call, the encoder is who it is
         cache = EmbeddingCache(max_bytes=2**62)
-    options = {"batch_size": _batch_size(encoder), "verbose": _verbose(encoder)}
+    size = int(size) if isinstance(size, numbers.Integral) and size > 0 else 64
+    options = {"files": files, "order": order, "batch_size": size, "verbose": verbose}
     try:
-        rows = cache.fetch(owner or (call.name,), keys, call, files=files, order=order, **options)
+        rows = cache.fetch(owner or (call.name,), keys, call, **options)
     finally:
         if call.pool is not None:
             call.pool.shutdown(wait=True, cancel_futures=True)
-        count(call.n_encoded)
-        if call.n_encoded and not isinstance(owner, str):
+        if call.asked and not isinstance(owner, str):
             keep_identity(encoder, owner)
-    if call.bad:
-        call.finish(lambda bad: _at_all(keys, bad))
+    call.finish(keys)
     return rows
 
 
 class _Call:
     """A method of an encoder, applied to some rows of X after others."""
 
-    def __init__(self, encoder, method, X):
+    def __init__(self, encoder, method, X, counts):
         self.encoder, self.method, self.X, self.run = encoder, method, X, Run()
         self.n = X.shape[0] if hasattr(X, "shape") else len(X)
         self.all, self.name = list(range(self.n)), f"{type(encoder).__name__}.{method}"
         self.bad, self.error = {}, None  # positions and reasons; what the encoder said first
-        self.pool, self.begun, self.n_encoded = None, {}, 0
+        self.pool, self.begun, self.asked, self.counts = None, {}, False, counts
         self.strict = getattr(encoder, "on_error", None) == "raise"
         self.own = isinstance(encoder, Encoder) and isowner_of(encoder, method)
 
@@ -240,7 +270,9 @@ class _Call:
 
     def __call__(self, positions):
         """Encode rows; nan where they are bad."""
-        self.n_encoded += len(positions)
+        self.asked = True
+        for asked in self.counts:
+            asked.rows += len(positions)
         X = self.X if positions == self.all else _safe_indexing(self.X, positions)
         X = self.begun.pop(tuple(positions), X) if self.begun else X
         rows, error = self._ask(X)
@@ -254,11 +286,12 @@ class _Call:
         self._check(rows, positions, error.bad if error else ())
         return rows
 
-    def finish(self, places):
-        """Raise if rows are bad, or warn of them if they were skipped, where they are in X."""
+    def finish(self, keys):
+        """Raise or warn of bad rows, by every place of their keys in X."""
         if self.error is None:
             return
-        bad = places(self.bad)
+        reasons = {keys[row]: reason for row, reason in self.bad.items()}
+        bad = {row: reasons[key] for row, key in enumerate(keys) if key in reasons}
         if isinstance(self.error, RowError) and (self.strict or not self.own):
             raise type(self.error)(bad, self.error.problem, self.error.limit) from None
         report(bad, self.error.noun, stacklevel=5)
@@ -313,26 +346,6 @@ def _name(kind):
     """Name a class wherever it lives in this package, or as every process calls it."""
     own = kind.__module__.startswith(_PACKAGE)
     return _PACKAGE + kind.__qualname__ if own else class_name(kind)
-
-
-def _hook(method):
-    return method.replace("encode", "_embed")
-
-
-def _at_all(keys, bad):
-    """Name bad rows at every place of their keys."""
-    reasons = {keys[row]: reason for row, reason in bad.items()}
-    return {row: reasons[key] for row, key in enumerate(keys) if key in reasons}
-
-
-def _batch_size(encoder):
-    size = getattr(encoder, "batch_size", None)
-    return int(size) if isinstance(size, numbers.Integral) and size > 0 else 64
-
-
-def _verbose(encoder):
-    verbose = getattr(encoder, "verbose", 0)
-    return verbose if isinstance(verbose, numbers.Real) else 0
 
 
 def _cache_of(encoder):

@@ -1,16 +1,16 @@
 """Images and texts in any form a user holds them: what they are, and which rows are none."""
 
 import os
+import stat
 
 import numpy as np
 
 from .._rows import one_column
 from ..utils._urls import URL, check_urls
-from ._errors import ImageError, check_on_error
+from ._errors import ImageError
 from ._pixels import SHAPES, range_problem, shape_problem, white_level
-from ._read_image import array_problem, file_problem, is_path, is_picture, name_file
 
-_SHOWN = 60  # characters of a text in a message
+_SHOWN, _SHOWN_OF_PATH = 60, 300  # characters of a text in a message, and of a path
 _MAX_LISTED = 10  # array rows named in one message; files are always all named
 
 
@@ -20,8 +20,6 @@ def check_images(X, on_error="raise"):
     Also returned are the rows that are no images, as far as a glance tells, and the reasons.
     Pixels out of range raise here unless they are to be skipped, as a whole array is wrong.
     """
-    if on_error not in ("raise", "skip"):
-        check_on_error(on_error)
     plain = isinstance(X, list) and X and not isinstance(X[0], list | tuple)
     X = _as_list_or_array(X if plain else one_column(X))
     if len(X) == 0:
@@ -42,10 +40,14 @@ def _as_list_or_array(X):
     if is_lazy(X):
         return X if isinstance(X, LazyRows) else LazyRows(X)
     if hasattr(X, "iloc"):
-        X = _series_to_list(X)
+        if X.ndim != 1:
+            raise TypeError(f"X is a {type(X).__name__}; pass its column of paths, as X['path']")
+        X = X.tolist()
     if isinstance(X, list | tuple):
-        pixels = bool(X) and all(isinstance(row, list) for row in X)
-        return np.asarray(X) if pixels else _stack_arrays(list(X))
+        if X and all(isinstance(row, list) for row in X):
+            return np.asarray(X)
+        kinds = {(x.shape, x.dtype) if isinstance(x, np.ndarray) else None for x in X}
+        return list(X) if len(kinds) != 1 or None in kinds else np.stack(X)
     if not hasattr(X, "__array__") or np.ndim(X) == 0:
         raise TypeError(
             f"X is a {type(X).__name__}; pass an array of shape {SHAPES}, "
@@ -57,17 +59,6 @@ def _as_list_or_array(X):
             f"X is an array of dtype {X.dtype}, which drops zeros at the end of bytes; pass a list"
         )
     return X.tolist() if X.ndim == 1 and X.dtype.kind in "OUT" else X
-
-
-def _series_to_list(X):
-    if X.ndim != 1:
-        raise TypeError(f"X is a {type(X).__name__}; pass its column of paths, as X['path']")
-    return X.tolist()
-
-
-def _stack_arrays(X):
-    kinds = {(x.shape, x.dtype) if isinstance(x, np.ndarray) else None for x in X}
-    return X if len(kinds) != 1 or None in kinds else np.stack(X)
 
 
 def _check_pixels(X, on_error):
@@ -114,6 +105,47 @@ def item_problem(item):
         return problem and f"{name_file(item)}: {problem}"
     kinds = "neither a file path, nor bytes of one, nor a PIL image, nor an array"
     return f"{item!r:.60} is a {type(item).__name__}, {kinds}"
+
+
+def file_problem(path):
+    """Say what keeps a path from being a file with something in it; None if nothing."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with "\0"
+        return "no such file"
+    except OSError as error:  # not allowed, links in a circle
+        return error.strerror
+    if stat.S_ISDIR(status.st_mode):
+        return "a directory, not a file"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return None if status.st_size else "an empty file"
+
+
+def array_problem(pixels):
+    """Say what keeps an array from being one picture; None if nothing."""
+    if problem := shape_problem(pixels.shape):
+        return problem
+    try:
+        white_level(pixels.dtype)
+    except ValueError as error:
+        return str(error)
+    return range_problem(pixels)
+
+
+def name_file(path):
+    name = str(os.fspath(path))
+    return name if len(name) <= _SHOWN_OF_PATH else f"{name[:_SHOWN_OF_PATH]}..."
+
+
+def is_picture(item):
+    """Tell whether this is an image of PIL."""
+    return hasattr(item, "getbands")
+
+
+def is_path(item):
+    """Tell whether this names a file."""
+    return isinstance(item, str | os.PathLike)
 
 
 def _single_problem(shape):

@@ -11,7 +11,7 @@ from joblib import cpu_count
 
 from ..utils._row_identity import hash_model_file
 from . import _open_clip_models
-from ._base import Encoder, remember
+from ._base import Run, TextEncoder, remember
 from ._errors import REMEDY, ImageError
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
@@ -21,7 +21,7 @@ from ._read_image import open_image, reason
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
 
 
-class OpenCLIPEncoder(Encoder):
+class OpenCLIPEncoder(TextEncoder):
     """Embeddings of images and texts from any open_clip model.
 
     The model loads at the first use and is shared by all encoders of the same
@@ -168,31 +168,6 @@ class OpenCLIPEncoder(Encoder):
         """
         return self._encode("encode_image", X)
 
-    def encode_text(self, texts):
-        """Embed texts.
-
-        Parameters
-        ----------
-        texts : list, array or Series of str of length n
-            Empty ones have an embedding too. One longer than the model's
-            context is cut, with a warning.
-
-        Returns
-        -------
-        embeddings : ndarray of float32 of shape (n, d)
-            Rows of norm 1; nan where they were skipped.
-
-        Raises
-        ------
-        TextError
-            If rows are no texts; all are named. It is a TypeError.
-        ValueError
-            If there are none, or there is no such model.
-        RuntimeError
-            If the model is not on this machine and cannot be downloaded.
-        """
-        return self._encode("encode_text", texts)
-
     @property
     def logit_scale_(self):
         """What teachers multiply cosines by: the scale that the model learned.
@@ -220,8 +195,7 @@ class OpenCLIPEncoder(Encoder):
         X, bad = check_images(X, self.on_error)
         strict = self.on_error == "raise"
         n_workers = self._count_workers(holds_files(X))  # refuses what is no number
-        run.model = run.model or self._load_model(run)
-        model, transform, device = run.model
+        model, transform, device = self._loaded(run)
 
         def prepare(row):
             return ahead[row].result() if row in ahead else preparation(open_image(X[row]))
@@ -243,8 +217,7 @@ class OpenCLIPEncoder(Encoder):
         texts, bad = check_texts(texts)
         if bad and self.on_error == "raise":
             return None, bad
-        run.model = run.model or self._load_model(run)
-        model, _, device = run.model
+        model, _, device = self._loaded(run)
         tokenizer = self._load_tokenizer(run)
         _open_clip_models.warn_of_cuts(texts, tokenizer)
 
@@ -280,44 +253,50 @@ class OpenCLIPEncoder(Encoder):
         """Begin to read files that will be embedded next, if X holds files."""
         if self.n_workers == 0 or not isinstance(X, list) or not holds_files(X):
             return None
-        run.model = run.model or self._load_model(run)
-        preparation = prepare_as(run.model[1], self.preprocess)
+        preparation = prepare_as(self._loaded(run)[1], self.preprocess)
         return AheadList(X, pool, lambda item: preparation(open_image(item)))
 
     def _identity(self, params, run):
         for name in ("model", "pretrained"):  # which a subclass may set itself
             params.pop(name, None)
-        name, pretrained, files = run.source = self._source()
+        name, pretrained, files = self._source(run)
         if files is None:
-            source = name, pretrained, _fspath(self.cache_dir)
+            source = name, pretrained, self._cache_dir()
             files = _open_clip_models.identify_download(*source)
             if files is None:
                 self._load_model()
                 files = _open_clip_models.identify_download(*source)
         return None if name.startswith(LOCAL) else name, files or pretrained, _release()
 
-    def _source(self):
+    def _source(self, run=None):
         """Return the model's name, its weights, and the content of its local files, if any."""
-        name, pretrained = find_source(self.model, self.pretrained)
-        paths = _local_files(name, pretrained)
-        if not paths and not name.startswith(LOCAL):
-            return name, pretrained, None
-        names = "" if pretrained else " ".join(map(os.path.basename, paths))
-        return name, pretrained, f"{names} {hash_model_file(*paths, cache=self.cache)}"
+        run = run or Run()
+        if run.source is None:
+            name, pretrained = find_source(self.model, self.pretrained)
+            paths, files = _local_files(name, pretrained), None
+            if paths or name.startswith(LOCAL):
+                names = "" if pretrained else " ".join(map(os.path.basename, paths))
+                files = f"{names} {hash_model_file(*paths, cache=self.cache)}"
+            run.source = name, pretrained, files
+        return run.source
+
+    def _cache_dir(self):
+        return None if self.cache_dir is None else os.fspath(self.cache_dir)
+
+    def _loaded(self, run):
+        run.model = run.model or self._load_model(run)
+        return run.model
 
     def _load_model(self, run=None):
         from .._torch import resolve_device
 
-        name, pretrained, files = (run and run.source) or self._source()
+        name, pretrained, files = self._source(run)
         preprocess = _open_clip_models.check_preprocess(self.preprocess, self.precision)
-        device = resolve_device(self.device)
-        cache_dir = _fspath(self.cache_dir)
+        device, cache_dir = resolve_device(self.device), self._cache_dir()
         # A download that was replaced is loaded anew, like a file of one's own.
         state = files or _open_clip_models.identify_download(name, pretrained, cache_dir)
-        settings = self.precision, device, preprocess, cache_dir
-        model, transform = _open_clip_models.load_model(
-            name, pretrained, *settings, state, bool(files)
-        )
+        settings = self.precision, device, preprocess, cache_dir, state, bool(files)
+        model, transform = _open_clip_models.load_model(name, pretrained, *settings)
         if name.startswith(LOCAL) and self.model is not None:
             _open_clip_models.warn_of_other_architecture(_as_text(self.model), name)
         if pretrained is not None and files and self.preprocess is None:
@@ -325,18 +304,14 @@ class OpenCLIPEncoder(Encoder):
         return model, transform, device
 
     def _load_tokenizer(self, run=None):
-        name, _, files = (run and run.source) or self._source()
-        return _open_clip_models.load_tokenizer(name, files, _fspath(self.cache_dir))
+        name, _, files = self._source(run)
+        return _open_clip_models.load_tokenizer(name, files, self._cache_dir())
 
 
 @functools.cache
 def _release():
     """Other releases embed alike but for rounding; a major one may build or prepare otherwise."""
     return version("open_clip_torch").partition(".")[0]
-
-
-def _fspath(path):
-    return None if path is None else os.fspath(path)
 
 
 def find_source(model=None, pretrained=None):

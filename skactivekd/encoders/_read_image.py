@@ -8,13 +8,13 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from ..utils._urls import URL, is_url, read_url
+from ..utils._urls import is_url, read_url
+from ._inputs import array_problem, file_problem, is_path, is_picture, name_file
 from ._picture_formats import FORMATS, UnreadableError, identify
-from ._pixels import range_problem, shape_problem, to_rgb_bytes, white_level
+from ._pixels import range_problem, to_rgb_bytes
 
 _MAX_RATIO = 200  # resizing the shorter side to 224 pixels makes 10 million of them
 _LARGE = 2**25  # pixels: more are decoded one picture at a time, at some 16 bytes each
-_SHOWN = 300  # characters of a path in a message
 _ORIENTATION = 0x0112  # the tag of EXIF
 _PHOTOMETRIC = 262  # the tag of TIFF; 0 says that 0 is white
 _BITS = 258  # the tag of TIFF: bits of a value
@@ -69,23 +69,9 @@ def upright_size(item):
 def _open_stream(item):
     if isinstance(item, bytes):
         return io.BytesIO(item)
-    if _is_url(item):
+    if is_url(item):
         return io.BytesIO(read_url(item))
     return open(item, "rb", opener=_open_regular)
-
-
-def _is_url(item):
-    return isinstance(item, str) and URL.match(item) is not None
-
-
-def is_picture(item):
-    """Tell whether this is an image of PIL."""
-    return hasattr(item, "getbands")
-
-
-def is_path(item):
-    """Tell whether this names a file."""
-    return isinstance(item, str | os.PathLike)
 
 
 def _open_regular(path, flags):
@@ -292,21 +278,6 @@ def reason(item, error):
     return f"{describe(item)}: {what}"
 
 
-def file_problem(path):
-    """Say what keeps a path from being a file with something in it; None if nothing."""
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with "\0"
-        return "no such file"
-    except OSError as error:  # not allowed, links in a circle
-        return error.strerror
-    if stat.S_ISDIR(status.st_mode):
-        return "a directory, not a file"
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    return None if status.st_size else "an empty file"
-
-
 def describe(item):
     """Name a row that is one picture."""
     if isinstance(item, np.ndarray):
@@ -314,19 +285,3 @@ def describe(item):
     if isinstance(item, bytes):
         return f"{len(item)} bytes"
     return name_file(item) if is_path(item) else f"{item!r:.120}"
-
-
-def array_problem(pixels):
-    """Say what keeps an array from being one picture; None if nothing."""
-    if problem := shape_problem(pixels.shape):
-        return problem
-    try:
-        white_level(pixels.dtype)
-    except ValueError as error:
-        return str(error)
-    return range_problem(pixels)
-
-
-def name_file(path):
-    name = str(os.fspath(path))
-    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from . import _sentence_models
-from ._base import Encoder, encode_texts
+from ._base import TextEncoder, encode_texts
 from ._inputs import check_texts
 
 # The inverse temperature of sentence-transformers' ranking losses. On halves of the training rows
@@ -30,7 +30,7 @@ _UNRELATED = (  # short: some models cut texts early
 )
 
 
-class SentenceEncoder(Encoder):
+class SentenceEncoder(TextEncoder):
     """Embeddings of texts from any sentence-transformers model.
 
     It needs sentence-transformers: ``pip install skactivekd[text]``. The model
@@ -119,37 +119,6 @@ class SentenceEncoder(Encoder):
         self.trust_remote_code = trust_remote_code
         self.verbose = verbose
 
-    def encode_text(self, texts):
-        """Embed texts.
-
-        Parameters
-        ----------
-        texts : list, array or Series of str of length n
-            Empty ones have an embedding too. One longer than the model's
-            limit is cut, with a warning.
-
-        Returns
-        -------
-        embeddings : ndarray of float32 of shape (n, d)
-            Rows of norm 1; nan where they were skipped.
-
-        Raises
-        ------
-        TextError
-            If rows are no texts, or the model finds nothing in them; all are
-            named. It is a TypeError and a ValueError.
-        ValueError
-            If there are none, a setting is wrong, or the model would run code
-            of its own.
-        ImportError
-            If sentence-transformers is not installed.
-        FileNotFoundError
-            If the model is a path and not there.
-        RuntimeError
-            If the model is not on this machine and cannot be downloaded.
-        """
-        return self._encode("encode_text", texts)
-
     @property
     def logit_scale_(self):
         r"""What teachers multiply cosines by: :math:`20 / (1 - m)`.
@@ -172,9 +141,8 @@ class SentenceEncoder(Encoder):
         with _sentence_models.LOCK, own_settings():  # tokenizers refuse a second thread
             if run.model is None:
                 run.model = self._load_model()
-            model = run.model
-            _sentence_models.warn_of_cuts(model, texts, self.prompt)
-            embeddings = model.encode(
+            _sentence_models.warn_of_cuts(run.model, texts, self.prompt)
+            embeddings = run.model.encode(
                 texts or [""],  # the model's width, where no row is a text
                 batch_size=self.batch_size,
                 prompt=self.prompt,
@@ -185,27 +153,29 @@ class SentenceEncoder(Encoder):
     def _identity(self, params, run):
         for name in ("model", "revision"):  # which a subclass may set itself
             params.pop(name, None)
-        place = _sentence_models.find_place(self.model)
+        place, commit = self._source()
         if os.path.isdir(place):
             return _sentence_models.hash_folder(place, self.cache)
-        commit = _sentence_models.find_commit(place, self.revision, self.cache_dir)
         if commit is None:
             with _sentence_models.LOCK:
                 self._load_model()
-            commit = _sentence_models.find_commit(place, self.revision, self.cache_dir)
+            commit = self._source()[1]
         return place, commit or self.revision
+
+    def _source(self):
+        """Return where the model is, and the commit of one that was downloaded."""
+        place = _sentence_models.find_place(self.model)
+        if os.path.isdir(place):
+            return place, None
+        return place, _sentence_models.find_commit(place, self.revision, self.cache_dir)
 
     def _load_model(self):
         from .._torch import resolve_device
 
-        place = _sentence_models.find_place(self.model)
-        local = os.path.isdir(place)
-        commit = (
-            None if local else _sentence_models.find_commit(place, self.revision, self.cache_dir)
-        )
+        place, commit = self._source()
         return _sentence_models.load_model(
             place,
-            _sentence_models.stamp_folder(place) if local else (),
+            _sentence_models.stamp_folder(place) if os.path.isdir(place) else (),
             commit or self.revision,
             self.precision,
             resolve_device(self.device),

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_COUNTS = ContextVar("counts of the blocks around", default=())
+COUNTS = ContextVar("counts of the blocks around", default=())
 
 
 class Asked:
@@ -17,25 +17,25 @@ class Asked:
 def counting():
     """Yield an object whose `rows` grow by the rows asked inside; known ones do not count."""
     asked = Asked()
-    token = _COUNTS.set((*_COUNTS.get(), asked))
+    token = COUNTS.set((*COUNTS.get(), asked))
     try:
         yield asked
     finally:
-        _COUNTS.reset(token)
+        COUNTS.reset(token)
 
 
 @contextmanager
 def counted_as(n):
     """Count n rows for a block, whatever is asked inside of it."""
     count_asked(n)
-    token = _COUNTS.set(())
+    token = COUNTS.set(())
     try:
         yield
     finally:
-        _COUNTS.reset(token)
+        COUNTS.reset(token)
 
 
 def count_asked(n):
     """Tell the blocks around that n rows were asked."""
-    for asked in _COUNTS.get():
+    for asked in COUNTS.get():
         asked.rows += n
