@@ -512,7 +512,7 @@ def test_a_fork_does_not_wait_for_a_thread_of_its_parent(monkeypatch):
 
     monkeypatch.setattr(_read_image, "_LARGE", 100)
     data = stored(Image.new("L", (30, 30)))
-    with _read_image._LOCKS.large:
+    with _read_image._LARGE_LOCK.of(None):
         child = os.fork()
         if child == 0:
             signal.alarm(20)

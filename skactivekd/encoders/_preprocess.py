@@ -1,10 +1,9 @@
 """Preparation of images for a model of open_clip: what threads do, and what the device does."""
 
 import functools
+import itertools
 import math
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -108,25 +107,13 @@ def load_batches(prepare, rows, batch_size, n_workers):
     if n_workers == 0:
         yield from ({row: attempt(row) for row in batch} for batch in batches)
         return
-    with _workers(n_workers) as pool:
-        ahead = deque()
-        for batch in batches:
-            ahead.append({row: pool.submit(attempt, row) for row in batch})
-            if len(ahead) > 1:
-                yield _results(ahead.popleft())
-        while ahead:
-            yield _results(ahead.popleft())
-
-
-def _results(futures):
-    return {row: future.result() for row, future in futures.items()}
-
-
-@contextmanager
-def _workers(n_workers):
-    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="skactivekd-loader")
+    pool, ahead = ThreadPoolExecutor(n_workers, thread_name_prefix="skactivekd-loader"), {}
     try:
-        yield pool
+        for batch in itertools.chain(batches, [()]):
+            later = {row: pool.submit(attempt, row) for row in batch}
+            if ahead:
+                yield {row: future.result() for row, future in ahead.items()}
+            ahead = later
     finally:  # an interrupt waits for the rows in hand only
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -1,13 +1,14 @@
 """One picture, from whatever it is in to RGB: upright, on white, and nothing run to get there."""
 
 import io
+import math
 import os
 import stat
-import threading
 from contextlib import nullcontext
 
 import numpy as np
 
+from ..utils._thread_locks import Locks
 from ..utils._urls import is_url, read_url
 from ._inputs import array_problem, file_problem, is_path, is_picture, name_file
 from ._picture_formats import FORMATS, UnreadableError, identify
@@ -20,25 +21,7 @@ _PHOTOMETRIC = 262  # the tag of TIFF; 0 says that 0 is white
 _BITS = 258  # the tag of TIFF: bits of a value
 
 
-class _Locks:
-    """Locks of this process, new in each fork, where whoever held one is not."""
-
-    def __init__(self):
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self):
-        """Make them anew."""
-        self.large = threading.Lock()
-        self._own = [threading.Lock() for _ in range(64)]  # so many that two seldom share one
-
-    def own(self, image):
-        """Return a lock of this image: what is opened reads its file when it is first used."""
-        return self._own[(id(image) >> 4) % len(self._own)]  # an address is a multiple of 16
-
-
-_LOCKS = _Locks()
+_LOCKS, _LARGE_LOCK = Locks(), Locks(1)  # what is opened reads its file when it is first used
 
 
 def open_image(item):
@@ -46,14 +29,23 @@ def open_image(item):
 
     PIL lets almost any exception escape from a broken file: see `reason`.
     """
+    from PIL import Image
+
     if isinstance(item, np.ndarray):
-        return _from_array(item)
+        if problem := array_problem(item):
+            raise UnreadableError(problem)
+        rgb = to_rgb_bytes(item)
+        _check_ratio(rgb.shape[1::-1])
+        return Image.fromarray(rgb)
     if is_picture(item):
-        return _from_given(item)
+        check_given(item)
+        _check_size(item.size)
+        with _LOCKS.of(item):
+            return _to_rgb(item)
     with _open_stream(item) as stream:
         image = identify(stream)
         _check_size(image.size)
-        with _LOCKS.large if _count(image.size) > _LARGE else nullcontext():
+        with _LARGE_LOCK.of(None) if math.prod(image.size) > _LARGE else nullcontext():
             return _to_rgb(image)
 
 
@@ -83,24 +75,6 @@ def _open_regular(path, flags):
     return number
 
 
-def _from_array(pixels):
-    from PIL import Image
-
-    problem = array_problem(pixels)
-    if problem:
-        raise UnreadableError(problem)
-    rgb = to_rgb_bytes(pixels)
-    _check_ratio(rgb.shape[1::-1])
-    return Image.fromarray(rgb)
-
-
-def _from_given(image):
-    check_given(image)
-    _check_size(image.size)
-    with _LOCKS.own(image):
-        return _to_rgb(image)
-
-
 def check_given(image):
     """Refuse an image of PIL that is not read yet, and would be by what we do not name."""
     kind = getattr(image, "format", None)
@@ -119,17 +93,13 @@ def _is_loaded(image):
         return False
 
 
-def _count(size):
-    return size[0] * size[1]
-
-
 def _check_size(size):
     """Refuse what would need too much memory, by the header alone."""
     from PIL import Image
 
     # PIL itself refuses at twice its limit, and warns at once of it, which threads cannot hold.
     limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
-    if limit and _count(size) > limit:
+    if limit and math.prod(size) > limit:
         raise UnreadableError(
             f"{size[0]} x {size[1]} pixels, more than {limit:,}: shrink it or cut it into pieces, "
             "or raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file"
@@ -262,7 +232,7 @@ def _depth(image):
 def picture_marks(image):
     """Return what decides how an image of PIL looks, beside mode, size, palette and pixels."""
     check_given(image)
-    with _LOCKS.own(image):
+    with _LOCKS.of(image):
         image.load()
         deep = image.mode.startswith("I") and _depth(image)
         return _orientation(image), repr(image.info.get("transparency")), deep

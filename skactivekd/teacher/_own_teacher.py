@@ -1,8 +1,6 @@
 """Functions and classifiers of the user's own as teachers, asked once for each row."""
 
 import json
-import os
-import threading
 import warnings
 from contextlib import nullcontext
 
@@ -15,6 +13,7 @@ from ..utils._asked import counted_as
 from ..utils._label_values import as_labels
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba, column_names, find_columns
+from ..utils._thread_locks import Locks
 from ._ask_once import answer_keys, ask_once, check_cache
 from ._own_identity import Who, learns_here
 
@@ -174,21 +173,4 @@ class _Asking:
 _NAMES, _MOST_NAMED = {}, 1024  # of the columns of teachers that only this process knows
 
 
-class _Locks:
-    """A lock for each teacher: who it is cannot be told while it counts rows, say."""
-
-    def __init__(self):
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self):
-        """Make them anew."""
-        self._locks = [threading.RLock() for _ in range(64)]
-
-    def of(self, teacher):
-        """Return the lock of a teacher; two of them may share one."""
-        return self._locks[(id(teacher) >> 4) % len(self._locks)]
-
-
-_LOCKS = _Locks()
+_LOCKS = Locks()  # who a teacher is cannot be told while it counts rows, say
