@@ -104,9 +104,8 @@ def tidy_classes(classes, *, year_first=False):
     """
     check_flag(year_first, "year_first")
     labels, called, given = check_classes(classes, None)
-    order = np.argsort(given)
     labels = labels.tolist()
-    names = {labels[place]: called[place] for place in order}
+    names = {labels[place]: called[place] for place in np.argsort(given)}
     tidy = {name: tidy_name(name, year_first=year_first) for name in names.values()}
     repeated = [name for name, count in Counter(tidy.values()).items() if count > 1]
     if repeated:

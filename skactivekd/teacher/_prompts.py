@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from difflib import get_close_matches
+from itertools import chain
 
 import numpy as np
 
@@ -10,9 +11,8 @@ from ..utils._classes import check_classes
 from ..utils._label_values import as_labels
 from ..utils._params import naming
 
-_PHOTO = ("a photo of a {}.",)
 _SETS = {
-    **dict.fromkeys(("generic", "caltech101", "stanford_cars", "sun397"), _PHOTO),
+    **dict.fromkeys(("generic", "caltech101", "stanford_cars", "sun397"), ("a photo of a {}.",)),
     "dtd": ("{} texture.",),
     "eurosat": ("a centered satellite photo of {}.",),
     "fgvc_aircraft": ("a photo of a {}, a type of aircraft.",),
@@ -133,18 +133,24 @@ def class_prompts(names, templates, labels=None):
     >>> class_prompts(["cat", "owl"], ["a photo of a {}.", {"owl": ["a bird with large eyes"]}])
     [['a photo of a cat.'], ['a photo of a owl.', 'a bird with large eyes']]
     """
-    names = _check_names(names)
+    if isinstance(names, str | bytes | Mapping | Set) or not hasattr(names, "__len__"):
+        raise TypeError(f"names must be a list of the names of the classes, got {names!r}")
+    with naming("names"):
+        names = list(as_labels(names).tolist())
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"names holds {name!r}, which is no text")
+    if not names:
+        raise ValueError("names is empty")
     if isinstance(labels, str | bytes | Set):
         raise TypeError(f"labels must be a list of labels, in the order of names, got {labels!r}")
     with naming("labels"):
         labels = as_labels(names if labels is None else labels).tolist()
     if not isinstance(labels, list) or len(labels) != len(names):
         raise ValueError(f"labels must hold one for each of the {len(names)} names.")
-    parts = [_check_template(part, labels) for part in _as_list(templates)]
-    prompts = [
-        [text for part in parts for text in part(label, name)]
-        for label, name in zip(labels, names, strict=True)
-    ]
+    pairs = list(zip(labels, names, strict=True))
+    parts = [_fill(template, pairs) for template in _as_list(templates)]
+    prompts = [list(chain(*of_class)) for of_class in zip(*parts, strict=True)]
     for label, texts in zip(labels, prompts, strict=True):
         if not texts:
             raise ValueError(
@@ -164,20 +170,6 @@ def name_classes(classes, missing_label=-1):
     return labels, names
 
 
-def _check_names(names):
-    """Return the names as a list of texts."""
-    if isinstance(names, str | bytes | Mapping | Set) or not hasattr(names, "__len__"):
-        raise TypeError(f"names must be a list of the names of the classes, got {names!r}")
-    with naming("names"):
-        names = list(as_labels(names).tolist())
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"names holds {name!r}, which is no text")
-    if not names:
-        raise ValueError("names is empty")
-    return names
-
-
 def _as_list(templates):
     if hasattr(templates, "to_numpy") or isinstance(templates, np.ndarray):
         templates = np.asarray(templates, dtype=object)
@@ -194,32 +186,29 @@ def _as_list(templates):
     return list(templates)
 
 
-def _check_template(template, labels):
-    """Turn a template into a function from label and name to a list of prompts."""
+def _fill(template, pairs):
+    """Write the prompts that one template has for each class, a pair of label and name."""
     if isinstance(template, Mapping):
-        return _check_descriptions(template, labels)
+        return _fill_descriptions(template, pairs)
     if callable(template):
-        return lambda label, name: [_check_prompt(template(name), label)]
+        return [[_check_prompt(template(name), label)] for label, name in pairs]
     if not isinstance(template, str):
         raise TypeError(f"template {template!r} is neither a str nor callable nor a mapping")
-    if template in list_prompt_templates():
-        texts = prompt_templates(template)
-        return lambda label, name: [text.format(name) for text in texts]
+    texts = prompt_templates(template) if template in list_prompt_templates() else [template]
     try:
-        valid = "{}" in template and isinstance(template.format("name"), str)
+        valid = all("{}" in text and isinstance(text.format("name"), str) for text in texts)
     except (IndexError, KeyError, ValueError):
         valid = False
     if not valid:
         raise ValueError(
             f"template {template!r} must have {{}} once, where the name of the class goes, "
-            "as 'a photo of a {}.', or name a set of templates: "
-            f"{suggest_templates(template)}"
+            f"as 'a photo of a {{}}.', or name a set of templates: {suggest_templates(template)}"
         )
-    return lambda label, name: [template.format(name)]
+    return [[text.format(name) for text in texts] for _, name in pairs]
 
 
-def _check_descriptions(descriptions, labels):
-    """Turn a mapping of label to texts into the same."""
+def _fill_descriptions(descriptions, pairs):
+    labels = [label for label, _ in pairs]
     unknown = [label for label in descriptions if label not in labels]
     if unknown:
         raise ValueError(
@@ -231,12 +220,11 @@ def _check_descriptions(descriptions, labels):
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(texts, Sequence | np.ndarray):
             raise TypeError(f"templates describes class {label!r} by {texts!r}, not by texts")
-        texts = list(texts)
-        if not texts:
+        if not len(texts):
             raise ValueError(f"the list of descriptions of class {label!r} is empty")
         texts_of[label] = [_check_prompt(text, label) for text in texts]
     # Not format(): a description may hold braces of its own.
-    return lambda label, name: [text.replace("{}", name) for text in texts_of.get(label, [])]
+    return [[text.replace("{}", name) for text in texts_of.get(key, [])] for key, name in pairs]
 
 
 def _check_prompt(text, label):
