@@ -146,11 +146,15 @@ class EmbeddingCache:
             known, kept, rows = store.read(owner, keys, files or ())
             if len(kept) == len(keys):
                 return self._decode(rows)
-            missing = _first_positions(keys, kept, order)
+            rest = np.setdiff1d(np.arange(len(keys)), kept, assume_unique=True).tolist()
+            missing = {}  # keys, in the order to encode them, and the first positions of each
+            for position in rest if order is None else sorted(rest, key=order.__getitem__):
+                missing.setdefault(keys[position], position)
             filling = _Filling(store, owner, files or {}, known, encode)
             fresh = filling.run(missing, min(batch_size, BATCH_LIMIT), verbose)
             self._warn(store, owner, fresh)
-            return self._decode(_join(keys, kept, rows, fresh))
+            added = [fresh[keys[position]] for position in rest]
+            return self._decode(_join(kept, rows, rest, added))
 
     def hash_file(self, path):
         """Hash what a file holds, 16 bytes, unless it is known to whoever uses this cache."""
@@ -261,27 +265,13 @@ def _sized(key):
     return key if len(key) == KEY_SIZE else blake2b(key, digest_size=KEY_SIZE).digest()
 
 
-def _first_positions(keys, kept, order):
-    """Map the keys not kept to their first positions, sorted by `order`."""
-    positions = np.setdiff1d(np.arange(len(keys)), kept, assume_unique=True).tolist()
-    if order is not None:
-        positions.sort(key=order.__getitem__)
-    missing = {}
-    for position in positions:
-        missing.setdefault(keys[position], position)
-    return missing
-
-
-def _join(keys, kept, rows, fresh):
-    """Put the rows kept and the fresh ones in the places of their keys."""
-    rest = np.setdiff1d(np.arange(len(keys)), kept, assume_unique=True)
-    width = max(len(row) for row in [*rows[:1], *fresh.values()])
-    nothing = np.full(width, np.nan, dtype=rows.dtype)
-    fresh = {key: row if len(row) else nothing for key, row in fresh.items()}
-    added = np.stack([fresh[keys[position]] for position in rest])
+def _join(kept, rows, rest, added):
+    """Put the rows kept and those added in their places; one that has no width is nan."""
+    nothing = np.full(max(map(len, [*rows[:1], *added])), np.nan, dtype=rows.dtype)
+    added = np.stack([row if len(row) else nothing for row in added])
     if len(kept) and rows.shape[1] != added.shape[1]:
         raise ValueError(WIDTHS)
-    joined = np.empty((len(keys), added.shape[1]), dtype=added.dtype)
+    joined = np.empty((len(kept) + len(rest), added.shape[1]), dtype=added.dtype)
     joined[kept], joined[rest] = rows if len(kept) else 0, added
     return joined
 

@@ -35,33 +35,30 @@ def connect(path, create):
     network file systems and on read-only media, and leaves one file. With synchronous=NORMAL a
     killed process never does harm.
     """
-    if path is None and not create:
+    if not create and (path is None or not os.path.exists(path)):
         return None
-    if path is not None:
-        if create:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-        elif not os.path.exists(path):
-            return None
+    if path is not None and create:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     # One lock guards the connection, so that threads may take turns.
     db = open_file(path, "rwc" if create else "rw", PATIENCE)
     try:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -16000")
-        if _is_ours(db, path):
-            return db
-        if create:
+        ours = _is_ours(db, path)
+        if create and not ours:
             _create(db, path)
-            return db
     except BaseException:
         db.close()
         raise
+    if ours or create:
+        return db
     db.close()
     return None
 
 
 def _is_ours(db, path):
     """Tell whether the file holds our tables; if not, it is empty or of an old format."""
-    application, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+    application, version = pragma(db, "application_id"), pragma(db, "user_version")
     kinds = {kind for (kind,) in db.execute("SELECT type FROM sqlite_master").fetchall()}
     if application != APPLICATION:
         if application or version or kinds:
@@ -90,7 +87,7 @@ def _create(db, path):
     try:
         if _is_ours(db, path):  # another process was faster
             return
-        if _pragma(db, "user_version"):
+        if pragma(db, "user_version"):
             warnings.warn(
                 f"{path} has the format of an older skactivekd: it is emptied, and its embeddings "
                 "are encoded again",
@@ -145,5 +142,6 @@ _LOCK_ERRORS = (
 )
 
 
-def _pragma(db, name):
+def pragma(db, name):
+    """Return a setting of a file."""
     return db.execute(f"PRAGMA {name}").fetchone()[0]

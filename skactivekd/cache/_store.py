@@ -13,7 +13,7 @@ import numpy as np
 
 from ..utils._locks import check_locks
 from ..utils._strangers_sqlite import vacuum
-from ._sqlite import connect, explain
+from ._sqlite import connect, explain, pragma
 
 KEY_SIZE = 16  # bytes of a key
 BATCH_LIMIT = 2**20  # rows in a batch; a slot is its number times this, plus the row
@@ -46,8 +46,8 @@ class Store:
         with self._open() as db:
             if db is not None:
                 with _transaction(db, "DEFERRED"):
-                    self._version = self._inode, _pragma(db, "data_version")
-                    known = self._read_files(db, stamps) if stamps else {}
+                    self._version = self._inode, pragma(db, "data_version")
+                    known = _read_files(db, stamps) if stamps else {}
                     keys = [known.get(key, key) for key in keys] if known else keys
                     slots = self._find(db, self._number(db, owner), keys)
                     kept = np.flatnonzero(slots >= 0)
@@ -61,7 +61,7 @@ class Store:
         if self.place is None:
             return False
         with self._open() as db:
-            return db is not None and self._version != (self._inode, _pragma(db, "data_version"))
+            return db is not None and self._version != (self._inode, pragma(db, "data_version"))
 
     def write(self, owner, batches, files):
         """Keep batches, pairs of keys and rows, and what was found in files, all or nothing.
@@ -87,7 +87,7 @@ class Store:
     def read_files(self, stamps):
         """Return the content of files as far as it is known, by stamp."""
         with self._open() as db:
-            return {} if db is None else self._read_files(db, stamps)
+            return {} if db is None else _read_files(db, stamps)
 
     def prune(self, max_bytes=None, before=None):
         """Drop rows beyond a size, and rows written before a time; return how many."""
@@ -119,21 +119,6 @@ class Store:
         except FileNotFoundError:
             return 0
 
-    def before_fork(self):
-        """Wait until nothing is under way: SQLite's locks do not survive a fork."""
-        self._lock.acquire()
-
-    def after_fork_in_parent(self):
-        """Go on."""
-        self._lock.release()
-
-    def after_fork_in_child(self):
-        """Start with a connection of one's own to a file; what is in memory was copied."""
-        self._lock = threading.RLock()
-        if self.place is not None:
-            _LEAKED.append(self._db)
-            self._db = None
-
     @contextlib.contextmanager
     def _open(self, create=False):
         """Give the connection, None if there is no file and none is to be made."""
@@ -163,19 +148,13 @@ class Store:
         row = db.execute("SELECT id FROM owner WHERE name = ?", [self._name(owner)]).fetchone()
         return -1 if row is None else row[0]
 
-    def _read_files(self, db, stamps):
-        query = "SELECT stamp, content, seal FROM files WHERE 1"
-        found = _look_up(db, query, "SELECT count(*) FROM files", "stamp", [], list(stamps))
-        return {record[0]: record[1] for record in found if _is_sealed(*record)}
-
     def _find(self, db, number, keys):
         """Slots of the keys, -1 where there is none."""
         query = "SELECT key, slot FROM place WHERE owner = ?"
         count = "SELECT sum(n) FROM batch WHERE owner = ?"
         found = dict(_look_up(db, query, count, "key", [number], keys))
-        slots = [found.get(key, -1) for key in keys]
         try:
-            slots = np.array(slots, dtype=np.int64)
+            slots = np.array([found.get(key, -1) for key in keys], dtype=np.int64)
         except (TypeError, ValueError, OverflowError) as error:
             raise sqlite3.DatabaseError("a slot is no number") from error
         if len(found) and (slots < -1).any():
@@ -224,8 +203,8 @@ class Store:
         """Bytes of the file that hold something, or of the rows in memory."""
         if self.place is None:
             return db.execute("SELECT ifnull(sum(size), 0) FROM batch").fetchone()[0]
-        pages = _pragma(db, "page_count") - _pragma(db, "freelist_count")
-        return pages * _pragma(db, "page_size")
+        pages = pragma(db, "page_count") - pragma(db, "freelist_count")
+        return pages * pragma(db, "page_size")
 
     def _shrink(self, db, max_bytes):
         """Drop the oldest batches until what is used fits; in memory, not one row too many."""
@@ -308,9 +287,11 @@ def _seal(name, n, keys, data):
     return zlib.crc32(data, zlib.crc32(keys, zlib.crc32(f"{name} {n}".encode())))
 
 
-def _is_sealed(stamp, content, seal):
-    sound = isinstance(stamp, bytes) and isinstance(content, bytes)
-    return sound and zlib.crc32(stamp + content) == seal
+def _read_files(db, stamps):
+    query = "SELECT stamp, content, seal FROM files WHERE 1"
+    found = _look_up(db, query, "SELECT count(*) FROM files", "stamp", [], list(stamps))
+    sound = (record for record in found if {bytes} == {type(part) for part in record[:2]})
+    return {key: content for key, content, seal in sound if zlib.crc32(key + content) == seal}
 
 
 def _words(keys):
@@ -325,10 +306,6 @@ def _drop(db, condition, value):
     db.execute(f"DELETE FROM batch WHERE {condition}", [value])
     db.execute("DELETE FROM owner WHERE id NOT IN (SELECT owner FROM batch)")
     db.execute("DELETE FROM files WHERE content NOT IN (SELECT key FROM place)")
-
-
-def _pragma(db, name):
-    return db.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 def _count(db):
@@ -353,19 +330,25 @@ def follow_forks(cache):
 
 
 def _before_fork():
+    """Wait until nothing is under way: SQLite's locks do not survive a fork."""
     _FORKING[:] = [store for cache in list(_CACHES) for store in cache._stores()]
     for store in _FORKING:
-        store.before_fork()
+        store._lock.acquire()
 
 
 def _after_fork_in_parent():
     while _FORKING:
-        _FORKING.pop().after_fork_in_parent()
+        _FORKING.pop()._lock.release()
 
 
 def _after_fork_in_child():
-    while _FORKING:
-        _FORKING.pop().after_fork_in_child()
+    """Start with a connection of one's own to a file; what is in memory was copied."""
+    for store in _FORKING:
+        store._lock = threading.RLock()
+        if store.place is not None:
+            _LEAKED.append(store._db)
+            store._db = None
+    _FORKING.clear()
     for cache in _CACHES:  # a thread that is not in the child may have held it
         cache._lock = threading.RLock()
 
