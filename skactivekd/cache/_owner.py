@@ -54,7 +54,12 @@ def fingerprint_owner(encoder, method):
 def local_owner(name, key):
     """Name what is in the state of a key, in this process."""
     with _LOCK:
-        return Local(name, _number(key))
+        if key not in _STATES:
+            _STATES[key] = next(_NUMBERS)
+            while len(_STATES) > _MOST_STATES:
+                _STATES.popitem(last=False)
+        _STATES.move_to_end(key)
+        return Local(name, _STATES[key])
 
 
 def same_owner(owner, key):
@@ -72,28 +77,18 @@ def keep_identity(encoder, owner):
             return
 
 
-def _number(key):
-    if key not in _STATES:
-        _STATES[key] = next(_NUMBERS)
-        while len(_STATES) > _MOST_STATES:
-            _STATES.popitem(last=False)
-    _STATES.move_to_end(key)
-    return _STATES[key]
-
-
 def state_of(encoder):
     """Tell the present state of an object from every other; raise `Unsure` if that cannot be."""
     if isinstance(encoder, _CODE):
         return state_key(encoder)
     state = object.__getstate__(encoder)
-    parts = state if isinstance(state, tuple) else (state,)
     kept = [
         {name: value for name, value in (part or {}).items() if name not in _IRRELEVANT}
-        for part in parts
+        for part in (state if isinstance(state, tuple) else (state,))
     ]
-    content = list(encoder.items()) if isinstance(encoder, dict) else None
-    if content is None and isinstance(encoder, list | tuple | set | frozenset):
-        content = list(encoder)
+    inside = encoder.items() if isinstance(encoder, dict) else encoder
+    holds = isinstance(encoder, dict | list | tuple | set | frozenset)
+    content = list(inside) if holds else None
     return state_key(type(encoder), kept, content)
 
 

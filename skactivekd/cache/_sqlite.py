@@ -29,31 +29,30 @@ _TABLES = {
 
 
 def connect(path, create):
-    """Open the file, or return None where there is nothing to read and nothing is to be made.
+    """Open the file; where there is none yet, and none is to be made, an empty one in memory.
 
-    The rollback journal is SQLite's default and stays: unlike a write-ahead log it works on
-    network file systems and on read-only media, and leaves one file. With synchronous=NORMAL a
-    killed process never does harm.
+    Also tells whether what was opened is what was asked for. The rollback journal is SQLite's
+    default and stays: unlike a write-ahead log it works on network file systems and on read-only
+    media, and leaves one file. With synchronous=NORMAL a killed process never does harm.
     """
-    if not create and (path is None or not os.path.exists(path)):
-        return None
     if path is not None and create:
         os.makedirs(os.path.dirname(path), exist_ok=True)
+    opened = path if create or (path is not None and os.path.exists(path)) else None
     # One lock guards the connection, so that threads may take turns.
-    db = open_file(path, "rwc" if create else "rw", PATIENCE)
+    db = open_file(opened, "rwc" if create else "rw", PATIENCE)
     try:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA cache_size = -16000")
-        ours = _is_ours(db, path)
-        if create and not ours:
-            _create(db, path)
+        ours = _is_ours(db, opened)
+        if not ours and opened is not None and not create:
+            db.close()
+            db = open_file(None, "rw", PATIENCE)
+        if not ours:
+            _create(db, opened)
     except BaseException:
         db.close()
         raise
-    if ours or create:
-        return db
-    db.close()
-    return None
+    return db, ours or create or path is None
 
 
 def _is_ours(db, path):

@@ -35,7 +35,7 @@ class Store:
 
     def __init__(self, path, dtype, max_bytes):
         self.place, self.dtype, self.max_bytes = path, np.dtype(dtype), max_bytes
-        self._db, self._inode, self._can_lock = None, None, path is None
+        self._db, self._is_open, self._inode, self._can_lock = None, False, None, path is None
         self._lock, self._version = threading.RLock(), None
 
     def read(self, owner, keys, stamps=()):
@@ -43,57 +43,51 @@ class Store:
 
         A stamp is its own key until the content of its file is known.
         """
-        with self._open() as db:
-            if db is not None:
-                with _transaction(db, "DEFERRED"):
-                    self._version = self._inode, pragma(db, "data_version")
-                    known = _read_files(db, stamps) if stamps else {}
-                    keys = [known.get(key, key) for key in keys] if known else keys
-                    slots = self._find(db, self._number(db, owner), keys)
-                    kept = np.flatnonzero(slots >= 0)
-                    if len(kept) < len(keys):
-                        keys, slots = [keys[position] for position in kept], slots[kept]
-                    return known, kept, self._gather(db, self._name(owner), slots, keys)
-        return {}, np.empty(0, dtype=np.intp), np.empty((0, 0), dtype=self.dtype)
+        with self._open() as db, _transaction(db, "DEFERRED"):
+            self._version = self._inode, pragma(db, "data_version")
+            known = _read_files(db, stamps) if stamps else {}
+            keys = [known.get(key, key) for key in keys] if known else keys
+            slots = self._find(db, self._number(db, owner), keys)
+            kept = np.flatnonzero(slots >= 0)
+            if len(kept) < len(keys):
+                keys, slots = [keys[position] for position in kept], slots[kept]
+            return known, kept, self._gather(db, self._name(owner), slots, keys)
 
     def has_changed(self):
         """Tell whether another process has written since rows were last read."""
         if self.place is None:
             return False
         with self._open() as db:
-            return db is not None and self._version != (self._inode, pragma(db, "data_version"))
+            return self._version != (self._inode, pragma(db, "data_version"))
 
     def write(self, owner, batches, files):
         """Keep batches, pairs of keys and rows, and what was found in files, all or nothing.
 
         Returns the number of rows that nobody had written yet.
         """
-        with self._open(create=True) as db:
-            with _transaction(db, "IMMEDIATE"):
-                db.execute("INSERT OR IGNORE INTO owner (name) VALUES (?)", [self._name(owner)])
-                number, added = self._number(db, owner), 0
-                for keys, rows in batches:
-                    new = np.flatnonzero(self._find(db, number, keys) < 0)
-                    if len(new):
-                        self._insert(db, owner, number, [keys[i] for i in new], rows[new])
-                    added += len(new)
-                sealed = [(*item, zlib.crc32(b"".join(item))) for item in files.items()]
-                db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", sealed)
-                if self.max_bytes is not None and self._used(db) > self.max_bytes:
-                    # Of a file so much that it is not again at the next batch.
-                    self._shrink(db, self.max_bytes * (0.9 if self.place else 1))
-            return added
+        with self._open(create=True) as db, _transaction(db, "IMMEDIATE"):
+            db.execute("INSERT OR IGNORE INTO owner (name) VALUES (?)", [self._name(owner)])
+            number, added = self._number(db, owner), 0
+            for keys, rows in batches:
+                new = np.flatnonzero(self._find(db, number, keys) < 0)
+                if len(new):
+                    self._insert(db, owner, number, [keys[i] for i in new], rows[new])
+                added += len(new)
+            sealed = [(*item, zlib.crc32(b"".join(item))) for item in files.items()]
+            db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", sealed)
+            if self.max_bytes is not None and self._used(db) > self.max_bytes:
+                # Of a file so much that it is not again at the next batch.
+                self._shrink(db, self.max_bytes * (0.9 if self.place else 1))
+        return added
 
     def read_files(self, stamps):
         """Return the content of files as far as it is known, by stamp."""
         with self._open() as db:
-            return {} if db is None else _read_files(db, stamps)
+            return _read_files(db, stamps)
 
     def prune(self, max_bytes=None, before=None):
         """Drop rows beyond a size, and rows written before a time; return how many."""
         with self._open() as db:
-            if db is None:
-                return 0
             with _transaction(db, "IMMEDIATE"):
                 count = _count(db)
                 if before is not None:
@@ -106,14 +100,14 @@ class Store:
 
     def __len__(self):
         with self._open() as db:
-            return 0 if db is None else _count(db)
+            return _count(db)
 
     @property
     def nbytes(self):
         """Size of the file, or of the rows in memory."""
         if self.place is None:
             with self._open() as db:
-                return 0 if db is None else self._used(db)
+                return self._used(db)
         try:
             return os.path.getsize(self.place)
         except FileNotFoundError:
@@ -121,15 +115,15 @@ class Store:
 
     @contextlib.contextmanager
     def _open(self, create=False):
-        """Give the connection, None if there is no file and none is to be made."""
+        """Give the connection, to an empty store where there is no file and none is to be made."""
         with self._lock:
             if not self._can_lock:
                 check_locks(self.place, "a cache of embeddings")
                 self._can_lock = True
             try:
-                if self._db is None or (self.place and self._inode != _inode(self.place)):
+                if not self._is_open or (self.place and self._inode != _inode(self.place)):
                     self._close()
-                    self._db = connect(self.place, create)
+                    self._db, self._is_open = connect(self.place, create)
                     self._inode = self.place and _inode(self.place)
                 yield self._db
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
@@ -139,7 +133,7 @@ class Store:
     def _close(self):
         if self._db is not None:
             self._db.close()
-        self._db = None
+        self._db, self._is_open = None, False
 
     def _name(self, owner):
         return f"{owner} {self.dtype.name}"
@@ -347,7 +341,7 @@ def _after_fork_in_child():
         store._lock = threading.RLock()
         if store.place is not None:
             _LEAKED.append(store._db)
-            store._db = None
+            store._db, store._is_open = None, False
     _FORKING.clear()
     for cache in _CACHES:  # a thread that is not in the child may have held it
         cache._lock = threading.RLock()

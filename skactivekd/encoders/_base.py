@@ -13,8 +13,9 @@ from ..cache._cache import DEFAULT_CACHE, EmbeddingCache
 from ..cache._owner import identify, keep_identity
 from ..utils._asked import COUNTS
 from ..utils._fingerprint import class_name
+from ..utils._params import check_choice
 from ..utils._row_identity import row_keys, text_keys
-from ._errors import REMEDY, ImageError, RowError, TextError, check_on_error, collecting, report
+from ._errors import REMEDY, ImageError, RowError, TextError, collecting, report
 from ._inputs import LazyRows, is_lazy
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
@@ -113,7 +114,7 @@ class Encoder(BaseEstimator):
         if not isinstance(size, numbers.Integral) or size < 1:
             raise ValueError(f"batch_size={size!r} must be an int of at least 1")
         if self.on_error not in ("raise", "skip"):
-            check_on_error(self.on_error)
+            check_choice(self.on_error, "on_error", ("raise", "skip"))
         rows, bad = getattr(self, method.replace("encode", "_embed"))(X, run)
         problem = "cannot be read" if method == "encode_image" else "cannot be encoded"
         if rows is not None:

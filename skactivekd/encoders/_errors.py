@@ -1,4 +1,4 @@
-"""Rows that cannot be encoded: the errors and the warning that name every one of them."""
+"""Rows that cannot be encoded, all of them named, and models that cannot be loaded."""
 
 import warnings
 from contextlib import contextmanager
@@ -132,6 +132,14 @@ def _list_rows(bad, noun, problem, limit=None):
     return "\n".join(lines)
 
 
+def explain_download(what, error, what_to_do):
+    """Turn what a hub says of a model into an error that says what to do."""
+    from huggingface_hub import constants
+
+    offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
+    return RuntimeError(f"{what} cannot be loaded{offline}: {error}\n{what_to_do}")
+
+
 # What follows serves those who hand some rows of X to a whole pipeline, which lets through nothing
 # but errors and warnings: queries, scores, fits on labeled rows. Encoders return what was bad.
 _COLLECTED = ContextVar("rows skipped so far", default=None)
@@ -184,9 +192,3 @@ def report(bad, noun, final=False, stacklevel=4):
         warnings.warn(warning, stacklevel=stacklevel)
     else:
         warned.append(warning)
-
-
-def check_on_error(on_error):
-    """Raise unless the setting is one of the two."""
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error={on_error!r} must be 'raise' or 'skip'")

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import warnings
 
 import numpy as np
 
@@ -29,8 +30,7 @@ def check_images(X, on_error="raise"):
     if isinstance(X, list):
         if any(isinstance(item, str) and URL.match(item) for item in X):
             check_urls(X)
-        problems = {row: item_problem(item) for row, item in enumerate(X)}
-        return X, {row: problem for row, problem in problems.items() if problem}
+        return X, {row: why for row, item in enumerate(X) if (why := item_problem(item))}
     return X, _check_pixels(X, on_error)
 
 
@@ -67,16 +67,18 @@ def _check_pixels(X, on_error):
         raise ValueError(f"X has shape {X.shape}, images have {SHAPES}{hint}")
     if problem := shape_problem(X.shape[1:]):
         raise ValueError(f"X has images of {problem}")
-    if problem := _single_problem(X.shape):
-        raise ValueError(f"X has {problem}")
+    if len(X.shape) == 3 and X.shape[2] in (3, 4) and X.shape[1] > X.shape[2]:
+        raise ValueError(
+            f"X has shape {X.shape}: if it is one picture, pass X[None]; if these are {len(X)} "
+            f"gray ones, {X.shape[2]} pixels wide, pass X[..., None]"
+        )
     try:
         white_level(X.dtype)
     except ValueError as error:
         raise ValueError(f"X has {error}") from None
     if not range_problem(X):
         return {}
-    problems = {row: range_problem(image) for row, image in enumerate(X)}
-    bad = {row: problem for row, problem in problems.items() if problem}
+    bad = {row: problem for row, image in enumerate(X) if (problem := range_problem(image))}
     if on_error == "raise":
         hint = "divide X by its largest possible value, or pass uint8 in 0..255"
         raise ImageError(bad, f"hold values out of range; {hint}", _MAX_LISTED)
@@ -148,16 +150,6 @@ def is_path(item):
     return isinstance(item, str | os.PathLike)
 
 
-def _single_problem(shape):
-    """Say why an array looks like one picture with its channels, and not like n gray ones."""
-    if len(shape) == 3 and shape[2] in (3, 4) and shape[1] > shape[2]:
-        return (
-            f"shape {shape}: if it is one picture, pass X[None]; if these are {shape[0]} gray "
-            f"ones, {shape[2]} pixels wide, pass X[..., None]"
-        )
-    return None
-
-
 def is_lazy(X):
     """Tell a column of Hugging Face's datasets or a map-style data set of torch."""
     if type(X).__module__.partition(".")[0] == "datasets":
@@ -185,7 +177,12 @@ class LazyRows:
         return len(self.rows)
 
     def __getitem__(self, index):
-        return _as_item(self.source[int(self.rows[index])])
+        item = self.source[int(self.rows[index])]
+        if isinstance(item, tuple) and len(item) == 2:
+            item = item[0]
+        if isinstance(item, dict) and {"bytes", "path"} <= set(item):  # of Image(decode=False)
+            item = item["path"] if item["bytes"] is None else item["bytes"]
+        return item.detach().cpu().numpy() if hasattr(item, "detach") else item
 
     def __iter__(self):
         return (self[index] for index in range(len(self)))
@@ -193,16 +190,6 @@ class LazyRows:
     def take(self, indices):
         """Return some of the rows, in their order."""
         return LazyRows(self.source, self.rows[indices])
-
-
-def _as_item(item):
-    if isinstance(item, tuple) and len(item) == 2:
-        item = item[0]
-    if isinstance(item, dict) and {"bytes", "path"} <= set(item):  # datasets.Image(decode=False)
-        item = item["path"] if item["bytes"] is None else item["bytes"]
-    if hasattr(item, "detach"):
-        item = item.detach().cpu().numpy()
-    return item
 
 
 def check_texts(texts):
@@ -222,8 +209,7 @@ def check_texts(texts):
     texts = list(texts)
     if not texts:
         raise ValueError("texts holds no text")
-    reasons = {row: _reason(text) for row, text in enumerate(texts)}
-    bad = {row: reason for row, reason in reasons.items() if reason}
+    bad = {row: reason for row, text in enumerate(texts) if (reason := _reason(text))}
     return [text for row, text in enumerate(texts) if row not in bad], bad
 
 
@@ -241,3 +227,18 @@ def shorten(value):
     """Show a value in a message, however long it is."""
     text = repr(value[:_SHOWN] if isinstance(value, str | bytes) else value)
     return text if len(text) <= _SHOWN + 2 else text[:_SHOWN] + "..."
+
+
+def warn_of_long_texts(texts, limit, room, count):
+    """Warn of texts that lose their end as they have more tokens than a model's limit.
+
+    Those that fit `room` need no counting: a token is a byte at least.
+    """
+    cut = [text for text in texts if len(text.encode()) > room and count(text) > limit]
+    if cut:
+        warnings.warn(
+            f"{len(cut)} texts are longer than the model's {limit} tokens and lose their end, "
+            f"the first: {shorten(cut[0])}",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -266,7 +266,8 @@ class OpenCLIPEncoder(TextEncoder):
             if files is None:
                 self._load_model()
                 files = _open_clip_models.identify_download(*source)
-        return None if name.startswith(LOCAL) else name, files or pretrained, _release()
+        release = _version("open_clip_torch").partition(".")[0]
+        return None if name.startswith(LOCAL) else name, files or pretrained, release
 
     def _source(self, run=None):
         """Return the model's name, its weights, and the content of its local files, if any."""
@@ -308,10 +309,8 @@ class OpenCLIPEncoder(TextEncoder):
         return _open_clip_models.load_tokenizer(name, files, self._cache_dir())
 
 
-@functools.cache
-def _release():
-    """Other releases embed alike but for rounding; a major one may build or prepare otherwise."""
-    return version("open_clip_torch").partition(".")[0]
+# Other releases embed alike but for rounding; a major one may build or prepare otherwise.
+_version = functools.cache(version)
 
 
 def find_source(model=None, pretrained=None):
@@ -355,21 +354,17 @@ def _is_place(text):
 
 
 def _local_files(name, pretrained):
-    """Return the paths of the local files behind a model."""
-    if name.startswith(LOCAL):
-        folder = name.removeprefix(LOCAL)
-        places = [place for place in (folder, *_text_folders(folder)) if os.path.isdir(place)]
-        paths = [sorted(entry.path for entry in os.scandir(place)) for place in places]
-        return [path for found in paths for path in found if os.path.isfile(path)]
-    return [pretrained] if pretrained is not None and os.path.isfile(pretrained) else []
-
-
-def _text_folders(folder):
-    """Name the directories that a model's configuration takes text tower and tokenizer from."""
+    """Return the paths of the local files behind a model, text tower and tokenizer included."""
+    if not name.startswith(LOCAL):
+        return [pretrained] if pretrained is not None and os.path.isfile(pretrained) else []
+    folder = name.removeprefix(LOCAL)
     try:
         with open(os.path.join(folder, CONFIG), encoding="utf-8") as file:
             config = json.load(file)["model_cfg"]["text_cfg"]
-        names = [config.get(key) for key in ("hf_model_name", "hf_tokenizer_name")]
+        others = [config.get(key) for key in ("hf_model_name", "hf_tokenizer_name")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # loading it will tell
-        return []
-    return sorted({name for name in names if isinstance(name, str) and os.path.isdir(name)})
+        others = ()
+    others = sorted({other for other in others if isinstance(other, str)})
+    places = [place for place in (folder, *others) if os.path.isdir(place)]
+    paths = [sorted(entry.path for entry in os.scandir(place)) for place in places]
+    return [path for found in paths for path in found if os.path.isfile(path)]

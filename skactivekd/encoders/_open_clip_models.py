@@ -6,12 +6,14 @@ import os
 import threading
 import warnings
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from ..utils._row_identity import hash_model_file
-from ._inputs import shorten
+from ._errors import explain_download
+from ._inputs import warn_of_long_texts
 
 CONFIG = "open_clip_config.json"
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -48,19 +50,15 @@ def check_preprocess(preprocess, precision):
     """Refuse what open_clip would pass over in silence; return the entries, hashable."""
     if precision not in _PRECISIONS:
         raise ValueError(f"precision={precision!r} is not one of {', '.join(_PRECISIONS)}")
-    items = {key: _check_entry(key, value) for key, value in dict(preprocess or {}).items()}
-    return tuple(sorted(items.items()))
-
-
-def _check_entry(key, value):
-    if key not in _PREPROCESS:
-        raise ValueError(f"preprocess has the key {key!r}; it may have {list(_PREPROCESS)}")
-    choices = _PREPROCESS[key]
-    if choices is None and np.shape(value) == (3,):
-        return tuple(map(float, value))
-    if choices is None or value not in choices:
-        raise ValueError(f"preprocess[{key!r}] is {value!r}, not {choices or 'three numbers'}")
-    return value
+    entries = dict(preprocess or {})
+    for key, value in entries.items():
+        if key not in _PREPROCESS:
+            raise ValueError(f"preprocess has the key {key!r}; it may have {list(_PREPROCESS)}")
+        choices = _PREPROCESS[key]
+        if value not in choices if choices else np.shape(value) != (3,):
+            raise ValueError(f"preprocess[{key!r}] is {value!r}, not {choices or 'three numbers'}")
+        entries[key] = value if choices else tuple(map(float, value))
+    return tuple(sorted(entries.items()))
 
 
 @functools.lru_cache(maxsize=2)
@@ -127,17 +125,8 @@ def warn_of_cuts(texts, tokenizer):
     if getattr(tokenizer, "reduction_fn", None):
         return
     limit = tokenizer.context_length
-    # A token is a byte at least: short texts need no counting.
-    long = [text for text in texts if len(text.encode()) > limit - 2]
     with _TOKENIZING:
-        cut = [text for text in long if _count(tokenizer, text) > limit]
-    if cut:
-        warnings.warn(
-            f"{len(cut)} texts are longer than the model's {limit} tokens and lose their end, "
-            f"the first: {shorten(cut[0])}",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn_of_long_texts(texts, limit, limit - 2, lambda text: _count(tokenizer, text))
 
 
 def _count(tokenizer, text):
@@ -172,77 +161,80 @@ _WHAT_TO_DO = (
 
 
 def _explain(name, pretrained, local, error):
-    tower = _text_tower(name)
-    if local:
-        what = (
-            f"the weights {pretrained} of model {name!r}" if pretrained else f"the model {name!r}"
-        )
-        tower = (
-            f" Its text tower needs the config.json of {tower!r}: keep that in a directory and "
-            f"name the directory as text_cfg.hf_model_name in {CONFIG}."
-            if tower
-            else ""
-        )
-        return ValueError(
-            f"{what} cannot be loaded: {error}\nA directory needs {CONFIG} and "
-            "open_clip_model.safetensors (or .bin, .pth); a file needs the architecture it was "
-            f"trained with.{tower}"
-        )
-    from huggingface_hub import constants
-
-    tag = f" with the weights {pretrained!r}" if pretrained else ""
-    tag += f" and the text tower {tower!r}" if tower else ""
-    offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
-    return RuntimeError(f"model {name!r}{tag} cannot be loaded{offline}: {error}\n{_WHAT_TO_DO}")
-
-
-def _text_tower(name):
-    """Name the model of transformers in a text tower; None if there is none."""
     import open_clip
 
-    if name.startswith(HUB):
-        return None
-    try:
-        return open_clip.get_model_config(name)["text_cfg"].get("hf_model_name")
+    try:  # the model of transformers in a text tower, if there is one
+        config = {} if name.startswith(HUB) else open_clip.get_model_config(name)["text_cfg"]
+        tower = config.get("hf_model_name")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # a broken config
-        return None
+        tower = None
+    if local:
+        what = f"weights {pretrained} of model {name!r}" if pretrained else f"model {name!r}"
+        needs = (
+            f" Its text tower needs the config.json of {tower!r}: keep that in a directory and "
+            f"name the directory as text_cfg.hf_model_name in {CONFIG}."
+        )
+        return ValueError(
+            f"the {what} cannot be loaded: {error}\nA directory needs {CONFIG} and "
+            "open_clip_model.safetensors (or .bin, .pth); a file needs the architecture it was "
+            f"trained with.{needs if tower else ''}"
+        )
+    what = f"model {name!r}" + (f" with the weights {pretrained!r}" if pretrained else "")
+    return explain_download(
+        what + (f" and the text tower {tower!r}" if tower else ""), error, _WHAT_TO_DO
+    )
 
 
 def identify_download(name, pretrained, cache_dir=None):
-    """Identify a model of a hub by its name and what was downloaded, None where nothing was."""
-    paths = [path for path in _downloads(name, pretrained, cache_dir) if path]
-    return f"{name} {pretrained} {hash_model_file(*paths)}" if paths else None
+    """Identify a model of a hub by its name and what was downloaded, None where nothing was.
 
-
-def _downloads(name, pretrained, cache_dir):
-    """Yield where open_clip keeps the weights it downloaded, and a hub's configuration."""
+    That is the weights, where open_clip keeps them, and a hub's configuration.
+    """
     from huggingface_hub import try_to_load_from_cache
     from open_clip import get_pretrained_cfg
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
-    hub = name.startswith(HUB)
-    published = {} if hub else get_pretrained_cfg(name, pretrained or "")
-    repo, file = (name.removeprefix(HUB), "") if hub else os.path.split(published.get("hf_hub", ""))
-    safe = file[:-4] + ".safetensors" if file else HF_SAFE_WEIGHTS_NAME
-    weights = [safe, file or HF_WEIGHTS_NAME]
-    for file in [*weights, CONFIG] if hub else weights if repo else []:
-        path = try_to_load_from_cache(repo, file, cache_dir)
-        yield path if isinstance(path, str) else None
-    if published.get("url"):
+    files = [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
+    if name.startswith(HUB):
+        repo, url = name.removeprefix(HUB), None
+        files.append(CONFIG)
+    else:
+        published = get_pretrained_cfg(name, pretrained or "")
+        repo, file = os.path.split(published.get("hf_hub", ""))
+        url = published.get("url")
+        files = [f"{file[:-4]}.safetensors", file] if file else files if repo else []
+    found = [try_to_load_from_cache(repo, file, cache_dir) for file in files]
+    if url:
         folder = cache_dir or os.path.expanduser("~/.cache/clip")
-        path = os.path.join(folder, os.path.basename(published["url"]))
-        yield path if os.path.isfile(path) else None
+        found.append(os.path.join(folder, os.path.basename(url)))
+    paths = [path for path in found if isinstance(path, str) and os.path.isfile(path)]
+    return f"{name} {pretrained} {hash_model_file(*paths)}" if paths else None
 
 
 def check_source(name, pretrained):
     """Raise where open_clip would fail late or start from random weights."""
-    if name.startswith(LOCAL):
-        return _check_folder(name.removeprefix(LOCAL))
     if name.startswith(HUB):
-        return None
+        return
+    if name.startswith(LOCAL):
+        folder = name.removeprefix(LOCAL)
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"there is no directory {folder}")
+        if not os.path.isfile(os.path.join(folder, CONFIG)):
+            raise FileNotFoundError(
+                f"{folder} holds no {CONFIG}; to load a bare checkpoint name its architecture in "
+                "`model` and the file in `pretrained`"
+            )
+        return
     import open_clip
 
-    _check_known(name, open_clip.list_models())
+    known = {entry.lower(): entry for entry in open_clip.list_models()}
+    if name not in known.values():
+        near = [known[match] for match in get_close_matches(name.lower(), known, n=3)]
+        hint = f"did you mean {' or '.join(near)}?" if near else "see open_clip.list_models()"
+        raise ValueError(
+            f"model {name!r} is neither an architecture of open_clip nor a directory that holds "
+            f"{CONFIG}; {hint}"
+        )
     tags = open_clip.list_pretrained_tags_by_model(name)
     choices = ", ".join(tags) if tags else "none are published"
     if pretrained is None:
@@ -251,36 +243,12 @@ def check_source(name, pretrained):
             f"file or to one of its tags ({choices})"
         )
     if open_clip.get_pretrained_cfg(name, pretrained) or os.path.isfile(pretrained):
-        return None
+        return
     if os.path.isdir(pretrained):
         raise ValueError(f"{pretrained} holds no {CONFIG}; pass the checkpoint file itself")
     raise ValueError(
         f"pretrained={pretrained!r} is no file here (looked for {os.path.abspath(pretrained)}) "
         f"and no tag of model {name!r} ({choices})"
-    )
-
-
-def _check_folder(folder):
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"there is no directory {folder}")
-    if not os.path.isfile(os.path.join(folder, CONFIG)):
-        raise FileNotFoundError(
-            f"{folder} holds no {CONFIG}; to load a bare checkpoint name its architecture in "
-            "`model` and the file in `pretrained`"
-        )
-
-
-def _check_known(name, known):
-    from difflib import get_close_matches
-
-    if name in known:
-        return
-    lower = {entry.lower(): entry for entry in known}
-    near = [lower[match] for match in get_close_matches(name.lower(), lower, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "see open_clip.list_models()"
-    raise ValueError(
-        f"model {name!r} is neither an architecture of open_clip nor a directory that holds "
-        f"{CONFIG}; {hint}"
     )
 
 

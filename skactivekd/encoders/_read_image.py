@@ -4,7 +4,7 @@ import io
 import math
 import os
 import stat
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -78,19 +78,15 @@ def _open_regular(path, flags):
 def check_given(image):
     """Refuse an image of PIL that is not read yet, and would be by what we do not name."""
     kind = getattr(image, "format", None)
-    if kind is None or kind in FORMATS or _is_loaded(image):
+    if kind is None or kind in FORMATS:
         return
+    with suppress(Exception):  # which one depends on the release of PIL
+        if image.im is not None:  # it is loaded
+            return
     raise UnreadableError(
         f"{kind}, a format that is not read here: open {', '.join(FORMATS)}; if you trust the "
         "file, call the image's load() first"
     )
-
-
-def _is_loaded(image):
-    try:
-        return image.im is not None
-    except Exception:  # which one depends on the release of PIL
-        return False
 
 
 def _check_size(size):

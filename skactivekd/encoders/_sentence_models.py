@@ -7,15 +7,16 @@ import json
 import os
 import re
 import threading
-import warnings
 from contextlib import contextmanager
 
 from ..utils._row_identity import hash_model_file, stamp_status
-from ._inputs import shorten
+from ._errors import explain_download
+from ._inputs import warn_of_long_texts
 
 LOCK = threading.RLock()
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # and no path
+_FOLDER = "SENTENCE_TRANSFORMERS_HOME"  # the variable that names where downloads are
 _ORGANIZATION = "sentence-transformers"  # of names without one
 _WHAT_TO_DO = (
     "Without a network pass a directory: SentenceEncoder('/path/to/model'), as "
@@ -48,16 +49,23 @@ def stamp_folder(folder):
     return tuple((name, stamp_status(os.stat(path))) for name, path in _model_files(folder))
 
 
-def _model_files(folder):
-    """Yield name and path of each file of a model, also behind links, but none twice."""
+def _walk(folder):
+    """Walk through a folder, also behind links, but nowhere twice."""
     met = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
-        if os.path.realpath(parent) in met:  # a link that leads in a circle
+        place = os.path.realpath(parent)
+        if place in met:  # a link that leads in a circle
             folders.clear()
             continue
-        met.add(os.path.realpath(parent))
+        met.add(place)
+        yield parent, folders, sorted(names)
+
+
+def _model_files(folder):
+    """Yield name and path of each file of a model that is not hidden."""
+    for parent, folders, names in _walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+        for name in names:
             if not name.startswith(".") and not name.lower().endswith(".md"):
                 path = os.path.join(parent, name)
                 yield os.path.relpath(path, folder).replace(os.sep, "/"), path
@@ -73,16 +81,12 @@ def find_commit(name, revision, cache_dir):
     """Find the commit of a model of the hub that is on this machine, None where none is."""
     from huggingface_hub import try_to_load_from_cache
 
-    folder = _cache_folder(cache_dir)
+    folder = cache_dir or os.getenv(_FOLDER)
     for repo, file in itertools.product(_repos(name), ("modules.json", "config.json")):
         path = try_to_load_from_cache(repo, file, folder, revision)
         if isinstance(path, str):
             return os.path.basename(os.path.dirname(path))
     return None
-
-
-def _cache_folder(cache_dir):
-    return cache_dir or os.getenv("SENTENCE_TRANSFORMERS_HOME")
 
 
 def _repos(name):
@@ -93,7 +97,7 @@ def _download_settings(name, revision, cache_dir):
     """Download all of a model of the hub that says what would be run, and return where it is."""
     from huggingface_hub import snapshot_download
 
-    folder, failed = _cache_folder(cache_dir), None
+    folder, failed = cache_dir or os.getenv(_FOLDER), None
     known = find_commit(name, revision, cache_dir) is not None
     for repo in _repos(name):
         try:
@@ -174,10 +178,7 @@ def _explain(place, local, error):
             "config.json, the weights (model.safetensors or pytorch_model.bin) and the tokenizer, "
             "as SentenceTransformer(...).save(directory) writes them."
         )
-    from huggingface_hub import constants
-
-    offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
-    return RuntimeError(f"model {place!r} cannot be loaded{offline}: {error}\n{_WHAT_TO_DO}")
+    return explain_download(f"model {place!r}", error, _WHAT_TO_DO)
 
 
 def warn_of_cuts(model, texts, prompt):
@@ -188,20 +189,12 @@ def warn_of_cuts(model, texts, prompt):
     if prompt is None:
         prompt = model.prompts.get(model.default_prompt_name) or ""
     room = limit - tokenizer.num_special_tokens_to_add() - len(prompt.encode())
-    # A token is a byte at least: short texts need no counting.
-    long = [text for text in texts if len(text.encode()) > room]
-    cut = [text for text in long if _count(tokenizer, prompt + text) > limit]
-    if cut:
-        warnings.warn(
-            f"{len(cut)} texts are longer than the model's {limit} tokens and lose their end, "
-            f"the first: {shorten(cut[0])}",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _count(tokenizer, text):
-    return len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
+    warn_of_long_texts(
+        texts,
+        limit,
+        room,
+        lambda text: len(tokenizer(prompt + text, truncation=False, verbose=False)["input_ids"]),
+    )
 
 
 # What sentence-transformers imports by name, up to version 6 from beside the model, too: modules
@@ -220,7 +213,11 @@ def check_model_code(folder):
 
     Every JSON file in it counts, as modules have folders, and these modules again.
     """
-    for path in _json_files(folder):
+    paths = [os.path.join(parent, name) for parent, _, names in _walk(folder) for name in names]
+    for path in paths:
+        own = os.path.basename(path).lower()
+        if not own.endswith(".json") or own in _BULKY:
+            continue
         try:
             with open(path, encoding="utf8") as file:
                 settings = json.load(file)
@@ -234,49 +231,31 @@ def check_model_code(folder):
             )
 
 
-def _json_files(folder):
-    seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        place = os.path.realpath(parent)
-        if place in seen:  # links in a circle
-            folders.clear()
-            continue
-        seen.add(place)
-        yield from (
-            os.path.join(parent, name)
-            for name in sorted(names)
-            if name.lower().endswith(".json") and name.lower() not in _BULKY
-        )
-
-
 def _problems(settings, name):
     """Yield key, value and what is wrong of settings that lead to code."""
+    kinds = []
     if name == "modules.json":
-        yield from _module_problems(settings)
+        for module in settings if isinstance(settings, list) else []:
+            module = module if isinstance(module, dict) else {}
+            kinds.append(module.get("type"))
+            path = str(module.get("path"))
+            if os.path.isabs(path) or ".." in re.split(r"[\\/]", path):
+                yield "the path", path, "which leads out of the folder"
     for key, value in _items(settings):
+        dotted = "." in str(value)
         if key in ("trust_remote_code", "allow_all_kernels") and value:
             yield key, value, "which is for you to say"
         elif key == "types" and isinstance(value, dict):
-            for kind in value.values():
-                if not _matches(_OWN, kind):
-                    yield "the module", kind, "which is not of sentence_transformers"
-        elif key == "tokenizer_class" and _dotted(value) and not _matches(_OWN, value):
+            kinds.extend(value.values())
+        elif key == "tokenizer_class" and dotted and not _matches(_OWN, value):
             yield key, value, "which is not of sentence_transformers"
-        elif key == "activation_function" and _dotted(value) and not _matches(_ACTIVATION, value):
+        elif key == "activation_function" and dotted and not _matches(_ACTIVATION, value):
             yield key, value, "which is not of torch.nn"
         elif "attn_implementation" in key and "/" in str(value):
             yield key, value, "which is downloaded and run"
-
-
-def _module_problems(modules):
-    for module in modules if isinstance(modules, list) else []:
-        kind, path = (
-            (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
-        )
+    for kind in kinds:
         if not _matches(_OWN, kind):
             yield "the module", kind, "which is not of sentence_transformers"
-        if os.path.isabs(str(path)) or ".." in re.split(r"[\\/]", str(path)):
-            yield "the path", path, "which leads out of the folder"
 
 
 def _items(settings):
@@ -289,10 +268,6 @@ def _items(settings):
             todo.extend(value.values())
         elif isinstance(value, list):
             todo.extend(value)
-
-
-def _dotted(value):
-    return "." in str(value)
 
 
 def _matches(pattern, value):

@@ -4,8 +4,7 @@ import numbers
 
 import numpy as np
 
-from ..encoders._errors import check_on_error
-from ..utils._params import is_integer
+from ..utils._params import check_choice, is_integer
 from ._backbones import find_pixel_config
 from ._image_files import Pictures, holds_pictures
 from ._scaling import InputScaler, PixelScaler
@@ -125,4 +124,4 @@ def check_pictures(net):
             f"augment must be 'auto', None or a callable, such as a transform of "
             f"torchvision.transforms.v2, got {net.augment!r}."
         )
-    check_on_error(net.on_error)
+    check_choice(net.on_error, "on_error", ("raise", "skip"))

@@ -156,7 +156,25 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
         return embeddings
 
 
-class Teacher(LabeledScoreMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
+class KnowsClasses(LabeledScoreMixin, ClassifierMixin, BaseEstimator):
+    """Base of what has `classes_` and ``predict_proba``, from which the rest follows."""
+
+    def predict(self, X):
+        """The most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of n samples
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+        """
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]
+
+
+class Teacher(TransformerMixin, KnowsClasses):
     """Base of the teachers of this package: all that follows from ``predict_proba``.
 
     A subclass keeps what it computed for a row, so that nobody else has to.
@@ -177,20 +195,6 @@ class Teacher(LabeledScoreMixin, ClassifierMixin, TransformerMixin, BaseEstimato
         """
         return self.predict_proba(X)
 
-    def predict(self, X):
-        """The most probable class of each sample.
-
-        Parameters
-        ----------
-        X : array-like of n samples
-
-        Returns
-        -------
-        y : ndarray of shape (n,)
-        """
-        columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
-
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`: the classes.
 
@@ -209,8 +213,52 @@ class Teacher(LabeledScoreMixin, ClassifierMixin, TransformerMixin, BaseEstimato
 class EmbeddingTeacher(EncodesRows, Teacher):
     """Base of the teachers: classes from their names, probabilities from logits.
 
-    A subclass calls `_fit_classes` and `_fit_scale` in its ``fit``, and may replace `_logits`.
+    A subclass may learn from labeled rows in `_learn`, and replace `_logits`.
     """
+
+    _learns = False  # from labels, whatever the scale is
+
+    def fit(self, X=None, y=None):
+        """Embed the names of the classes, and learn from the labeled rows.
+
+        Parameters
+        ----------
+        X : array-like of n samples, default=None
+            Only labeled rows are encoded, those not seen before; by
+            `ZeroShotTeacher` for ``logit_scale="auto"`` alone.
+        y : array-like of shape (n,), default=None
+            Labels among `classes`; `missing_label` marks rows without.
+            None: no labels, which leaves the zero-shot teacher.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If classes or templates are missing, repeated or malformed, a label
+            is not among the classes, X and y do not fit, or a parameter has a
+            wrong value.
+        TypeError
+            If the encoder or the classes are of the wrong kind.
+        """
+        encoder, scale = check_encoder(self.encoder, ("encode_text",)), self.logit_scale
+        check_scale(scale)
+        classes, templates = _defaults(encoder, self.classes, self.templates)
+        labels, names = name_classes(classes, self.missing_label)
+        self.class_embeddings_ = embed_classes(encoder, names, templates, labels)
+        self.classes_, self.encoder_ = labels, encoder
+        if not self._learns and scale != "auto":
+            X = y = None
+        embeddings, codes = _labeled_embeddings(self, X, y)
+        self.logit_scale_ = own_scale(encoder) if scale in (None, "auto") else scale
+        if scale == "auto":
+            cosines = embeddings @ self.class_embeddings_.T
+            self.logit_scale_ = best_logit_scale(cosines, codes, self.logit_scale_)
+        if self._learns:
+            self._learn(embeddings, codes)
+        return self
 
     def predict_proba(self, X):
         """Probabilities of the classes.
@@ -242,23 +290,6 @@ class EmbeddingTeacher(EncodesRows, Teacher):
         proba[np.isnan(embeddings).any(axis=1)] = 1 / len(self.classes_)
         return proba
 
-    def _fit_classes(self):
-        encoder = check_encoder(self.encoder, ("encode_text",))
-        check_scale(self.logit_scale)
-        classes, templates = _defaults(encoder, self.classes, self.templates)
-        labels, names = name_classes(classes, self.missing_label)
-        self.class_embeddings_ = embed_classes(encoder, names, templates, labels)
-        self.classes_ = labels
-        self.encoder_ = encoder
-
-    def _fit_scale(self, embeddings, codes):
-        """Set the scale; "auto" fits it to the labeled rows, if there are any."""
-        scale = self.logit_scale
-        scale = own_scale(self.encoder_) if scale in (None, "auto") else scale
-        if self.logit_scale == "auto":
-            scale = best_logit_scale(embeddings @ self.class_embeddings_.T, codes, scale)
-        self.logit_scale_ = scale
-
     def _logits(self, embeddings):
         return np.float32(self.logit_scale_) * embeddings @ self.class_embeddings_.T
 
@@ -271,34 +302,11 @@ class FewShotTeacher(EmbeddingTeacher):
     a fit that did not know their labels, and their classes.
     """
 
-    def fit(self, X=None, y=None):
-        """Embed the names of the classes, and learn from the labeled rows.
+    _learns = True
 
-        Parameters
-        ----------
-        X : array-like of n samples, default=None
-            Only labeled rows are encoded, those not seen before.
-        y : array-like of shape (n,), default=None
-            Labels among `classes`; `missing_label` marks rows without.
-            None: no labels, which leaves the zero-shot teacher.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If a label is not among the classes, X and y do not fit, or a
-            parameter has a wrong value.
-        TypeError
-            If the encoder or the classes are of the wrong kind.
-        """
+    def _learn(self, embeddings, codes):
         from .._torch import own_settings
 
-        self._fit_classes()
-        embeddings, codes = labeled_embeddings(self, X, y)
-        self._fit_scale(embeddings, codes)
         with own_settings():
             hold_out = self._fit_labeled(embeddings, codes)
             self.seen_ = np.bincount(codes, minlength=len(self.classes_)) > 0
@@ -306,7 +314,6 @@ class FewShotTeacher(EmbeddingTeacher):
             if self.guard and len(codes):
                 even = evenness(codes, len(self.classes_))
                 self.trust_ = choose_trust(*hold_out(), even)
-        return self
 
     def _logits(self, embeddings):
         from .._torch import own_settings
@@ -325,12 +332,11 @@ class FewShotTeacher(EmbeddingTeacher):
         return super()._logits(embeddings)
 
 
-def labeled_embeddings(teacher, X, y):
+def _labeled_embeddings(teacher, X, y):
     """Embed the labeled rows of X that the encoder does not skip, for a teacher with classes."""
     n = 0 if X is None else n_rows(X)
-    codes = np.full(n, -1)
-    if y is not None:
-        codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n)
+    known = teacher.classes_, teacher.missing_label
+    codes = np.full(n, -1) if y is None else encode_labels(y, *known, n_rows=n)
     rows = np.flatnonzero(codes >= 0)
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
@@ -361,9 +367,8 @@ def check_encoder(encoder, methods):
 
 def check_scale(scale):
     """Refuse what is no scale of logits."""
-    if scale is None or (is_number(scale) and 1e-6 <= scale <= 1e6):
-        return
-    if not isinstance(scale, str) or scale != "auto":
+    named = scale is None or (isinstance(scale, str) and scale == "auto")
+    if not named and not (is_number(scale) and 1e-6 <= scale <= 1e6):
         raise ValueError(
             f"logit_scale={scale!r} must be above 0 and finite, or 'auto', or None: from 1e-6 to "
             "1e6"
@@ -385,16 +390,11 @@ def own_scale(encoder):
 
 def _defaults(encoder, classes, templates):
     embedded = isinstance(encoder, OpenCLIPEncoder) and encoder.model is encoder.pretrained is None
-    if embedded:
-        if classes is not None:
-            check_digits(name_classes(classes)[1])
-        return (
-            GLYPH_CLASSES if classes is None else classes,
-            GLYPH_TEMPLATES if templates is None else templates,
-        )
-    if classes is None:
+    if classes is None and not embedded:
         raise ValueError("set `classes`: the labels, or a mapping of each label to its name")
+    if classes is not None and embedded:
+        check_digits(name_classes(classes)[1])
     if templates is None:
         kind = row_method(getattr(encoder, "text_encoder", encoder))  # who reads the prompts
-        templates = _DEFAULT_TEMPLATES.get(kind, "{}")
-    return classes, templates
+        templates = GLYPH_TEMPLATES if embedded else _DEFAULT_TEMPLATES.get(kind, "{}")
+    return GLYPH_CLASSES if classes is None else classes, templates

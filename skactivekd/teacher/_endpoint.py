@@ -6,12 +6,11 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..encoders._errors import check_on_error
 from ..encoders._read_image import reason
 from ..utils._asked import count_asked
 from ..utils._bar import bar
 from ..utils._fingerprint import class_name
-from ..utils._params import WrongParameter, check_integer, check_number
+from ..utils._params import WrongParameter, check_choice, check_integer, check_number
 from ._ask_once import ask_once, check_cache
 from ._chat import Chat, RowUnreadable, check_url
 from ._data_url import data_url
@@ -274,7 +273,7 @@ class EndpointTeacher(PromptedTeacher):
         check_integer(self.top_logprobs, "top_logprobs", 2)
         check_number(self.timeout, "timeout", above=0)
         check_number(self.backoff, "backoff", 0)
-        check_on_error(self.on_error)
+        check_choice(self.on_error, "on_error", ("raise", "skip"))
         check_cache(self.cache, "EndpointTeacher")
         if self.extra is not None:
             _check_extra(self.extra)

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..cache import EmbeddingCache
-from ..encoders._errors import check_on_error
 from ..utils._fingerprint import class_name
 from ..utils._params import WrongParameter, check_choice, check_flag, check_integer, check_number
 from ._ask_once import ask_once, check_cache
@@ -298,7 +297,7 @@ class GenerativeTeacher(PromptedTeacher):
         check_number(self.temperature, "temperature", above=0)
         check_integer(self.batch_size, "batch_size", 1)
         check_choice(self.precision, "precision", PRECISIONS)
-        check_on_error(self.on_error)
+        check_choice(self.on_error, "on_error", ("raise", "skip"))
         check_cache(self.cache, "GenerativeTeacher")
         if self.system is not None and not isinstance(self.system, str):
             raise WrongParameter(f"system={self.system!r:.100} must be a str or None")

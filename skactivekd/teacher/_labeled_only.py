@@ -1,7 +1,7 @@
 """A classifier that knows nothing of missing labels, on partly labeled data."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,10 +11,10 @@ from ..utils._classes import check_classes
 from ..utils._label_values import as_labels
 from ..utils._labels import check_labels, encode_labels, find_classes, find_positions
 from ..utils._proba import ordered_proba
-from ..utils._score import LabeledScoreMixin
+from ._base import KnowsClasses
 
 
-class LabeledOnly(LabeledScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class LabeledOnly(MetaEstimatorMixin, KnowsClasses):
     """Fit any classifier on the labeled rows alone.
 
     scikit-learn's classifiers take the marker of unlabeled rows for a class;
@@ -129,20 +129,6 @@ class LabeledOnly(LabeledScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEs
         proba = np.zeros((len(known), n_classes), dtype=known.dtype)
         proba[:, self._columns] = known
         return proba
-
-    def predict(self, X):
-        """The most probable class of each sample.
-
-        Parameters
-        ----------
-        X : array-like of n samples
-
-        Returns
-        -------
-        y : ndarray of shape (n,)
-        """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
 
     @property
     def n_features_in_(self):

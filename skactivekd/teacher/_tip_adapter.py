@@ -1,9 +1,21 @@
 """Tip-Adapter: zero-shot, helped by the most similar labeled rows."""
 
+from functools import partial
+
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ..utils._params import check_flag, check_number
 from ._base import FewShotTeacher, check_at_least
+from ._tip_adapter_math import (
+    choose,
+    cross_validate,
+    judge,
+    leave_one_out,
+    tip_adapter_logits,
+    tune_keys,
+    votes,
+)
 from ._trust import is_even, keep_unlabeled
 
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -140,8 +152,6 @@ class TipAdapterTeacher(FewShotTeacher):
         self.device = device
 
     def _fit_labeled(self, embeddings, codes):
-        from ._tip_adapter_math import leave_one_out, votes
-
         alphas, betas = self._candidates()
         self.keys_, self.key_classes_ = embeddings, codes
         zero_shot, parts = self._zero_shot(embeddings), leave_one_out(embeddings, codes)
@@ -187,10 +197,7 @@ class TipAdapterTeacher(FewShotTeacher):
 
     def _tuning(self):
         """What tunes keys, and what judges alpha and beta with tuned keys."""
-        from functools import partial
-
         from .._torch import draw_seed, resolve_device
-        from ._tip_adapter_math import cross_validate, tune_keys
 
         seed = draw_seed(self.random_state)
         alpha, beta = self._start()
@@ -209,8 +216,6 @@ class TipAdapterTeacher(FewShotTeacher):
         return tune, partial(cross_validate, tune, n_folds=_N_FOLDS, seed=seed)
 
     def _choose(self, parts, zero_shot, codes, alphas, betas):
-        from ._tip_adapter_math import choose, judge
-
         n_judged = (np.bincount(codes, minlength=1)[codes] > 1).sum()
         if len(alphas) == len(betas) == 1 or n_judged < _FEWEST:
             return self._start()
@@ -221,9 +226,6 @@ class TipAdapterTeacher(FewShotTeacher):
         if len(self.keys_) == 0 or self.alpha_ == 0:
             return self._zero_shot(embeddings)
         import torch
-        from sklearn.utils import gen_batches
-
-        from ._tip_adapter_math import tip_adapter_logits
 
         one_hot = np.eye(len(self.classes_), dtype=np.float32)[self.key_classes_]
         known = map(torch.from_numpy, (self.class_embeddings_, self.keys_, one_hot))

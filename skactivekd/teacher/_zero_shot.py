@@ -1,6 +1,6 @@
 """Zero-shot classification: samples against the names of the classes."""
 
-from ._base import EmbeddingTeacher, labeled_embeddings
+from ._base import EmbeddingTeacher
 
 
 class ZeroShotTeacher(EmbeddingTeacher):
@@ -96,30 +96,3 @@ class ZeroShotTeacher(EmbeddingTeacher):
         self.templates = templates
         self.logit_scale = logit_scale
         self.missing_label = missing_label
-
-    def fit(self, X=None, y=None):
-        """Embed the names of the classes; data matter for ``logit_scale="auto"`` only.
-
-        Parameters
-        ----------
-        X : array-like of n samples, default=None
-        y : array-like of shape (n,), default=None
-            Labels among `classes`, with unlabeled rows.
-
-        Returns
-        -------
-        self : ZeroShotTeacher
-
-        Raises
-        ------
-        ValueError
-            If classes or templates are missing, repeated or malformed, or a
-            label is not among the classes.
-        TypeError
-            If the encoder or the classes are of the wrong kind.
-        """
-        self._fit_classes()
-        if self.logit_scale != "auto":
-            X = y = None
-        self._fit_scale(*labeled_embeddings(self, X, y))
-        return self
