@@ -13,8 +13,7 @@ from PIL import Image, ImageOps
 
 from skactivekd import DHOClassifier, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
 from skactivekd.encoders import ImageError
-from skactivekd.encoders._picture_formats import name_format
-from skactivekd.encoders._read_image import open_image, reason
+from skactivekd.encoders._read_image import name_format, open_image, reason
 from skactivekd.student._tensors import as_input
 from skactivekd.utils._digest import digest_rows
 

@@ -37,9 +37,8 @@ class Preparation:
 
         if not self.known:
             return self.transform(image)
-        by_torch = self.resizer == "torch" or (
-            self.resizer == "auto" and self._is_photo(image.size)
-        )
+        photo = min(image.size) > self.side and math.prod(image.size) >= _PHOTO
+        by_torch = self.resizer == "torch" or (self.resizer == "auto" and photo)
         if not by_torch:
             for step in self.steps:
                 image = step(image)
@@ -49,9 +48,6 @@ class Preparation:
             for step in self.steps:
                 pixels = _apply(step, pixels)
         return pixels
-
-    def _is_photo(self, size):
-        return min(size) > self.side and size[0] * size[1] >= _PHOTO
 
     def stacked(self, batches, device, dtype):
         """Yield each list of prepared images as the model takes it."""
