@@ -44,7 +44,7 @@ class Store:
         A stamp is its own key until the content of its file is known.
         """
         with self._open() as db, _transaction(db, "DEFERRED"):
-            self._version = self._inode, pragma(db, "data_version")
+            self._version = self._state(db)
             known = _read_files(db, stamps) if stamps else {}
             keys = [known.get(key, key) for key in keys] if known else keys
             slots = self._find(db, self._number(db, owner), keys)
@@ -58,7 +58,7 @@ class Store:
         if self.place is None:
             return False
         with self._open() as db:
-            return self._version != (self._inode, pragma(db, "data_version"))
+            return self._version != self._state(db)
 
     def write(self, owner, batches, files):
         """Keep batches, pairs of keys and rows, and what was found in files, all or nothing.
@@ -134,6 +134,9 @@ class Store:
         if self._db is not None:
             self._db.close()
         self._db, self._is_open = None, False
+
+    def _state(self, db):
+        return self._inode, db.execute("PRAGMA data_version").fetchone()[0]
 
     def _name(self, owner):
         return f"{owner} {self.dtype.name}"
