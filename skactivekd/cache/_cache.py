@@ -7,6 +7,7 @@ import random
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from hashlib import blake2b
 
 import numpy as np
@@ -304,13 +305,14 @@ class _Filling:
         batches = [keys[i : i + batch_size] for i in range(0, len(keys), batch_size)][::-1]
         begin = getattr(self.encode, "begin", None)
         try:
-            with bar(len(keys), what="Encoding", shown=bool(verbose)) as shown:
+            with bar(len(keys), what="Encoding") if verbose else nullcontext() as shown:
                 while batches:
                     batch = batches.pop()
                     if begin is not None and batches:
                         begin([missing[key] for key in batches[-1]])
                     rows.update(self._run_batch(batch, missing, batches))
-                    shown.update(len(batch))
+                    if verbose:
+                        shown.update(len(batch))
         finally:
             self._write()
         return rows

@@ -7,8 +7,8 @@ import numpy as np
 from joblib import cpu_count
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from ..utils._params import check_integer, check_number
-from ._errors import REMEDY, RowError, check_on_error, report
+from ..utils._params import check_choice, check_integer, check_number
+from ._errors import REMEDY, RowError, report
 from ._preprocess import good_batches, load_batches
 from ._read_sound import LONGEST, check_sounds, holds_sound_files, read_sound, sound_reason
 
@@ -91,7 +91,7 @@ class LogMel(TransformerMixin, BaseEstimator):
         check_integer(self.rate, "rate", 1000)
         check_integer(self.n_mels, "n_mels", 1)
         check_number(self.seconds, "seconds", above=0)
-        check_on_error(self.on_error)
+        check_choice(self.on_error, "on_error", ("raise", "skip"))
         if self.seconds > LONGEST:
             raise ValueError(f"seconds={self.seconds!r} must be at most {LONGEST}")
         if not (mel_bank(self.rate, self.n_mels).sum(axis=1) > 0).all():

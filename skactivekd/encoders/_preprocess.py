@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -163,12 +164,13 @@ def embed(forward, batches, blank, total, verbose, shared_cores=False):
     with (
         own_settings(),
         torch.inference_mode(),
-        bar(total, what="Encoding", shown=bool(verbose)) as shown,
+        bar(total, what="Encoding") if verbose else nullcontext() as shown,
     ):
         for batch in batches:
             compute = parts if shared_cores and len(batch) > 1 else forward
             rows.append(compute(batch).float().cpu())
-            shown.update(len(batch))
+            if verbose:
+                shown.update(len(batch))
         return torch.cat(rows or [forward(blank())[:0].float().cpu()]).numpy()
 
 

@@ -10,8 +10,15 @@ import numpy as np
 from .._rows import one_column
 from ..utils._row_identity import stamp_file
 from ._inputs import LazyRows, is_lazy
-from ._picture_formats import UnreadableError
-from ._read_image import _open_stream, file_problem, is_path, is_picture, name_file, open_image
+from ._read_image import (
+    UnreadableError,
+    _open_stream,
+    file_problem,
+    is_path,
+    is_picture,
+    name_file,
+    open_image,
+)
 from ._read_image import reason as image_reason
 
 FORMS = (

@@ -8,8 +8,7 @@ import os
 import numpy as np
 
 from .._rows import one_column
-from ._picture_formats import UnreadableError
-from ._read_image import _open_stream, reason
+from ._read_image import UnreadableError, _open_stream, reason
 
 FORMS = (
     "file paths, bytes of files, pairs (samples, rate), dicts with 'array' and 'sampling_rate', or "

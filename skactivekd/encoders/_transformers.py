@@ -8,7 +8,7 @@ import numpy as np
 from joblib import cpu_count
 
 from . import _towers
-from ._base import Encoder, remember
+from ._base import TextEncoder, remember
 from ._errors import REMEDY, ImageError, RowError
 from ._inputs import check_images, check_texts, holds_files
 from ._preprocess import AheadList, embed, good_batches, load_batches
@@ -22,7 +22,7 @@ from ._wrapped import OnlyWhere
 _AS_BORN = (14.2857, 14.2849, 1.0)
 
 
-class TransformersEncoder(Encoder):
+class TransformersEncoder(TextEncoder):
     """Embeddings of images or sounds, and of texts, from two-tower models of transformers.
 
     Of images these are CLIP, SigLIP, SigLIP 2, AIMv2, ALIGN, AltCLIP, Chinese-CLIP and others
@@ -198,31 +198,6 @@ class TransformersEncoder(Encoder):
             If the model is not on this machine and cannot be downloaded.
         """
         return self._encode("encode_audio", X)
-
-    def encode_text(self, texts):
-        """Embed texts.
-
-        Parameters
-        ----------
-        texts : list, array or Series of str of length n
-            Empty ones have an embedding too. One longer than the model's
-            limit is cut, with a warning.
-
-        Returns
-        -------
-        embeddings : ndarray of float32 of shape (n, d)
-            Rows of norm 1; nan where they were skipped.
-
-        Raises
-        ------
-        TextError
-            If rows are no texts; all are named. It is a TypeError.
-        ValueError
-            If there are none, or the model cannot be loaded.
-        RuntimeError
-            If the model is not on this machine and cannot be downloaded.
-        """
-        return self._encode("encode_text", texts)
 
     @property
     def logit_scale_(self):
