@@ -126,17 +126,12 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     if precision not in _DTYPES:
         raise ValueError(f"precision={precision!r} is not one of {', '.join(_DTYPES)}")
     local = os.path.isdir(place)
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise ImportError(
-            f"SentenceEncoder needs sentence-transformers: pip install skactivekd[text] ({error})"
-        ) from error
+    transformer = _import_sentence_transformer()
     try:
         if not trust_remote_code:
             check_model_code(place if local else _download_settings(place, revision, cache_dir))
         with own_settings(), torch.random.fork_rng(devices=[]), _quiet(local):
-            model = SentenceTransformer(
+            model = transformer(
                 place,
                 device=str(device),
                 revision=None if local else revision,
@@ -149,6 +144,16 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     except Exception as error:
         raise _explain(place, local, error) from error
     return model.to(getattr(torch, _DTYPES[precision])).eval().requires_grad_(False)
+
+
+def _import_sentence_transformer():
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ImportError(
+            f"SentenceEncoder needs sentence-transformers: pip install skactivekd[text] ({error})"
+        ) from error
+    return SentenceTransformer
 
 
 @contextmanager
