@@ -44,6 +44,11 @@ class Encoder(BaseEstimator):
 
     .. versionadded:: 0.1
 
+    See Also
+    --------
+    OpenCLIPEncoder : One of them.
+    skactivekd.utils.estimator_checks.check_encoder : What an encoder has to keep to.
+
     Examples
     --------
     >>> import numpy as np

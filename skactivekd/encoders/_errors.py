@@ -27,6 +27,11 @@ class RowError(ValueError):
     bad : dict of int to str
         As given: what to leave out of X, and why.
 
+    See Also
+    --------
+    ImageError, TextError : What encoders raise.
+    SkippedRowsWarning : The same where rows are skipped.
+
     Examples
     --------
     >>> from skactivekd.encoders import RowError
@@ -58,6 +63,15 @@ class ImageError(RowError):
 
     .. versionadded:: 0.1
 
+    Parameters
+    ----------
+    bad, problem, limit
+        As in `RowError`.
+
+    See Also
+    --------
+    RowError : What it has in common with `TextError`.
+
     Examples
     --------
     >>> from skactivekd.encoders import ImageError
@@ -75,6 +89,15 @@ class TextError(RowError, TypeError):
     Parameters and attributes are those of `RowError`.
 
     .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    bad, problem, limit
+        As in `RowError`.
+
+    See Also
+    --------
+    RowError : What it has in common with `ImageError`.
 
     Examples
     --------
@@ -103,6 +126,10 @@ class SkippedRowsWarning(UserWarning):
     ----------
     bad : dict of int to str
         As given: what to leave out of X, and why.
+
+    See Also
+    --------
+    RowError : The same where rows are not skipped.
 
     Examples
     --------
