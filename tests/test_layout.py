@@ -160,16 +160,32 @@ def positions_of_labels(node):
     )
 
 
+def refuses_weights(node):
+    """Tell a check of weights by numpy, or by scikit-learn."""
+    names = {"weight", "sample_weight", "teacher_weight"}
+    return calls("_check_sample_weight")(node) or (
+        calls("isfinite")(node) and getattr(node.args[0], "id", "") in names
+    )
+
+
 @pytest.mark.parametrize(
     ("is_it", "home"),
     [
         (compares_marker, "_missing"),
         (positions_of_labels, "_labels"),
+        (refuses_weights, "_weights"),
         (sums_to_one, "_proba"),
         (calls("accuracy_score"), "_score"),
         (is_pickler, "_identity"),
     ],
-    ids=["marker", "labels to codes", "probabilities", "score of labeled rows", "state of a model"],
+    ids=[
+        "marker",
+        "labels to codes",
+        "weights",
+        "probabilities",
+        "score of labeled rows",
+        "state of a model",
+    ],
 )
 def test_each_is_decided_in_one_room(is_it, home):
     found = {

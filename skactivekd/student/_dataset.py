@@ -8,6 +8,7 @@ from torch.utils.data import Subset
 
 from ..utils._label_values import as_labels, plain
 from ..utils._params import naming, refuse_mask
+from ..utils._weights import check_weights
 from ._image_files import Pictures, as_floats, places_of, stack_pixels
 from ._tensors import as_input
 from ._views import drawing, row_seed
@@ -92,8 +93,8 @@ class RowDataset(Dataset):
         self.teacher_proba = teacher_proba
         self.columns = _check_columns(columns, teacher_proba)
         self.teacher = None  # who is asked of each view, in place of `teacher_proba`
-        self.sample_weight = _check_weight(sample_weight, n_rows, "sample_weight")
-        self.teacher_weight = _check_weight(teacher_weight, n_rows, "teacher_weight")
+        self.sample_weight = _single(sample_weight, n_rows, "sample_weight")
+        self.teacher_weight = _single(teacher_weight, n_rows, "teacher_weight")
         if teacher_proba is not None and teacher_proba.shape[0] != n_rows:
             raise ValueError(
                 f"teacher_proba has {teacher_proba.shape[0]} rows, but X has {n_rows}."
@@ -182,26 +183,9 @@ def _check_columns(columns, teacher_proba):
     return None if np.array_equal(columns, np.arange(n_teacher)) else columns
 
 
-def _check_weight(weight, n_rows, name):
-    if weight is None:
-        return None
-    refuse_mask(weight, name)
-    with naming(name):
-        if np.asarray(weight).dtype.kind in "SU":
-            raise TypeError(f"{name} must hold numbers, got texts.")
-        weight = np.asarray(weight, dtype=np.float32)
-    if weight.shape != (n_rows,):
-        raise ValueError(
-            f"{name} must have shape ({n_rows},), a number for each row of X, but has the shape "
-            f"{weight.shape}."
-        )
-    bad = np.flatnonzero(~np.isfinite(weight) | (weight < 0))
-    if len(bad):
-        raise ValueError(
-            f"{name} must hold finite numbers, zero or more, but that of row {bad[0]} is "
-            f"{weight[bad[0]]}."
-        )
-    return weight
+def _single(weight, n_rows, name):
+    weight = check_weights(weight, n_rows, name, all_zero=True)
+    return None if weight is None else weight.astype(np.float32, copy=False)
 
 
 def halves(dataset):

@@ -9,7 +9,7 @@ from ..utils._classes import check_classes, refuse_learned_marker
 from ..utils._labels import check_labels, encode_labels, find_classes
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba
-from ..utils._score import check_weights
+from ..utils._weights import check_weights
 from ._class_weight import weigh_labels
 from ._dataset import RowDataset
 from ._heads import ResidualHeads
@@ -98,7 +98,7 @@ class Teaching:
         known = teacher_classes if declared is None else declared.labels
         refuse_learned_marker(teacher_classes, self.missing_label, "The teacher")
         y, labeled = check_labels(y, self.missing_label, classes=known, n_rows=X.shape[0])
-        sample_weight = check_weights(sample_weight, X)
+        sample_weight = check_weights(sample_weight, len(y))
         if teacher_proba is not None:
             teacher_proba = as_ndarray(check_proba(teacher_proba, "teacher_proba", n_rows=len(y)))
         if isinstance(X, Pictures) and X.on_error == "skip":

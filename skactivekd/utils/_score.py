@@ -2,13 +2,13 @@
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows, take_rows
 from ._classes import classes_of, explain_kinds, refuse_learned_marker
 from ._label_values import as_labels, of_two_kinds, plain
 from ._labels import check_labels, find_positions
-from ._params import naming, refuse_mask
+from ._weights import check_weights
 
 
 class LabeledScoreMixin:
@@ -54,7 +54,7 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
             f"A score needs labeled rows, but every entry of y is missing_label={missing_label!r}."
         )
     if sample_weight is not None:
-        sample_weight = check_weights(sample_weight, y)[rows]
+        sample_weight = check_weights(sample_weight, len(y))[rows]
         if not sample_weight.any():
             raise ValueError("sample_weight is zero for every labeled row.")
     known = plain(y[rows])
@@ -75,28 +75,3 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
     if known.dtype == object:  # integers beyond 64 bits, which scikit-learn does not compare
         return float(np.average(np.asarray(predicted) == known, weights=sample_weight))
     return float(accuracy_score(known, predicted, sample_weight=sample_weight))
-
-
-# Weights whose sums are finite, and which single precision tells from zero.
-_LEAST, _MOST = 1e-30, 1e30
-
-
-def check_weights(sample_weight, rows):
-    """Return weights of rows as an array: finite, zero or more, not all zero; None stays None."""
-    if sample_weight is None:
-        return None
-    refuse_mask(sample_weight, "sample_weight")
-    with naming("sample_weight"):
-        if np.asarray(sample_weight).dtype.kind in "SU":
-            raise TypeError("sample_weight must hold numbers, got texts.")
-        weight = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
-        weight = weight if weight.dtype.kind in "fiu" else weight.astype(np.float64)
-    with np.errstate(over="ignore"):
-        beyond = ~np.isfinite(weight) | (weight > _MOST) | ((weight > 0) & (weight < _LEAST))
-    if beyond.any():
-        row = int(beyond.argmax())
-        raise ValueError(
-            f"sample_weight must hold finite numbers, zero or from 1e-30 to 1e30, but that of row "
-            f"{row} is {weight[row]}."
-        )
-    return weight
