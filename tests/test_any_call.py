@@ -448,7 +448,7 @@ def fit_pipeline(teacher, X, y, missing_label, cache=None):
 
 
 def by_row(rows):
-    first = 1 / (2 + np.exp(-np.clip(np.asarray(rows, dtype=float)[:, 0], -9, 9)))
+    first = 1 / (2 + np.exp(-np.clip(dense(rows)[:, 0], -9, 9)))
     return np.column_stack([first, first / 2, 1 - 1.5 * first])
 
 

@@ -209,6 +209,8 @@ def test_each_is_decided_in_one_room(is_it, home):
         "check_weights",
         "state_key",
         "fingerprint_of",
+        "hash_content",
+        "identify_row",
     ],
 )
 def test_each_check_is_defined_once(name):

@@ -8,10 +8,11 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import LabelEncoder
+from sklearn.preprocessing import FunctionTransformer, LabelEncoder
 
 from skactivekd import (
     DHOClassifier,
@@ -22,6 +23,7 @@ from skactivekd import (
     ZeroShotTeacher,
     labeled_accuracy,
 )
+from skactivekd.datasets import load_glyph_digits
 
 X, Y = make_rows(40, noise=0.4)
 Y_NAMES = np.array(NAMES)[Y]
@@ -92,7 +94,8 @@ def test_what_learns_the_marker_is_refused_where_ours_are_reached():
 def test_a_search_counts_unlabeled_rows_as_wrong_unless_told():
     model = pipe(dict(enumerate(NAMES)))
     grid = {"dhoclassifier__distill_weight": [0.5]}
-    plain = GridSearchCV(model, grid, scoring="accuracy", cv=3).fit(X, KNOWN)
+    with pytest.warns(UserWarning, match=r"unlabeled rows .* as wrong.*LabeledStratifiedKFold"):
+        plain = GridSearchCV(model, grid, scoring="accuracy", cv=3).fit(X, KNOWN)
     assert plain.best_score_ < 0.25  # of 25 % labeled rows
     folds = LabeledStratifiedKFold(3)
     for right in (
@@ -102,6 +105,26 @@ def test_a_search_counts_unlabeled_rows_as_wrong_unless_told():
     ):
         assert right.fit(X, KNOWN).best_score_ > 0.5
     assert cross_val_score(model, X, KNOWN, cv=folds).mean() > 0.5
+
+
+def kept(y_true, y_predicted):
+    return np.mean(y_predicted[y_true != -1] == y_true[y_true != -1])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1_macro"])
+def test_whoever_is_asked_by_a_metric_that_knows_no_marker_warns(metric):
+    pictures, truth = load_glyph_digits(return_X_y=True)
+    teacher = ZeroShotTeacher().fit()
+    model = LabeledOnly(LogisticRegression()).fit(X, KNOWN)
+    for asked, rows, y in (
+        (model, X, KNOWN),
+        (make_pipeline(FunctionTransformer(), model), X, KNOWN),
+        (teacher, pictures[:20], np.where(np.arange(20) < 10, truth[:20], -1)),
+    ):
+        with pytest.warns(UserWarning, match="unlabeled rows"):
+            get_scorer(metric)(asked, rows, y)
+    get_scorer(metric)(model, X, np.maximum(KNOWN, 0))  # no row is unlabeled
+    assert make_scorer(kept)(model, X, KNOWN) > 0.5  # a metric of the user's may know the marker
 
 
 def test_a_fitted_student_is_calibrated_on_labeled_rows():

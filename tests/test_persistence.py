@@ -479,7 +479,7 @@ def sealed(saved, **changes):
     config = json.loads(saved["config.json"])
     del config["sha256"]
     config |= changes
-    text = _folder._as_text({**config, "sha256": _folder.hash_content(_folder._as_text(config))})
+    text = _folder._as_text({**config, "sha256": _folder.checksum(_folder._as_text(config))})
     return {"config.json": text}
 
 

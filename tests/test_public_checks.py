@@ -228,9 +228,9 @@ class Spoiling(Teacher):
     ("kind", "fault"),
     [
         (Unsorted, "classes_ are not sorted"),
-        (Logits, "negative; are they logits"),
+        (Logits, "row 0 has a negative value; are these logits"),
         (OverTheBatch, "of two rows alone is not what it was"),
-        (Nan, "not finite in row 2"),
+        (Nan, "row 2 has a value that is not finite"),
         (Nameless, "fit sets no classes_"),
         (Wide, r"of 8 rows and 2 classes has the shape \(8, 3\)"),
         (Spoiling, "changes X"),

@@ -11,7 +11,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
-from skactivekd import DHOClassifier, DHONet, Entropy, LabelingSession, Random, TeacherProba
+from skactivekd import (
+    DHOClassifier,
+    DHONet,
+    Entropy,
+    LabeledOnly,
+    LabelingSession,
+    Random,
+    TeacherProba,
+)
 from skactivekd.session._journal import Journal
 
 X, TRUTH = blobs()
@@ -420,6 +428,38 @@ def test_a_fault_of_the_estimator_is_not_hidden(memory_path):
         session.fit()
 
 
+def test_labels_beside_gaps_are_floats_and_meet_classes_by_value(memory_path):
+    y = np.where(np.arange(120) < 3, TRUTH, np.nan)
+    estimator = LabeledOnly(LogisticRegression(), missing_label=np.nan)
+    journal, settings = memory_path / "labels.sqlite", {"missing_label": np.nan, "y": y}
+    session = LabelingSession(estimator, X, journal=journal, classes=[0, 1, 2], **settings)
+    np.testing.assert_array_equal(session.y, y)
+    [question] = session.ask()
+    session.tell(question, 2.0)
+    assert session.y[question.index] == 2
+    with pytest.raises(ValueError, match=r"1\.5 is none of the classes"):
+        session.tell(question, 1.5)
+
+
+def test_a_session_keeps_what_a_mapping_calls_the_classes(memory_path):
+    class Named:
+        classes_ = np.array(["ant", "bee", "cat"])
+
+        def predict_proba(self, X):
+            return np.full((len(X), 3), 0.1) + 0.7 * np.eye(3)[TRUTH[: len(X)]]
+
+    names = {2: "ant", 1: "bee", 0: "cat"}
+    net = DHONet(max_epochs=1, module__hidden=4)
+    student = DHOClassifier(net, classes=names, random_state=0, device="cpu")
+    estimator = make_pipeline(TeacherProba(Named()), student)
+    session = LabelingSession(estimator, X, journal=memory_path / "labels.sqlite")
+    assert session.classes == [2, 1, 0]
+    guess = session.fit().model.predict(session.X)
+    assert np.mean(guess == 2 - TRUTH) > 0.7  # 1/3 if classes were positions
+    session.add_class(3)
+    assert session.fit().model.predict_proba(session.X).shape == (120, 4)
+
+
 def test_labels_known_beforehand(memory_path):
     y = np.full(120, -1)
     y[:30] = TRUTH[:30]
@@ -430,7 +470,7 @@ def test_labels_known_beforehand(memory_path):
     again = resume(session, classes=None, y=y)
     assert again.y[0] == -1
     assert again.progress(fresh=False)["by_source"] == {"import": 29}
-    with pytest.raises(ValueError, match=r"y has shape \(3,\), but X has 120"):
+    with pytest.raises(ValueError, match=r"X has 120 rows but y has 3 labels"):
         open_session(memory_path, name="b", y=[0, 1, 2])
     with pytest.raises(ValueError, match="7 is none of the classes"):
         open_session(memory_path, name="c", classes=[0, 1], y=[7] * 120)
@@ -475,6 +515,14 @@ def test_threads_get_different_questions_and_lose_nothing(memory_path):
         ({"classes": ["a", "b", "a"]}, ValueError, "'a' more than once"),
         ({"classes": []}, ValueError, "empty"),
         ({"classes": "ab"}, TypeError, "sequence"),
+        ({"classes": 3}, TypeError, "sequence"),
+        ({"classes": {"a", "b"}}, TypeError, "sets and generators have no order"),
+        ({"classes": iter("ab")}, TypeError, "sets and generators have no order"),
+        ({"classes": {0: "ant", 1: "bee"}}, TypeError, "belongs to the estimator"),
+        ({"missing_label": True}, TypeError, "missing_label=True"),
+        ({"missing_label": b""}, TypeError, "missing_label=b''"),
+        ({"y": [np.nan] * 120}, ValueError, "did you mean missing_label=np.nan"),
+        ({"y": [None] * 120}, ValueError, "did you mean missing_label=None"),
         ({"classes": ["a", 1]}, TypeError, "all str or all int"),
         ({"classes": [0.5, 1.5]}, TypeError, "a str or an int"),
         ({"classes": [True, False]}, TypeError, "a str or an int"),

@@ -45,8 +45,11 @@ def identify(encoder, method):
 def fingerprint_owner(encoder, method):
     """Name what answers for itself by its ``fingerprint()``; None if it does not."""
     fingerprint = fingerprint_of(encoder, (method,))
-    if fingerprint is None:
-        return None
+    return None if fingerprint is None else named_owner(encoder, method, fingerprint)
+
+
+def named_owner(encoder, method, fingerprint):
+    """Name what a method computes by what it says itself that this depends on."""
     digest = blake2b(fingerprint.encode(), digest_size=16).hexdigest()
     return f"{class_name(type(encoder))}.{method} {digest}"
 

@@ -18,7 +18,7 @@ from .._torch import seeded
 from ..student import TeacherProba
 from ..student._clip_student import ImageTower
 from ..student._tensors import as_input
-from ._folder import hash_content, write_file
+from ._folder import checksum, write_file
 from ._models import split_estimator, versions
 from ._net import cpu_copy
 from ._steps import dump_step
@@ -107,7 +107,7 @@ def export(estimator, path, X=None, *, overwrite=False):
             contents[beside] = dump_step(features, "what comes before the student")
         except Unsaveable as error:
             raise ValueError(f"{type(estimator).__name__} cannot be exported: {error}.") from error
-        digest = hash_content(contents[beside])
+        digest = checksum(contents[beside])
         metadata["features"] = {"file": beside.name, "sha256": digest}
     taken = [str(file) for file in (target, *contents) if os.path.lexists(file)]
     if taken and not overwrite:

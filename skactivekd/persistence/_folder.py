@@ -102,7 +102,7 @@ def read_folder(directory):
                 f"{folder / name} is missing, which belongs to the saved model. Copy the whole "
                 f"folder again."
             ) from None
-        if len(content) != facts["size"] or hash_content(content) != facts["sha256"]:
+        if len(content) != facts["size"] or checksum(content) != facts["sha256"]:
             raise ValueError(_changed(folder / name))
         files[name] = content
     return config, files
@@ -110,11 +110,9 @@ def read_folder(directory):
 
 def _seal(config, files):
     """Return the config as text, with the hashes of all files and of itself."""
-    facts = {
-        name: {"sha256": hash_content(files[name]), "size": len(files[name])} for name in files
-    }
+    facts = {name: {"sha256": checksum(files[name]), "size": len(files[name])} for name in files}
     config = {"format": FORMAT, "format_version": VERSION, **config, "files": facts}
-    return _as_text({**config, "sha256": hash_content(_as_text(config))})
+    return _as_text({**config, "sha256": checksum(_as_text(config))})
 
 
 def _unseal(written, folder):
@@ -138,7 +136,7 @@ def _unseal(written, folder):
         )
     try:
         digest = config.pop("sha256", None)
-        whole = digest == hash_content(_as_text(config)) and written == _as_text(
+        whole = digest == checksum(_as_text(config)) and written == _as_text(
             {**config, "sha256": digest}
         )
         names = list(config["files"])
@@ -156,7 +154,7 @@ def _as_text(config):
     return (json.dumps(config, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def hash_content(content):
+def checksum(content):
     """Return the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 

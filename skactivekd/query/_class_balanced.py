@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..utils._matrix import blocks
-from ..utils._params import naming
+from ..utils._params import naming, refuse_mask
 from ._base import QueryStrategy
 from ._draw import generator
 
@@ -114,6 +114,7 @@ def _draw_balanced(predicted, counts, n_instances, rng):
 
 
 def _check_columns(y_labeled, n_classes):
+    refuse_mask(y_labeled, "y_labeled")
     with naming("y_labeled"):
         columns = np.asarray(y_labeled)
     if columns.ndim != 1:

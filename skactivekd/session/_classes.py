@@ -1,9 +1,11 @@
 """The names that a session takes for labels."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 import numpy as np
 
+from ..utils._classes import check_classes
 from ..utils._missing import is_missing
 
 
@@ -17,15 +19,15 @@ def plain_classes(classes, missing_label):
     ValueError
         If there is none, one repeats or is the `missing_label`, or cannot be written.
     """
-    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
-        raise TypeError(f"classes={classes!r} must be a sequence of str or int.")
-    labels = [plain(label) for label in classes]
-    if not labels:
-        raise ValueError("classes is empty: name at least one.")
-    for place, label in enumerate(labels):
+    if isinstance(classes, Mapping):
+        raise TypeError(
+            "classes is a mapping, but a session takes labels alone. What a teacher calls them "
+            "belongs to the estimator, DHOClassifier(classes={label: name, ...}); pass its keys."
+        )
+    labels = [plain(label) for label in classes] if hasattr(classes, "__iter__") else []
+    for label in labels:
         check_class(label, labels[0], missing_label)
-        if label in labels[:place]:
-            raise ValueError(f"classes has {label!r} more than once.")
+    check_classes(classes, missing_label)
     return labels
 
 
@@ -55,6 +57,8 @@ def check_label(label, classes):
         If it is none of the classes.
     """
     label = plain(label)
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)  # labels meet classes by value: a column with gaps holds floats
     for known in classes:
         if type(known) is type(label) and known == label:
             return known

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 
+from ..utils._labels import find_positions
 from ._advice import STEP, advise, bound, changes, turning_points, worth
 from ._audit import accuracy, cross_fitted
 from ._review import contradicted
@@ -51,11 +52,11 @@ class Figures:
 
     def contradictions(self, view, items):
         """Return items whose label a student contradicts that did not see it: (item, proba)."""
-        places = {repr(label): place for place, label in enumerate(view.classes)}
-        labels = np.array([places[repr(view.labels[item])] for item in items], dtype=int)
+        n_classes = len(view.classes)
+        labels = find_positions([view.labels[item] for item in items], view.classes)
         with self._lock:
             found = contradicted(
-                items, labels, lambda hidden: self._without(view, hidden), len(places), self._seed
+                items, labels, lambda hidden: self._without(view, hidden), n_classes, self._seed
             )
         return [(items[place], proba) for place, proba in found]
 

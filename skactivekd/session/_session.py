@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..query import UncertaintyHerding
-from ..utils._label_values import as_labels
-from ..utils._missing import is_missing
+from ..utils._labels import check_labels
+from ..utils._missing import check_marker
 from ._answers import Answers
 from ._asking import Asking
 from ._audit import Reserve
@@ -164,6 +164,7 @@ class LabelingSession(Asking, Answers, Reports):
         self.annotator = "annotator" if annotator is None else annotator
         self._who(None)
         self.strategy = check_strategy(UncertaintyHerding() if strategy is None else strategy)
+        check_marker(missing_label)
         if classes is not None:
             classes = plain_classes(classes, missing_label)
         count_rows(X)
@@ -286,7 +287,7 @@ class LabelingSession(Asking, Answers, Reports):
         classes = getattr(last, "classes", None)
         if classes is None:
             raise ValueError("Name the classes: LabelingSession(..., classes=[...]).")
-        return classes
+        return list(classes)  # of a mapping, which says what its teacher calls them
 
     def _check_settings(self):
         for name in ("audit", "random_state") if self._state.settings else ():
@@ -320,11 +321,9 @@ class LabelingSession(Asking, Answers, Reports):
             )
 
     def _read_y(self, y):
-        y = as_labels(y)
-        if y.shape != (self._pool.n,):
-            raise ValueError(f"y has shape {y.shape}, but X has {self._pool.n} rows.")
+        y, labeled = check_labels(y, self.missing_label, n_rows=self._pool.n, any_class=True)
         labels = {}
-        for row in np.flatnonzero(~is_missing(y, self.missing_label)):
+        for row in np.flatnonzero(labeled):
             key, label = self._pool.keys[row], plain(y[row])
             if labels.setdefault(key, label) != label:
                 raise ValueError(

@@ -1,6 +1,7 @@
 """The estimator of a session: told the classes, fitted on the labels so far, asked in one order."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.base import clone
@@ -101,12 +102,20 @@ class Student:
         if "classes" in last.get_params(deep=False):
             own = last.classes
             if own is not None:
-                classes = [*own, *(label for label in added if label not in list(own))]
+                new = [label for label in added if label not in list(own)]
+                named = isinstance(own, Mapping)
+                classes = {**own, **name_new(own, new)} if named else [*own, *new]
             last.set_params(classes=classes)
         steps = [step for _, step in getattr(estimator, "steps", ())]
         for step in steps if added else ():
             if isinstance(step, TeacherProba) and not hasattr(step.teacher, "predict_proba"):
                 step.set_params(teacher=widen(step.teacher, len(self.named), len(added)))
+
+
+def name_new(called, labels):
+    """Name labels that a teacher does not know, as a mapping of the others names these."""
+    texts = any(isinstance(name, str) for name in called.values())
+    return {label: str(label) if texts else label for label in labels}
 
 
 def widen(teacher, n_known, n_added):

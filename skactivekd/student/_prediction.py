@@ -8,6 +8,7 @@ from .._torch import own_settings
 from ..utils._params import (
     check_choice,
 )
+from ..utils._score import warn_of_scorer
 from ._heads import mix_heads
 from ._image_files import naming_all, spread
 from ._input import readable
@@ -70,6 +71,7 @@ class Prediction:
         -------
         y : ndarray of shape (n_samples,)
         """
+        warn_of_scorer(self.missing_label)
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 

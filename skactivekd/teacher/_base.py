@@ -21,7 +21,7 @@ from ..encoders._sentence import SENTENCE_SCALE
 from ..metrics._calibration import best_logit_scale
 from ..utils._labels import encode_labels
 from ..utils._params import check_integer, check_number, is_number
-from ..utils._score import LabeledScoreMixin
+from ..utils._score import LabeledScoreMixin, warn_of_scorer
 from ._prompts import embed_classes, name_classes
 from ._trust import choose_trust, evenness, keep_unlabeled
 
@@ -170,8 +170,8 @@ class KnowsClasses(LabeledScoreMixin, ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n,)
         """
-        columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
+        warn_of_scorer(self.missing_label)
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class Teacher(TransformerMixin, KnowsClasses):

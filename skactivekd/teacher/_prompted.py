@@ -1,10 +1,10 @@
 """What teachers share that are asked in words: prompts, names of classes, rows that are skipped."""
 
 import re
-from hashlib import blake2b
 
+from ..cache._owner import named_owner
 from ..encoders._errors import report
-from ..utils._fingerprint import class_name, fingerprint_of
+from ..utils._fingerprint import fingerprint_of
 from ..utils._params import WrongParameter
 from ._base import Teacher
 from ._prompts import name_classes
@@ -67,9 +67,7 @@ class PromptedTeacher(Teacher):
                 f"{type(self).__name__} overrides methods of its base, whose fingerprint() knows "
                 "nothing of them: give it a fingerprint() of its own, or set cache=False"
             )
-        fingerprint = whole if fingerprint is None else fingerprint
-        digest = blake2b(fingerprint.encode(), digest_size=16).hexdigest()
-        return f"{class_name(type(self))}.{method} {digest}"
+        return named_owner(self, method, whole if fingerprint is None else fingerprint)
 
     def _settle(self, proba, bad, rows, problem):
         """Raise for bad rows, or make them uniform and warn; named are all their places."""

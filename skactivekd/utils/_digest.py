@@ -10,6 +10,7 @@ import stat
 
 import numpy as np
 
+from ._identity import hash_array
 from ._row_identity import hash_file, identify_row
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta
@@ -149,8 +150,7 @@ def describe(value):
 def _describe_array(array):
     if array.dtype.hasobject:
         return describe(array.tolist())
-    contents = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
-    return array.dtype.str, array.shape, contents
+    return array.dtype.str, array.shape, hash_array(array).hex()
 
 
 def _describe_object(value):

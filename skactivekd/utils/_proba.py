@@ -53,7 +53,7 @@ def refuse_no_teacher(teacher):
 
 def column_names(values, name):
     """Return the names of a frame's columns as an array; None for what has none."""
-    names = getattr(values, "columns", None)
+    names = getattr(values, "column_names", getattr(values, "columns", None))  # of Arrow, of pandas
     if names is None or not hasattr(values, "shape"):
         return None
     names = as_labels(list(names))

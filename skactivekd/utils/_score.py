@@ -1,4 +1,7 @@
-"""The accuracy on labeled rows, of whatever predicts."""
+"""The accuracy on labeled rows, of whatever predicts, and metrics that count the others too."""
+
+import sys
+import warnings
 
 import numpy as np
 from sklearn.metrics import accuracy_score
@@ -8,6 +11,7 @@ from .._rows import n_rows, take_rows
 from ._classes import classes_of, explain_kinds, refuse_learned_marker
 from ._label_values import as_labels, of_two_kinds, plain
 from ._labels import check_labels, find_positions
+from ._missing import is_missing
 from ._weights import check_weights
 
 
@@ -75,3 +79,44 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
     if known.dtype == object:  # integers beyond 64 bits, which scikit-learn does not compare
         return float(np.average(np.asarray(predicted) == known, weights=sample_weight))
     return float(accuracy_score(known, predicted, sample_weight=sample_weight))
+
+
+_DEPTH = 40  # calls between a scorer and the model: pipelines and searches add a few each
+_MODULE = "sklearn.metrics._scorer"
+
+
+def warn_of_scorer(missing_label):
+    """Warn where a model is asked by a metric of scikit-learn that gets unlabeled rows, too.
+
+    The model never sees that y: only the scorer that asks knows of it.
+    """
+    scorer, y = _find_scorer()
+    if scorer is None or not scorer._score_func.__module__.startswith("sklearn."):
+        return
+    try:
+        missing = is_missing(as_labels(y), missing_label)
+    except (TypeError, ValueError):  # a y of several outputs
+        return
+    if missing.ndim == 1 and missing.any():
+        name = scorer._score_func.__name__
+        warnings.warn(
+            f"{name} counts the {np.count_nonzero(missing)} unlabeled rows of {len(missing)} in y "
+            f"(missing_label={missing_label!r}) as wrong. Pass cv=LabeledStratifiedKFold(...), "
+            "whose test folds hold labeled rows alone, or scoring=labeled_accuracy.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _find_scorer():
+    """Return the scorer that called, and the y that it compares with; None, None without."""
+    frame = sys._getframe(2)
+    for _ in range(_DEPTH):
+        if frame is None:
+            break
+        if frame.f_globals.get("__name__") == _MODULE and "y_true" in frame.f_code.co_varnames:
+            found = frame.f_locals
+            if hasattr(found.get("self"), "_score_func"):
+                return found["self"], found.get("y_true")
+        frame = frame.f_back
+    return None, None

@@ -13,6 +13,8 @@ from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import _safe_indexing
 
+from ._proba import check_proba
+
 __all__ = ["check_encoder", "check_query_strategy", "check_teacher"]
 
 _VIEWS = ("proba_pool", "proba_labeled", "features_pool", "features_labeled", "y_labeled")
@@ -126,11 +128,10 @@ def check_teacher(teacher, X, y=None, *, missing_label=-1):
         name,
         f"predict_proba of {n} rows and {len(classes)} classes has the shape {proba.shape}",
     )
-    _expect(np.isfinite(proba).all(), name, f"probabilities are not finite in {_bad_rows(proba)}")
-    _expect((proba >= 0).all(), name, "probabilities are negative; are they logits?")
-    sums = proba.sum(axis=1)
-    off = np.flatnonzero(abs(sums - 1) > _TOLERANCE)
-    _expect(not len(off), name, f"probabilities of row {off[:1]} sum to {sums[off][:1]}, not to 1")
+    try:
+        check_proba(proba, "predict_proba")
+    except (ValueError, TypeError) as error:
+        raise AssertionError(f"{name}: {error}") from error
     _check_rows(name, "predict_proba", fitted.predict_proba, X, proba)
     again = pickle.loads(pickle.dumps(fitted)).predict_proba(X)
     _expect(_close(again, proba), name, "predicts otherwise after it was pickled")
@@ -234,9 +235,8 @@ def _check_rows(name, method, call, X, expected):
     _expect(_close(call(X), expected), name, f"{method} differs from one call to the next")
     order = np.arange(_count(X))[::-1]
     turned = np.asarray(call(_safe_indexing(X, order)))
-    _expect(
-        _close(turned, expected[order]), name, f"{method} does not follow the order of the rows"
-    )
+    fault = f"{method} does not follow the order of the rows"
+    _expect(_close(turned, expected[order]), name, fault)
     part = np.asarray(call(_safe_indexing(X, order[:2])))
     _expect(
         _close(part, expected[order[:2]]),
