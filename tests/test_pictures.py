@@ -9,9 +9,10 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageOps
 
-from skactivekd import DHOClassifier, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
+from skactivekd import DHOClassifier, DHONet, OpenCLIPEncoder, ZeroShotTeacher, load_glyph_digits
 from skactivekd.encoders import ImageError
 from skactivekd.encoders._read_image import name_format, open_image, reason
 from skactivekd.student._tensors import as_input
@@ -533,3 +534,47 @@ def test_arrays_with_channels_first_are_taken(digits, teacher):
     np.testing.assert_array_equal(teacher.predict_proba(X), last)
     np.testing.assert_array_equal(teacher.predict_proba(list(X)), last)
     np.testing.assert_array_equal(teacher.predict_proba(X[:, :1]), last)
+
+
+def as_bytes(digits):
+    X, y = digits[0][:100], digits[1][:100]
+    return np.rint(np.asarray(X) * 255).astype(np.uint8), y
+
+
+def test_what_an_array_hides_or_cannot_hold_is_no_picture(digits):
+    pixels, y = as_bytes(digits)
+    hidden = np.ma.masked_equal(pixels, 0)
+    encoder = OpenCLIPEncoder()
+    with pytest.raises(ValueError, match="X hides values by a mask"):
+        encoder.encode_image(hidden)
+    with pytest.raises(ImageError, match=r"row 1: .*hides values by a mask"):
+        encoder.encode_image([Image.new("L", (8, 8)), hidden[0]])
+    for rows in (pixels.astype(np.int8), torch.from_numpy(pixels).to(torch.int8)):
+        with pytest.raises(ValueError, match="dtype int8"):
+            encoder.encode_image(rows)
+        with pytest.raises(ValueError, match="dtype int8"):
+            DHOClassifier(DHONet(max_epochs=1)).fit(rows, y)
+
+
+def test_zeros_and_ones_are_black_as_integers_and_a_warning_says_so(digits):
+    flags = as_bytes(digits)[0] > 128
+    encoder = OpenCLIPEncoder(cache=None)
+    with pytest.warns(UserWarning, match=r"X holds 0 and 1 alone as uint8.*astype\(bool\)"):
+        encoder.encode_image(flags.astype(np.uint8))
+    encoder.encode_image(flags)
+    encoder.encode_image(np.zeros((2, 8, 8), np.uint8))
+
+
+def test_tensors_of_types_that_numpy_lacks_are_pictures(digits):
+    pixels, y = as_bytes(digits)
+    pixels = torch.from_numpy(pixels / 255).bfloat16()
+    plain = pixels.double().numpy()
+    teacher = ZeroShotTeacher().fit()
+    np.testing.assert_allclose(
+        teacher.predict_proba(pixels), teacher.predict_proba(plain), atol=1e-6
+    )
+    students = [
+        DHOClassifier(DHONet(max_epochs=1), random_state=0, device="cpu").fit(rows, y)
+        for rows in (pixels, plain)
+    ]
+    np.testing.assert_allclose(*(model.predict_proba(plain) for model in students), atol=1e-6)

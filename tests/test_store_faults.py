@@ -274,7 +274,9 @@ def test_what_names_no_file_is_refused_before_anything_is_made(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
     for store, error, message in (
+        (tmp_path / "pipe", OSError, "is no regular file"),
         (tmp_path, IsADirectoryError, "is a folder; name a file in it"),
         ("", IsADirectoryError, "is a folder; name a file in it"),
         (tmp_path / "file" / "s.csv", NotADirectoryError, r"lies below what is no folder.*file"),
@@ -288,7 +290,7 @@ def test_what_names_no_file_is_refused_before_anything_is_made(tmp_path, monkeyp
     ):
         with pytest.raises(error, match=message):
             run(store)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop", "pipe"]
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 
 from .._rows import one_column
+from ..utils._params import refuse_mask
+from ..utils._row_identity import tensor_values
 from ..utils._urls import URL, check_urls
 from ._errors import ImageError
 from ._pixels import SHAPES, range_problem, shape_problem, white_level
@@ -53,7 +55,8 @@ def _as_list_or_array(X):
             f"X is a {type(X).__name__}; pass an array of shape {SHAPES}, "
             "or a list of file paths, bytes or PIL images"
         )
-    X = np.asarray(X)
+    refuse_mask(X, "X")
+    X = tensor_values(X) if hasattr(X, "detach") else np.asarray(X)
     if X.ndim == 1 and X.dtype.kind == "S":
         raise TypeError(
             f"X is an array of dtype {X.dtype}, which drops zeros at the end of bytes; pass a list"
@@ -77,12 +80,24 @@ def _check_pixels(X, on_error):
     except ValueError as error:
         raise ValueError(f"X has {error}") from None
     if not range_problem(X):
+        _warn_of_flags(X)
         return {}
     bad = {row: problem for row, image in enumerate(X) if (problem := range_problem(image))}
     if on_error == "raise":
         hint = "divide X by its largest possible value, or pass uint8 in 0..255"
         raise ImageError(bad, f"hold values out of range; {hint}", _MAX_LISTED)
     return bad
+
+
+def _warn_of_flags(X):
+    """Warn of integers that are 0 and 1 alone: black and nearly black."""
+    if X.dtype.kind in "iu" and X[0].max() <= 1 and X.max() == 1:
+        warnings.warn(
+            f"X holds 0 and 1 alone as {X.dtype}, of which {white_level(X.dtype)} is white: all "
+            "images are black. If 1 is white, pass X.astype(bool).",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def holds_files(X):
@@ -126,6 +141,8 @@ def file_problem(path):
 
 def array_problem(pixels):
     """Say what keeps an array from being one picture; None if nothing."""
+    if np.ma.isMaskedArray(pixels) and np.ma.getmaskarray(pixels).any():
+        return "an array that hides values by a mask; fill them first"
     if problem := shape_problem(pixels.shape):
         return problem
     try:

@@ -37,7 +37,7 @@ def white_level(dtype):
     """
     if dtype.kind in "fb":
         return 1
-    if dtype.kind in "iu":
+    if dtype.kind in "iu" and dtype != np.int8:  # which ends at 127
         return 65535 if dtype.kind == "u" and dtype.itemsize == 2 else 255
     raise ValueError(
         f"dtype {dtype}; images are floats in [0, 1], bool, uint8, uint16 up to 65535, or other "

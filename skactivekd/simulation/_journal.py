@@ -273,6 +273,8 @@ def _find_file(path):
         if os.path.isdir(path):
             code, problem = errno.EISDIR, "is a folder; name a file in it, such as rounds.csv"
             raise OSError(code, f"store={given!r} {problem}", path)
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe, a device
+            raise OSError(errno.EINVAL, f"store={given!r} is no regular file; name one", path)
         above = os.path.dirname(path)
         while not os.path.lexists(above):
             above = os.path.dirname(above)

@@ -14,6 +14,7 @@ from ..utils._params import (
     refuse_mask,
 )
 from ..utils._proba import column_names
+from ..utils._row_identity import tensor_values
 from ._image_files import ROW_SHAPE, Pictures, holds_pictures, holds_texts
 from ._soft_labels import SoftLabeled
 
@@ -50,7 +51,7 @@ class TakesRows:
         """Return X as an array of numbers or a CSR matrix."""
         refuse_mask(X, "X")
         with naming("X"):
-            X = X.detach() if torch.is_tensor(X) else X
+            X = tensor_values(X) if torch.is_tensor(X) else X
             X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
             if X.dtype.kind not in "fiub":
                 raise TypeError(f"X must hold real numbers, got dtype {X.dtype}.")

@@ -11,7 +11,7 @@ import stat
 import numpy as np
 
 from ._identity import hash_array
-from ._row_identity import hash_file, identify_row
+from ._row_identity import hash_file, identify_row, tensor_values
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta
 
@@ -55,10 +55,8 @@ def _feed(hasher, value, name):
     elif hasattr(value, "tocsr"):
         _feed_sparse(hasher, value)
     elif hasattr(value, "detach"):  # a tensor
-        value = value.detach().cpu()
-        exact = value.numpy() if hasattr(np, str(value.dtype)[6:]) else value.double().numpy()
         _feed_mark(hasher, "tensor", str(value.dtype))
-        _feed(hasher, exact, name)
+        _feed(hasher, tensor_values(value), name)
     elif isinstance(value, list | tuple):
         _feed_items(hasher, value, name)
     elif isinstance(value, dict):

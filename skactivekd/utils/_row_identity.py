@@ -124,16 +124,19 @@ def identify_row(row):
         return "file", hash_content(row)
     if isinstance(row, str):
         return "text", _digest(row.encode("utf-8", "surrogatepass"))
-    if hasattr(row, "detach"):  # a tensor
-        row = row.detach().cpu()
-        return identify_row(
-            row.numpy() if hasattr(np, str(row.dtype)[6:]) else row.double().numpy()
-        )
+    if hasattr(row, "detach"):
+        return identify_row(tensor_values(row))
     if isinstance(row, list | tuple):
         with contextlib.suppress(ValueError):  # of lists of unequal length
             if (values := np.asarray(row)).dtype.kind in "biufc":
                 return "array", _digest_array(values)
     return "row", _digest(json.dumps(_plain(row), sort_keys=True).encode())
+
+
+def tensor_values(tensor):
+    """Return the values of a tensor as an array, of a type that numpy lacks as float64."""
+    tensor = tensor.detach().cpu()
+    return tensor.numpy() if hasattr(np, str(tensor.dtype)[6:]) else tensor.double().numpy()
 
 
 def identify_sparse_rows(X):
@@ -216,7 +219,7 @@ def row_keys(X):
         if columns is not None:
             return RowKeys([_digest(columns, content_key(row)) for row in X], {}, None)
     elif not isinstance(X, list | tuple) and hasattr(X, "__array__"):
-        X = np.asanyarray(X)
+        X = tensor_values(X) if hasattr(X, "detach") else np.asanyarray(X)
     if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray) and X.ndim > 1:
         if X.dtype.kind in "biufc":
             start = blake2b(_array_head(X.dtype, X.shape[1:]), digest_size=_SIZE)
