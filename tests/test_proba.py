@@ -194,3 +194,12 @@ def test_columns_of_frames():
     ):
         with pytest.raises(ValueError, match=message):
             find_columns(["c", "a", "b"], names, "p")
+
+
+def test_columns_of_an_arrow_table_are_matched_by_name():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"dog": [0.75, 0.5], "cat": [0.25, 0.5]})
+    found = ordered_proba(table, ["cat", "dog"], "teacher_proba")
+    np.testing.assert_array_equal(found, [[0.25, 0.75], [0.5, 0.5]])
+    with pytest.raises(ValueError, match="'owl'"):
+        ordered_proba(table, ["cat", "owl"], "teacher_proba")

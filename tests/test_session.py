@@ -553,3 +553,11 @@ def test_numbers_of_questions_that_cannot_be_meant(session):
     for n in (0, -1, 1.5, True, "2"):
         with pytest.raises(ValueError, match="n must be an int"):
             session.ask(n)
+
+
+@pytest.mark.parametrize("seconds", [np.nan, np.inf, -1, "3", True])
+def test_seconds_that_are_none_leave_the_journal_as_it_is(session, seconds):
+    [question] = session.ask()
+    with pytest.raises(ValueError, match=r"seconds=.* must be at least 0"):
+        session.tell(question, "bee", seconds=seconds)
+    assert resume(session).y[question.index] == -1

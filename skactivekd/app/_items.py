@@ -9,6 +9,7 @@ import numpy as np
 
 from ..encoders._inputs import item_problem
 from ..encoders._read_image import open_image, reason
+from ..utils._label_values import is_list
 
 _LARGE = 1600  # pixels of a side: more than a screen shows is not worth waiting for
 _SMALL = 176  # pixels of a thumbnail's side: twice what the page gives it, for sharp screens
@@ -122,7 +123,7 @@ class Texts(Items):
     kind = "text"
 
     def __init__(self, texts):
-        self.texts = _rows(texts)
+        self.texts = _rows(texts, "texts")
 
     def show(self, index):
         """Return {"text": str}."""
@@ -171,6 +172,8 @@ class TableRows(Items):
         n_columns = self.rows.shape[1]
         if columns is None:
             columns = [f"column {number + 1}" for number in range(n_columns)]
+        if not _is_flat(columns):
+            raise TypeError(f"columns must be a list of names, got {columns!r}.")
         self.columns = [str(name) for name in columns]
         if len(self.columns) != n_columns:
             raise ValueError(f"columns names {len(self.columns)} of {n_columns} columns.")
@@ -246,7 +249,7 @@ class ImageFiles(_Pictures):
 
     def __init__(self, paths):
         super().__init__()
-        self.paths = _rows(paths)
+        self.paths = _rows(paths, "paths")
 
     def show(self, index):
         """Return {"name": str}."""
@@ -324,7 +327,7 @@ class SoundFiles(Items):
     kind = "sound"
 
     def __init__(self, paths):
-        self.paths = _rows(paths)
+        self.paths = _rows(paths, "paths")
 
     def show(self, index):
         """Return {"name": str}."""
@@ -367,9 +370,16 @@ def _encode(image, limit):
     return stream.getvalue(), "image/jpeg"
 
 
-def _rows(values):
+def _rows(values, name):
     """Rows by their place, whatever the index of a Series says."""
+    if not _is_flat(values):
+        raise TypeError(f"{name} must be a list, one for each row, got {type(values).__name__}.")
     return values.to_numpy() if hasattr(values, "to_numpy") else values
+
+
+def _is_flat(values):
+    listed = is_list(values) and not isinstance(values, str | bytes)
+    return listed and getattr(values, "ndim", 1) == 1
 
 
 def _file_name(path, index):

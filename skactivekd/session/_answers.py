@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from ..utils._params import check_number
 from ._classes import check_class, check_label, plain
 from ._journal import Event
 from ._question import Question
@@ -319,6 +320,8 @@ class Answers:
         last = max(self._last_said.get(who, 0.0), asked.time if asked else 0.0)
         if seconds is None:
             seconds = _shorter(time.time() - last, _PAUSE)
+        else:
+            check_number(seconds, "seconds", 0)
         return {
             "action": uuid4().hex,
             "source": source or "import",

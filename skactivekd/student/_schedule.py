@@ -6,6 +6,8 @@ from functools import partial
 from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..utils._params import is_number
+
 
 def warmup_decay(step, n_steps, warmup=0.1, shape="linear"):
     """Scale the learning rate up linearly, then down to zero.
@@ -78,9 +80,9 @@ class WarmupDecay(Callback):
 
     def on_train_begin(self, net, **kwargs):
         """Forget the schedule of an earlier fit."""
-        if self.shape not in ("linear", "cosine"):
+        if not isinstance(self.shape, str) or self.shape not in ("linear", "cosine"):
             raise ValueError(f"shape must be 'linear' or 'cosine', got {self.shape!r}.")
-        if not 0 <= self.warmup < 1:
+        if not (is_number(self.warmup) and 0 <= self.warmup < 1):
             raise ValueError(f"warmup must be in [0, 1), got {self.warmup!r}.")
         self.scheduler_ = None
 
