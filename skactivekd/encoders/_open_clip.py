@@ -16,7 +16,7 @@ from ._errors import REMEDY, ImageError
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
 from ._preprocess import AheadList, embed, good_batches, load_batches, prepare_as
-from ._read_image import open_image, reason
+from ._read_image import open_image, row_reason
 
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
 
@@ -207,7 +207,7 @@ class OpenCLIPEncoder(TextEncoder):
         reading = self._read(X, bad, prepare, n_workers)
         preparation = prepare_as(transform, self.preprocess)
         with closing(reading) as batches:
-            good = good_batches(batches, bad, lambda row, error: reason(X[row], error), strict)
+            good = good_batches(batches, bad, lambda *failed: row_reason(X, *failed), strict)
             batches = preparation.stacked(good, *place)
             shared = device.type == "cpu" and bool(ahead or n_workers)
             rows = embed(model.encode_image, batches, blank, len(X), run.verbose, shared)
@@ -235,7 +235,7 @@ class OpenCLIPEncoder(TextEncoder):
         X, bad = check_images(X, "skip")
         n_workers = self._count_workers(holds_files(X))
         with closing(self._read(X, bad, lambda row: open_image(X[row]), n_workers)) as batches:
-            list(good_batches(batches, bad, lambda row, error: reason(X[row], error), stop=True))
+            list(good_batches(batches, bad, lambda *failed: row_reason(X, *failed), stop=True))
         return ImageError(bad, f"cannot be read; {REMEDY}") if bad else None
 
     def _read(self, X, bad, prepare, n_workers):

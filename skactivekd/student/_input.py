@@ -49,6 +49,8 @@ class TakesRows:
     def _validate(self, X, reset):
         """Return X as an array of numbers or a CSR matrix."""
         refuse_mask(X, "X")
+        if hasattr(X, "__next__"):  # Path.glob returns one
+            raise TypeError(f"X is a {type(X).__name__}, which can be read once: pass list(X).")
         with naming("X"):
             X = X.detach() if torch.is_tensor(X) else X
             X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)
