@@ -200,17 +200,17 @@ class OpenCLIPEncoder(TextEncoder):
         def prepare(row):
             return ahead[row].result() if row in ahead else preparation(open_image(X[row]))
 
-        def blank():
-            return preparation.to_model([preparation(Image.new("RGB", (1, 1)))], *place)
+        def forward(images):
+            return model.encode_image(preparation.to_model(images, *place))
 
         place = device, open_clip.get_input_dtype(self.precision)
         reading = self._read(X, bad, prepare, n_workers)
         preparation = prepare_as(transform, self.preprocess)
         with closing(reading) as batches:
             good = good_batches(batches, bad, lambda *failed: row_reason(X, *failed), strict)
-            batches = preparation.stacked(good, *place)
             shared = device.type == "cpu" and bool(ahead or n_workers)
-            rows = embed(model.encode_image, batches, blank, len(X), run.verbose, shared)
+            blank = [preparation(Image.new("RGB", (1, 1)))]
+            rows = embed(forward, good, lambda: blank, len(X), run.verbose, shared)
         return None if strict and bad else rows, bad
 
     def _embed_text(self, texts, run):
