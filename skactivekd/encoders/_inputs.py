@@ -35,8 +35,7 @@ def check_images(X, on_error="raise"):
 
 
 def _as_list_or_array(X):
-    if not isinstance(X, list) and (isinstance(X, bytes) or is_path(X) or is_picture(X)):
-        raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")
+    refuse_single(X)
     if is_lazy(X):
         return X if isinstance(X, LazyRows) else LazyRows(X)
     if hasattr(X, "iloc"):
@@ -59,6 +58,17 @@ def _as_list_or_array(X):
             f"X is an array of dtype {X.dtype}, which drops zeros at the end of bytes; pass a list"
         )
     return X.tolist() if X.ndim == 1 and X.dtype.kind in "OUT" else X
+
+
+def refuse_single(X):
+    """Refuse one picture, or a folder, in place of rows."""
+    if is_path(X) and os.path.isdir(X):
+        raise TypeError(
+            f"X is the folder {name_file(X)}; pass its files, as "
+            f"sorted(Path({os.fspath(X)!r}).rglob('*.jpg'))"
+        )
+    if isinstance(X, bytes) or is_path(X) or is_picture(X):
+        raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")
 
 
 def _check_pixels(X, on_error):
