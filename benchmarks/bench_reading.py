@@ -133,7 +133,13 @@ def main():
                 times.append(seconds)
                 moved[resizer] = abs(found - expected).max()
             ratios.append(old / np.array(times[1:]))
-            print("files/s before, now, with PIL:", *(f"{args.files / t:.0f}" for t, _ in times))
+            print(
+                "files/s before, now, with PIL:",
+                *(f"{args.files / clock:.0f}," for clock, _ in times),
+                "work divided by",
+                *(f"{work:.2f}" for _, work in ratios[-1]),
+                flush=True,
+            )
         for resizer, ratio in zip(moved, np.median(ratios, axis=0), strict=True):
             print(
                 f"{resizer}: throughput times {ratio[0]:.2f}, work of all cores divided by "
