@@ -19,7 +19,9 @@ from PIL import Image
 from skactivekd import OpenCLIPEncoder
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import _open_clip as encoders
+from skactivekd.encoders import _preprocess as preprocess
 from skactivekd.encoders._base import encode_rows
+from skactivekd.encoders._preprocess import embed
 
 CONFIG = {
     "embed_dim": 64,
@@ -72,7 +74,15 @@ class _Before:
     def to_model(self, images, device, dtype):
         import torch
 
-        return torch.stack(images).to(device=device, dtype=dtype)
+        images = torch.stack(images) if isinstance(images, list) else images
+        return images.to(device=device, dtype=dtype)
+
+
+def _embed_before(forward, batches, *rest):
+    """Embed batches, each stacked as a whole."""
+    import torch
+
+    return embed(forward, map(torch.stack, batches), *rest)
 
 
 class EncoderBefore(OpenCLIPEncoder):
@@ -88,8 +98,9 @@ class EncoderBefore(OpenCLIPEncoder):
 def measure(model, paths, before, device, resizer="auto"):
     """Encode all files with an empty cache; return seconds, those of all cores, and embeddings."""
     kind = EncoderBefore if before else OpenCLIPEncoder
-    now = encoders.Preparation
-    encoders.Preparation = _Before if before else now
+    now = preprocess.Preparation, encoders.embed
+    if before:
+        preprocess.Preparation, encoders.embed = _Before, _embed_before
     try:
         with tempfile.TemporaryDirectory() as folder:
             cache = EmbeddingCache(f"{folder}/cache.sqlite")
@@ -99,7 +110,7 @@ def measure(model, paths, before, device, resizer="auto"):
             embeddings = encode_rows(encoder, paths)
             return np.array([time.perf_counter(), time.process_time()]) - start, embeddings
     finally:
-        encoders.Preparation = now
+        preprocess.Preparation, encoders.embed = now
 
 
 def main():
@@ -122,7 +133,13 @@ def main():
                 times.append(seconds)
                 moved[resizer] = abs(found - expected).max()
             ratios.append(old / np.array(times[1:]))
-            print("files/s before, now, with PIL:", *(f"{args.files / t:.0f}" for t, _ in times))
+            print(
+                "files/s before, now, with PIL:",
+                *(f"{args.files / clock:.0f}," for clock, _ in times),
+                "work divided by",
+                *(f"{work:.2f}" for _, work in ratios[-1]),
+                flush=True,
+            )
         for resizer, ratio in zip(moved, np.median(ratios, axis=0), strict=True):
             print(
                 f"{resizer}: throughput times {ratio[0]:.2f}, work of all cores divided by "

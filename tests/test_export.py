@@ -245,3 +245,42 @@ def test_a_std_of_zero_is_refused():
     transform = image_transform(16, False, (0.5, 0.4, 0.3), (0.2, 0.0, 0.3))
     with pytest.raises(ValueError, match="std of zero"):
         ImageTower(torch.nn.Flatten(), transform)
+
+
+def test_the_metadata_say_how_a_student_of_files_sees_them(tmp_path):
+    from PIL import Image
+
+    random, paths = np.random.RandomState(0), []
+    for row in range(9):
+        paths.append(tmp_path / f"{row}.jpg")
+        pixels = random.randint(256, size=(40, 50 + row, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(paths[-1])
+    y = [0, 1, -1] * 3
+    model = skactivekd.DHOClassifier(net(module="test_resnet", image_size=32), random_state=0)
+    model.fit(paths, y).export(tmp_path / "model.onnx", paths)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    how = json.loads(session.get_modelmeta().custom_metadata_map["input"])
+    view = how["pictures"]
+    assert view["crop_mode"] == "center"
+    assert len(view["resize"]) == 2
+    side, (height, width) = view["resize"][0], how["shape"][2:]
+    assert side > width == 32  # timm leaves a border of this model out
+
+    def prepare(path):
+        image = Image.open(path)
+        size = [side * length // min(image.size) for length in image.size]
+        image = image.resize(size, Image.Resampling[view["interpolation"].upper()])
+        left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+        return np.asarray(image.crop((left, top, left + width, top + height))).transpose(2, 0, 1)
+
+    rows = np.stack([prepare(path) for path in paths]).astype(np.float32) / 255
+    for size in (1, 7, 256):
+        picked = np.arange(size) % len(paths)
+        (found,) = session.run(None, {"X": rows[picked]})
+        expected = model.predict_proba(paths)[picked]
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+    student, X = MODELS["cnn"]()
+    student.export(tmp_path / "arrays.pt2", X)
+    files = {"metadata.json": ""}
+    torch.export.load(tmp_path / "arrays.pt2", extra_files=files)
+    assert json.loads(files["metadata.json"])["input"]["pictures"] is None

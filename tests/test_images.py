@@ -203,7 +203,7 @@ def test_what_is_no_image_is_named_before_anything_is_read(pixels, tmp_path):
         9: bad[9],
         10: bad[10],
         11: "array of shape (0, 2), without a pixel",
-        12: "a\0b: no such file",
+        12: "'a\\x00b': no such file, as no path holds the character \\0",
     }
     assert re.match(r"array of int64 values from \d+ to \d+, outside 0\.\.255: if", bad[8])
     assert re.match(r"array of values from \d+ to \d+, outside \[0, 1\]", bad[9])

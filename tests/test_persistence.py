@@ -438,6 +438,7 @@ def saved(tmp_path_factory):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+LEFT_AWAY = object()
 FILES = ("config.json", "model.safetensors", "README.md", "step_0.skops")
 
 
@@ -469,6 +470,33 @@ def test_files_that_are_cut_or_gone_are_refused(saved, file, tmp_path):
         load(tmp_path)
     (tmp_path / file).unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(file)):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_links_are_read_only_if_they_end_at_the_file_that_was_saved(saved, file, tmp_path):
+    folder, outside = tmp_path / "in", tmp_path / "outside"
+    folder.mkdir()
+    lay(saved, folder)
+    outside.write_bytes(saved[file])
+    (folder / file).unlink()
+    (folder / file).symlink_to(outside)  # as a snapshot of a hub has it
+    load(folder)
+    for elsewhere in ("/dev/zero", "/etc/hostname", file, str(tmp_path)):
+        (folder / file).unlink()
+        (folder / file).symlink_to(elsewhere)
+        with pytest.raises(ValueError, match=re.escape(file)):
+            load(folder)
+    (folder / file).unlink()
+    os.mkfifo(folder / file)
+    with pytest.raises(ValueError, match=re.escape(file)):
+        load(folder)
+
+
+@pytest.mark.parametrize("files", [None, [], "x", {"README.md": 1}, {}])
+def test_configs_without_files_are_refused(saved, files, tmp_path):
+    lay(saved, tmp_path, **sealed(saved, files=files))
+    with pytest.raises(ValueError, match=r"config\.json is not as it was saved"):
         load(tmp_path)
 
 
@@ -517,6 +545,9 @@ def test_files_elsewhere_are_not_read(saved, name, tmp_path):
         (("fitted", "classes_"), {"$array": {"dtype": "<i8", "shape": [9], "values": [1]}}),
         (("fitted", "__class__"), 1),
         (("fitted", "predict"), 1),
+        (("fitted", "classes_"), None),
+        (("fitted", "_row_shape"), LEFT_AWAY),
+        (("params", "alpha"), "half"),
         (("params", "no_such"), 1),
         (("net_",), None),
     ],
@@ -526,7 +557,10 @@ def test_configs_that_describe_no_model_are_refused(saved, place, value, tmp_pat
     inner = classifier
     for key in place[:-1]:
         inner = inner[key]
-    inner[place[-1]] = value
+    if value is LEFT_AWAY:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
     lay(saved, tmp_path, **sealed(saved, classifier=classifier))
     with pytest.raises(ValueError, match="cannot be loaded"):
         load(tmp_path)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
@@ -338,7 +339,7 @@ def test_what_is_no_picture_is_named_with_its_remedy(digits, proba, tmp_path, on
         9: ("text.jpg", b"no picture\n", "text, .*convert it to PNG or JPEG"),
         33: ("large.png", png_header(30_000, 30_000), "30000 x 30000 pixels, .*: shrink it"),
         34: ("folder.png", "", "a directory, not a file"),
-        41: ("cut.png", Path(paths[0]).read_bytes()[:80], "OSError: "),
+        41: ("cut.png", Path(paths[0]).read_bytes()[:80], "a broken PNG file: "),
     }
     for row, (name, content, _) in reasons.items():
         paths[row] = str(tmp_path / name)
@@ -389,6 +390,68 @@ def test_a_file_that_breaks_during_training_is_named(digits, proba, tmp_path):
     with pytest.raises(ImageError, match=r"on_error='skip':\n  row 4: .*broken\.png"):
         found.fit(paths, y, proba)
     assert np.array_equal(found.predict_proba(digits[0]), expected)
+
+
+def test_files_that_change_during_training_are_named(digits, proba, tmp_path):
+    paths, _, y, _ = digits
+    changed = Path(shutil.copy(paths[4], tmp_path / "changed.png"))
+
+    class Change(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            changed.write_bytes(Path(paths[7]).read_bytes())
+
+    found = student(callbacks=[("change", Change())])
+    with pytest.warns(UserWarning, match=r"Fit again.*\n  row 4: .*changed\.png"):
+        found.fit([*paths[:4], str(changed), *paths[5:]], y, proba)
+    assert found.predict(paths).shape == (N,)
+
+
+class Faulty(Rows):
+    """A data set one of whose rows raises."""
+
+    def __getitem__(self, row):
+        if row == 4:
+            raise KeyError("lost")
+        return super().__getitem__(row)
+
+
+def test_rows_of_a_data_set_that_raise_are_named(digits, proba):
+    images, y = [Image.fromarray(pixels) for pixels in digits[1]], digits[2]
+    for rows, why in (
+        (Faulty(images), "KeyError: 'lost'"),
+        (Rows([*images[:4], b"", *images[5:]]), "no bytes"),
+        (Rows([*images[:4], digits[0][4][:40] + "?", *images[5:]]), "no such file"),
+    ):
+        for step in (student(), make_pipeline(TeacherProba(ZeroShotTeacher()), student())):
+            with pytest.raises(ImageError) as caught:
+                step.fit(rows, y, **({} if hasattr(step, "steps") else {"teacher_proba": proba}))
+            assert list(caught.value.bad) == [4]
+            assert why in caught.value.bad[4].lower() or why in caught.value.bad[4]
+
+
+def test_numbers_in_place_of_pictures_open_no_file_of_the_process(digits, proba, tmp_path):
+    with open(tmp_path / "kept.txt", "w") as kept:
+        paths = [*digits[0][:5], kept.fileno(), *digits[0][6:]]
+        with pytest.warns(SkippedRowsWarning, match="row 5: .* is a int, neither a file path"):
+            student(on_error="skip").fit(paths, digits[2], proba)
+        kept.write("still open")
+        kept.flush()
+    assert (tmp_path / "kept.txt").read_text() == "still open"
+
+
+def test_a_huge_picture_is_not_decoded_to_learn_its_size(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    path.write_bytes(png_header(30_000, 30_000))
+    monkeypatch.setattr(PngImageFile, "load", lambda self: pytest.fail("decoded"))
+    assert Pictures([str(path)]).size(0) is None
+
+
+def test_an_iterator_of_paths_is_refused(digits, proba, fitted):
+    paths, _, y, _ = digits
+    with pytest.raises(TypeError, match=r"can be read once: pass list\(X\)"):
+        student().fit(iter(paths), y, proba)
+    with pytest.raises(TypeError, match="a list of file paths"):
+        fitted.predict(iter(paths))
 
 
 def test_bad_rows_are_skipped_on_request(digits, proba, tmp_path):
@@ -534,10 +597,12 @@ def test_draws_follow_the_seed_alone():
     def draws():
         return torch.rand(()).item(), np.random.rand(), __import__("random").random()
 
-    with drawing(3):
+    with drawing() as start:
+        start(3)
         first = draws()
     draws()
-    with drawing(3):
+    with drawing() as start:
+        start(3)
         assert draws() == first
 
 
@@ -558,7 +623,8 @@ def test_views_and_normalization_are_those_of_timm(tmp_path, name):
     net = DHONet(name, n_classes=2, device="cpu")
     net.set_params(input_shape=net._find_input_shape(Pictures(paths)))
     assert net.input_shape == config["input_size"]
-    with drawing(0):
+    with drawing() as start:
+        start(0)
         net.initialize()
     pixels = net._show(paths).read(range(3)).float() / 255
     np.testing.assert_allclose(net.module_.scaler(pixels), expected, atol=1e-4)
@@ -663,7 +729,8 @@ def test_crop_and_flip_keeps_size_and_type(tmp_path):
     image = open_image(photos(tmp_path, 1)[0])
     view, made = CropAndFlip((20, 30), "bicubic"), []
     for seed in range(8):
-        with drawing(seed):
+        with drawing() as start:
+            start(seed)
             made.append(view(image))
     assert {(item.shape, item.dtype) for item in made} == {((3, 20, 30), torch.uint8)}
     assert len({item.numpy().tobytes() for item in made}) == 8

@@ -15,6 +15,7 @@ from ..utils._asked import COUNTS
 from ..utils._fingerprint import class_name
 from ..utils._params import check_choice
 from ..utils._row_identity import row_keys, text_keys
+from ..utils._urls import check_urls
 from ._errors import REMEDY, ImageError, RowError, TextError, collecting, report
 from ._inputs import LazyRows, is_lazy
 
@@ -205,6 +206,8 @@ def encode_rows(encoder, X):
         X = encoder._as_rows(X)
     if method == "encode_image" and not isinstance(X, list | np.ndarray) and is_lazy(X):
         X = LazyRows(X)
+    elif method == "encode_image" and (isinstance(X, list) or getattr(X, "ndim", 0) == 1):
+        check_urls(X)  # here, where rows have their own numbers
     return _encode_once(encoder, method, X, COUNTS.get())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .._rows import one_column
 from ..utils._params import refuse_mask
 from ..utils._row_identity import tensor_values
-from ..utils._urls import URL, check_urls
+from ..utils._urls import check_urls, is_url
 from ._errors import ImageError
 from ._pixels import SHAPES, range_problem, shape_problem, white_level
 
@@ -30,15 +30,14 @@ def check_images(X, on_error="raise"):
     if isinstance(X, LazyRows):  # a glance would read every row
         return X, {}
     if isinstance(X, list):
-        if any(isinstance(item, str) and URL.match(item) for item in X):
+        if any(map(is_url, X)):
             check_urls(X)
         return X, {row: why for row, item in enumerate(X) if (why := item_problem(item))}
     return X, _check_pixels(X, on_error)
 
 
 def _as_list_or_array(X):
-    if not isinstance(X, list) and (isinstance(X, bytes) or is_path(X) or is_picture(X)):
-        raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")
+    refuse_single(X)
     if is_lazy(X):
         return X if isinstance(X, LazyRows) else LazyRows(X)
     if hasattr(X, "iloc"):
@@ -62,6 +61,17 @@ def _as_list_or_array(X):
             f"X is an array of dtype {X.dtype}, which drops zeros at the end of bytes; pass a list"
         )
     return X.tolist() if X.ndim == 1 and X.dtype.kind in "OUT" else X
+
+
+def refuse_single(X):
+    """Refuse one picture, or a folder, in place of rows."""
+    if is_path(X) and os.path.isdir(X):
+        raise TypeError(
+            f"X is the folder {name_file(X)}; pass its files, as "
+            f"sorted(Path({os.fspath(X)!r}).rglob('*.jpg'))"
+        )
+    if isinstance(X, bytes) or is_path(X) or is_picture(X):
+        raise TypeError(f"X is one image ({type(X).__name__}); pass a list of images: [X]")
 
 
 def _check_pixels(X, on_error):
@@ -111,15 +121,19 @@ def item_problem(item):
     if isinstance(item, np.ndarray):
         problem = array_problem(item)
         return problem and f"array of {problem}"
-    if hasattr(item, "getbands"):
-        return None
+    problem = kind_problem(item)
+    if problem or not is_path(item) or is_url(item):
+        return problem
+    problem = file_problem(item)
+    return problem and f"{name_file(item)}: {problem}"
+
+
+def kind_problem(item):
+    """Say why a row is nothing that holds a picture; None if it may be."""
     if isinstance(item, bytes):
         return None if item else "no bytes"
-    if isinstance(item, str) and URL.match(item):
+    if is_path(item) or is_picture(item) or isinstance(item, np.ndarray):
         return None
-    if isinstance(item, str | os.PathLike):
-        problem = file_problem(item)
-        return problem and f"{name_file(item)}: {problem}"
     kinds = "neither a file path, nor bytes of one, nor a PIL image, nor an array"
     return f"{item!r:.60} is a {type(item).__name__}, {kinds}"
 
@@ -128,8 +142,10 @@ def file_problem(path):
     """Say what keeps a path from being a file with something in it; None if nothing."""
     try:
         status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with "\0"
-        return "no such file"
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file" if os.fspath(path) else "no such file, as the path is empty"
+    except ValueError:
+        return "no such file, as no path holds the character \\0"
     except OSError as error:  # not allowed, links in a circle
         return error.strerror
     if stat.S_ISDIR(status.st_mode):
@@ -154,6 +170,7 @@ def array_problem(pixels):
 
 def name_file(path):
     name = str(os.fspath(path))
+    name = name if name.isprintable() and name else repr(name)
     return name if len(name) <= _SHOWN_OF_PATH else f"{name[:_SHOWN_OF_PATH]}..."
 
 
@@ -202,7 +219,13 @@ class LazyRows:
         return item.detach().cpu().numpy() if hasattr(item, "detach") else item
 
     def __iter__(self):
-        return (self[index] for index in range(len(self)))
+        """Yield the rows, and in place of one that raises something that cannot be opened."""
+        for index in range(len(self)):
+            try:
+                item = self[index]
+            except Exception as error:  # who opens the row will name it
+                item = f"{type(error).__name__}: {error}".encode()
+            yield item
 
     def take(self, indices):
         """Return some of the rows, in their order."""

@@ -16,7 +16,7 @@ from ._errors import REMEDY, ImageError
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
 from ._preprocess import AheadList, embed, good_batches, load_batches, prepare_as
-from ._read_image import open_image, reason
+from ._read_image import open_image, row_reason
 
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
 
@@ -200,17 +200,17 @@ class OpenCLIPEncoder(TextEncoder):
         def prepare(row):
             return ahead[row].result() if row in ahead else preparation(open_image(X[row]))
 
-        def blank():
-            return preparation.to_model([preparation(Image.new("RGB", (1, 1)))], *place)
+        def forward(images):
+            return model.encode_image(preparation.to_model(images, *place))
 
         place = device, open_clip.get_input_dtype(self.precision)
         reading = self._read(X, bad, prepare, n_workers)
         preparation = prepare_as(transform, self.preprocess)
         with closing(reading) as batches:
-            good = good_batches(batches, bad, lambda row, error: reason(X[row], error), strict)
-            batches = preparation.stacked(good, *place)
+            good = good_batches(batches, bad, lambda *failed: row_reason(X, *failed), strict)
             shared = device.type == "cpu" and bool(ahead or n_workers)
-            rows = embed(model.encode_image, batches, blank, len(X), run.verbose, shared)
+            blank = [preparation(Image.new("RGB", (1, 1)))]
+            rows = embed(forward, good, lambda: blank, len(X), run.verbose, shared)
         return None if strict and bad else rows, bad
 
     def _embed_text(self, texts, run):
@@ -235,7 +235,7 @@ class OpenCLIPEncoder(TextEncoder):
         X, bad = check_images(X, "skip")
         n_workers = self._count_workers(holds_files(X))
         with closing(self._read(X, bad, lambda row: open_image(X[row]), n_workers)) as batches:
-            list(good_batches(batches, bad, lambda row, error: reason(X[row], error), stop=True))
+            list(good_batches(batches, bad, lambda *failed: row_reason(X, *failed), stop=True))
         return ImageError(bad, f"cannot be read; {REMEDY}") if bad else None
 
     def _read(self, X, bad, prepare, n_workers):

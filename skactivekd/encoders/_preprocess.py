@@ -50,26 +50,22 @@ class Preparation:
                 pixels = _apply(step, pixels)
         return pixels
 
-    def stacked(self, batches, device, dtype):
-        """Yield each list of prepared images as the model takes it."""
-        for images in batches:
-            yield self.to_model(images, device, dtype)
-
     def to_model(self, images, device, dtype):
         """Stack prepared images, tensors of shape (3, H, W), into a batch as the model takes it."""
         import torch
 
-        batch = torch.stack(images)
-        if self.known:
-            mean, std = (
-                torch.tensor(v, device=device).view(-1, 1, 1) for v in (self.mean, self.std)
-            )
-            # The steps of ToTensor and Normalize, which round alike. A picture at a time stays
-            # in a core's cache; on other devices a call for each would cost more.
-            batch = batch.to(device).float()
-            for part in batch if device.type == "cpu" else [batch]:
-                part.div_(255).sub_(mean).div_(std)
-        return batch.to(device=device, dtype=dtype)
+        if not self.known:
+            return torch.stack(images).to(device=device, dtype=dtype)
+        mean, std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (self.mean, self.std))
+        # The steps of ToTensor and Normalize, which round alike. On a CPU a picture at a time stays
+        # in a core's cache; on other devices a call for each would cost more.
+        if device.type == "cpu":
+            batch = torch.empty((len(images), *images[0].shape))
+            for made, image in zip(batch, images, strict=True):
+                made.copy_(image).div_(255).sub_(mean).div_(std)
+        else:
+            batch = torch.stack(images).to(device).float().div_(255).sub_(mean).div_(std)
+        return batch.to(dtype=dtype)
 
 
 _PHOTO = 2**16  # pixels; PIL resizes fewer in less time than it takes to read a file

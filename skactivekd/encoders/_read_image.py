@@ -4,16 +4,23 @@ import functools
 import importlib
 import io
 import math
-import os
-import stat
 import struct
 from contextlib import nullcontext, suppress
 
 import numpy as np
 
+from ..utils._files import open_regular
 from ..utils._thread_locks import Locks
 from ..utils._urls import is_url, read_url
-from ._inputs import array_problem, file_problem, is_path, is_picture, name_file
+from ._inputs import (
+    LazyRows,
+    array_problem,
+    file_problem,
+    is_path,
+    is_picture,
+    kind_problem,
+    name_file,
+)
 from ._pixels import range_problem, to_rgb_bytes
 
 # What phones, scanners and the web make. PIL opens some forty more; of these PostScript is a
@@ -86,33 +93,38 @@ def open_image(item):
         image = identify(stream)
         _check_size(image.size)
         with _LARGE_LOCK.of(None) if math.prod(image.size) > _LARGE else nullcontext():
+            _decode(image)
             return _to_rgb(image)
 
 
 def upright_size(item):
-    """Return width and height of a picture as `open_image` gives it, without decoding a file."""
+    """Return width and height of a picture as `open_image` gives it."""
     if isinstance(item, np.ndarray) or is_picture(item):
         return open_image(item).size
     with _open_stream(item) as stream:
         image = identify(stream)
+        _check_size(image.size)  # PIL decodes a PNG to see whether EXIF comes behind the pixels
         return image.size[:: -1 if _orientation(image) > 4 else 1]
 
 
 def _open_stream(item):
+    if problem := kind_problem(item):  # an int would be a file of this process, closed thereafter
+        raise UnreadableError(problem)
     if isinstance(item, bytes):
         return io.BytesIO(item)
     if is_url(item):
         return io.BytesIO(read_url(item))
-    return open(item, "rb", opener=_open_regular)
+    return open_regular(item)
 
 
-def _open_regular(path, flags):
-    """Open a file; what else has a name there may block for ever, or never end."""
-    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise UnreadableError("not a regular file")
-    return number
+def _decode(image):
+    """Read the pixels of a file; the message of an error says of what kind it is."""
+    try:
+        image.load()
+    except OSError as error:
+        if error.errno is not None:  # of the disk
+            raise
+        raise UnreadableError(f"a broken {image.format} file: {error}") from error
 
 
 @functools.cache
@@ -141,7 +153,9 @@ def identify(stream):
         stream.seek(0)
         try:
             return factory(stream, "")
-        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+        except (SyntaxError, IndexError, TypeError, struct.error, OSError) as error:
+            if getattr(error, "errno", None) is not None:  # of the disk
+                raise
             raise UnreadableError(f"a broken {name} file: {error or 'it ends early'}") from error
     stream.seek(0)
     kind = name_format(stream.read(_SNIFFED))
@@ -345,12 +359,28 @@ def picture_marks(image):
 
 def reason(item, error):
     """Say which image could not be read and why."""
-    what = str(error)
-    if is_path(item) and not is_url(item) and file_problem(item):
-        what = file_problem(item)
-    elif not isinstance(error, UnreadableError):
-        what = f"{type(error).__name__}: {what}"
-    return f"{describe(item)}: {what}"
+    if problem := kind_problem(item):
+        return problem
+    if isinstance(item, np.ndarray) and isinstance(error, UnreadableError):
+        return f"array of {error}"
+    what = file_problem(item) if is_path(item) and not is_url(item) else None
+    if is_url(item) and isinstance(error, FileNotFoundError):
+        what = "nothing is found there, or its host does not answer"
+    return f"{describe(item)}: {what or explain(error)}"
+
+
+def row_reason(X, row, error):
+    """Say why a row of X could not be read, without reading that of a data set once more."""
+    return explain(error) if isinstance(X, LazyRows) else reason(X[row], error)
+
+
+def explain(error):
+    """Say what went wrong."""
+    if isinstance(error, UnreadableError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the path, which stands before it
+    return f"{type(error).__name__}: {error}"
 
 
 def describe(item):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 import os
 import uuid
 import warnings
@@ -17,6 +18,7 @@ from torch import nn
 from .._torch import seeded
 from ..student import TeacherProba
 from ..student._clip_student import ImageTower
+from ..student._image_files import ROW_SHAPE
 from ..student._tensors import as_input
 from ._folder import checksum, write_file
 from ._models import split_estimator, versions
@@ -173,6 +175,7 @@ def _describe(classifier):
             "shape": ["batch", *shape],
             "layout": "batch, channels, height, width" if pixels else "batch, features",
             "values": "pixels in [0, 1]" if pixels else "as in fit",
+            "pictures": _describe_view(classifier) if classifier._row_shape == ROW_SHAPE else None,
         },
         "output": {
             "name": "proba",
@@ -181,6 +184,18 @@ def _describe(classifier):
         },
         "features": None,
         "versions": versions(),
+    }
+
+
+def _describe_view(classifier):
+    """Say how a student of files brings a picture to its size."""
+    view = classifier.net_._plain_view()
+    return {
+        "crop_mode": view.crop_mode,
+        "resize": [math.floor(side / view.crop_pct) for side in view.size],
+        "interpolation": view.interpolation,
+        "upright": "as EXIF says",
+        "transparent": "white",
     }
 
 

@@ -9,6 +9,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+from ..utils._files import open_regular
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 FORMAT, VERSION = "skactivekd", 1
@@ -86,7 +88,7 @@ def read_folder(directory):
     """
     folder = Path(directory).expanduser()
     try:
-        written = (folder / CONFIG).read_bytes()
+        written = _read_file(folder / CONFIG)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{folder} holds no saved model: there is no {CONFIG} in it. skactivekd.load takes "
@@ -96,16 +98,29 @@ def read_folder(directory):
     files = {}
     for name, facts in config["files"].items():
         try:
-            content = (folder / name).read_bytes()
+            content = _read_file(folder / name, facts["size"])
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"{folder / name} is missing, which belongs to the saved model. Copy the whole "
                 f"folder again."
             ) from None
-        if len(content) != facts["size"] or checksum(content) != facts["sha256"]:
+        if content is None or checksum(content) != facts["sha256"]:
             raise ValueError(_changed(folder / name))
         files[name] = content
     return config, files
+
+
+def _read_file(path, size=None):
+    """Return what a file holds; None if it has not the size that it should have."""
+    try:
+        with open_regular(path) as file:
+            if size not in (None, os.fstat(file.fileno()).st_size):
+                return None
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _seal(config, files):
@@ -139,8 +154,9 @@ def _unseal(written, folder):
         whole = digest == checksum(_as_text(config)) and written == _as_text(
             {**config, "sha256": digest}
         )
-        names = list(config["files"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        names = [name for name, facts in config["files"].items() if {*facts} >= {"sha256", "size"}]
+        whole = whole and len(names) == len(config["files"]) and {CARD, WEIGHTS} <= {*names}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(_changed(path)) from None
     if version != VERSION or not whole:
         raise ValueError(_changed(path))

@@ -4,6 +4,7 @@ import platform
 import warnings
 from importlib.metadata import version
 
+import numpy as np
 import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -23,6 +24,7 @@ _FITTED = (
     *("classes_", "trained_heads_", "distill_weight_", "n_features_in_", "feature_names_in_"),
     *("_declared", "_row_shape", "_seeds", "_fitted_heads", "_taught_by"),
 )
+_ALWAYS = ("classes_", "trained_heads_", "_declared", "_row_shape", "_seeds", "_fitted_heads")
 _PACKAGES = ("skactivekd", "torch", "scikit-learn", "skorch", "numpy", "timm", "open_clip_torch")
 
 
@@ -197,6 +199,8 @@ def load(directory, *, device=None, modules=None):
         classifier = _read_classifier(written, Reader(arrays), weights, device, modules)
         if config["kind"] == "classifier":
             return classifier
+        if config["kind"] != "pipeline":
+            raise ValueError(f"kind={config['kind']!r} is neither a classifier nor a pipeline")
         steps = read_steps(config["steps"], files)
         return Pipeline([*steps, (config["name"], classifier)])
     except (ImportError, MemoryError):
@@ -314,12 +318,21 @@ def _read_classifier(written, reader, weights, device, modules):
     fitted = {name: reader.read(value) for name, value in written["fitted"].items()}
     if not set(fitted) <= set(_FITTED):
         raise ValueError(f"a classifier has no {min(set(fitted) - set(_FITTED))}")
+    if not set(_ALWAYS) <= set(fitted):
+        raise ValueError(f"a fitted classifier has {min(set(_ALWAYS) - set(fitted))}")
     fitted["_declared"] = Classes(*fitted["_declared"])
     vars(classifier).update(fitted)
     net_params, architecture = _net.read_params(written["net_"]["params"], reader, modules)
     where = _find_device(classifier.device)
     classifier.net_ = _net.build_net(net_params, architecture, weights, where)
     classifier.net_.trained_heads_ = reader.read(written["net_"]["trained_heads"])
+    if not any(isinstance(value, LeftOut) for value in params.values()):
+        classifier._check_params()
+    if np.shape(classifier.classes_) != (classifier.net_.n_classes,):
+        raise ValueError(
+            f"classes_ is {classifier.classes_!r}, but the network has "
+            f"{classifier.net_.n_classes} outputs"
+        )
     return classifier
 
 

@@ -134,9 +134,10 @@ class RowDataset(Dataset):
         if self.X.dtype == np.uint8:
             X = (X * 255).round().to(torch.uint8)
         made = [None] * len(indices)
-        for row, places in places_of(indices).items():
-            for number, place in enumerate(places):
-                with drawing(row_seed(*seed, row, number)):
+        with drawing() as start:
+            for row, places in places_of(indices).items():
+                for number, place in enumerate(places):
+                    start(row_seed(*seed, row, number))
                     made[place] = as_floats(view(X[place]))
         return stack_pixels(made)
 

@@ -2,17 +2,19 @@
 
 import os
 import re
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..encoders._errors import REMEDY, ImageError, report
-from ..encoders._inputs import LazyRows, check_images, is_lazy
-from ..encoders._read_image import is_path, is_picture, open_image, reason, upright_size
-from ..utils._row_identity import content_key, hash_content, settle_file
+from ..encoders._errors import REMEDY, ImageError, list_rows, report
+from ..encoders._inputs import LazyRows, check_images, is_lazy, is_path, is_picture
+from ..encoders._read_image import describe, open_image, row_reason, upright_size
+from ..utils._row_identity import content_key, hash_content, settle_file, stamp_file
 from ..utils._urls import is_url
 from ._views import drawing, row_seed
 from ._workers import Unreadable, make_loader, worker_settings
@@ -34,16 +36,13 @@ def holds_pictures(X):
     items = _items(X)
     if not items:
         return False
-    first = items[0]
     # A single image of PIL would be read by numpy, whatever its format.
-    if isinstance(first, bytes) or any(map(is_picture, items)):
+    if isinstance(items[0], bytes) or any(map(is_picture, items)):
         return True
-    if is_path(first):
-        return _are_paths(items)
-    arrays = isinstance(first, np.ndarray) and all(
-        isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in items
-    )
-    return arrays and len({item.shape for item in items}) > 1
+    arrays = [isinstance(item, np.ndarray) and item.ndim in (2, 3) for item in items]
+    if any(map(is_path, items)):
+        return any(arrays) or _are_paths(items)
+    return all(arrays) and len({item.shape for item in items}) > 1
 
 
 def holds_texts(X):
@@ -64,7 +63,7 @@ def _items(X):
 
 
 def _are_paths(items):
-    looked_at = [item for item in items[:_LOOKED_AT] if is_path(item)]
+    looked_at = islice(filter(is_path, items), _LOOKED_AT)
     return any(
         not isinstance(item, str) or is_url(item) or _SUFFIX.search(item) or os.path.isfile(item)
         for item in looked_at
@@ -146,20 +145,18 @@ class Pictures:
         follows from the seed, the row in X, and how often that came before.
         """
         view, made, bad = view or self.view, [None] * len(rows), {}
-        for row, found in places_of(rows).items():
-            place = int(self.places[row])
-            try:
-                item = self.items[row]
-                image = open_image(item)
-            except Exception as error:
-                bad[place] = reason(_named(self.items, row), error)
-                continue
-            for number, at in enumerate(found):
-                if seed is None:
+        with nullcontext() if seed is None else drawing() as start:
+            for row, found in places_of(rows).items():
+                place = int(self.places[row])
+                try:
+                    image = open_image(self.items[row])
+                except Exception as error:
+                    bad[place] = row_reason(self.items, row, error)
+                    continue
+                for number, at in enumerate(found):
+                    if start is not None:
+                        start(row_seed(*seed, place, number))
                     made[at] = view(image)
-                else:
-                    with drawing(row_seed(*seed, place, number)):
-                        made[at] = view(image)
         return Unreadable(bad) if bad else stack_pixels(made)
 
     def find_bad(self):
@@ -216,17 +213,19 @@ class Pictures:
                 "cannot share. Pass the paths, or set num_workers=0."
             )
 
+    def states(self):
+        """Return the state of each file by its row; what is no file has none."""
+        if not isinstance(self.items, list):
+            return {}
+        rows = (row for row, item in enumerate(self.items) if is_path(item) and not is_url(item))
+        return {row: stamp_file(self.items[row]) for row in rows}
+
     def identity(self):
         """Return bytes that no other pictures have: files by place and state, others by content."""
         digest = blake2b(f"{len(self)}".encode(), digest_size=16)
         for item in self.items:
             digest.update(_identify(item))
         return digest.digest()
-
-
-def _named(items, row):
-    """Return what an error calls a row: that of a data set may be what cannot be read."""
-    return f"row {row} of the data set" if isinstance(items, LazyRows) else items[row]
 
 
 def _forks():
@@ -273,7 +272,11 @@ def as_floats(pixels):
 def _identify(item):
     if not is_path(item) or is_url(item):
         return content_key(item)
-    return hash_content(settle_file(item).encode(errors="surrogatepass"))
+    try:
+        state = settle_file(item)
+    except (OSError, ValueError):  # reading will tell
+        state = None
+    return hash_content(f"{state}".encode(errors="surrogatepass"))
 
 
 class _Check(Dataset):
@@ -305,6 +308,28 @@ def naming_all(X):
         if not isinstance(X, Pictures):
             raise
         raise ImageError({**error.bad, **X.find_bad()}, error.problem) from None
+
+
+@contextmanager
+def watching(X):
+    """Warn of files that were changed inside, where each is read many times."""
+    before = X.states() if isinstance(X, Pictures) else {}
+    yield
+    after = X.states() if before else {}
+    changed = [row for row, state in before.items() if after[row] != state]
+    if changed:
+        listed = list_rows({int(X.places[row]): describe(X.items[row]) for row in changed}, 10)
+        warnings.warn(
+            "\n".join(
+                [
+                    "Files were changed while the student learned from them: it has seen them as "
+                    "they were before, and after. Fit again to have them as they are now.",
+                    *listed,
+                ]
+            ),
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def spread(X, values, good, fill):

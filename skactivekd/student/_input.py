@@ -7,6 +7,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..encoders._inputs import refuse_single
 from ..encoders._pixels import channel_axis, white_level
 from ..utils._matrix import as_ndarray
 from ..utils._params import (
@@ -50,6 +51,9 @@ class TakesRows:
     def _validate(self, X, reset):
         """Return X as an array of numbers or a CSR matrix."""
         refuse_mask(X, "X")
+        refuse_single(X)
+        if hasattr(X, "__next__"):  # Path.glob returns one
+            raise TypeError(f"X is a {type(X).__name__}, which can be read once: pass list(X).")
         with naming("X"):
             X = tensor_values(X) if torch.is_tensor(X) else X
             X = validate_data(self, X, accept_sparse="csr", allow_nd=True, reset=reset)

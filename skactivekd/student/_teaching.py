@@ -13,7 +13,7 @@ from ..utils._weights import check_weights
 from ._class_weight import weigh_labels
 from ._dataset import RowDataset
 from ._heads import ResidualHeads
-from ._image_files import Pictures
+from ._image_files import Pictures, watching
 from ._input import unpack
 from ._soft_labels import SoftLabeled
 from ._targets import resolve_classes
@@ -80,10 +80,11 @@ class Teaching:
             self._fitted_heads = self.heads
             self.trained_heads_ = ()
         lesson.weigh_labels(self.class_weight, self.classes_)
-        if self._corrects(lesson, keep):
-            self._fit_residual(lesson.rows_without_labels(), lesson, keep, on and keep)
-        else:
-            self._fit_heads(lesson, keep)
+        with watching(lesson.X):
+            if self._corrects(lesson, keep):
+                self._fit_residual(lesson.rows_without_labels(), lesson, keep, on and keep)
+            else:
+                self._fit_heads(lesson, keep)
         self.trained_heads_ = tuple(
             head for head in ("ce", "kd") if head in {*self.trained_heads_, *trained}
         )

@@ -173,18 +173,25 @@ def row_seed(*parts):
 
 
 @contextmanager
-def drawing(seed):
-    """Let all that is random inside follow from a seed, and put the generators back."""
+def drawing():
+    """Yield a function by which all that is random inside follows from a seed.
+
+    The generators are put back in the end, which takes longer than many a view of a picture: once
+    for a batch.
+    """
     numbers, state = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)  # not those of the devices
-            np.random.seed(seed)  # noqa: NPY002
-            random.seed(seed)
-            yield
+            yield _seed
     finally:
         np.random.set_state(numbers)  # noqa: NPY002
         random.setstate(state)
+
+
+def _seed(seed):
+    torch.random.default_generator.manual_seed(seed)  # not those of the devices
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
 
 
 def sample_rows(n):

@@ -4,6 +4,8 @@ import re
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: "C:" is a drive
 
+_OF_THE_EXTRA = ("http", "https", "s3")
+
 
 def is_url(item):
     """Tell whether this names a file elsewhere."""
@@ -27,9 +29,13 @@ def check_urls(items):
         try:
             get_filesystem_class(protocol)
         except ImportError as error:
-            raise ImportError(f"{where}, but {error}.") from error
+            extra = ', as pip install "skactivekd[url]" does' * (protocol in _OF_THE_EXTRA)
+            raise ImportError(f"{where}, but {str(error).rstrip('.')}{extra}.") from error
         except ValueError as error:
-            raise ValueError(f"{where}, but fsspec knows no {protocol}://.") from error
+            raise ValueError(
+                f"{where}, but fsspec knows no {protocol}://. Install the package that brings it, "
+                "or download the files."
+            ) from error
 
 
 def read_url(url):
