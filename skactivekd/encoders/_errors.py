@@ -48,7 +48,7 @@ class RowError(ValueError):
         self.bad, self.problem, self.limit = dict(bad), problem, limit
 
     def __str__(self):
-        return _list_rows(self.bad, self.noun, self.problem, self.limit)
+        return list_rows(self.bad, self.noun, self.problem, self.limit)
 
     def at(self, places):
         """Name row i by all its places in a larger X, `places[i]`, in a new error."""
@@ -146,10 +146,10 @@ class SkippedRowsWarning(UserWarning):
         self.bad, self.noun = dict(bad), noun
 
     def __str__(self):
-        return _list_rows(self.bad, self.noun, "skipped, to be taken for unknown")
+        return list_rows(self.bad, self.noun, "skipped, to be taken for unknown")
 
 
-def _list_rows(bad, noun, problem, limit=None):
+def list_rows(bad, noun, problem, limit=None):
     """Name the rows and their reasons, a line each, at most `limit` of them."""
     rows = sorted(bad)
     lines = [f"{len(rows)} {noun}{'s' * (len(rows) > 1)} {problem}:"]

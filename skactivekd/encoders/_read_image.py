@@ -89,6 +89,8 @@ def open_image(item):
         _check_size(item.size)
         with _LOCKS.of(item):
             return _to_rgb(item)
+    if problem := kind_problem(item):
+        raise UnreadableError(problem)
     with _open_stream(item) as stream:
         image = identify(stream)
         _check_size(image.size)
@@ -108,10 +110,10 @@ def upright_size(item):
 
 
 def _open_stream(item):
-    if problem := kind_problem(item):  # an int would be a file of this process, closed thereafter
-        raise UnreadableError(problem)
     if isinstance(item, bytes):
         return io.BytesIO(item)
+    if not is_path(item):  # an int would be a file of this process, closed thereafter
+        raise UnreadableError(kind_problem(item))
     if is_url(item):
         return io.BytesIO(read_url(item))
     return open_regular(item)

@@ -318,18 +318,12 @@ def watching(X):
     after = X.states() if before else {}
     changed = [row for row, state in before.items() if after[row] != state]
     if changed:
-        listed = list_rows({int(X.places[row]): describe(X.items[row]) for row in changed}, 10)
-        warnings.warn(
-            "\n".join(
-                [
-                    "Files were changed while the student learned from them: it has seen them as "
-                    "they were before, and after. Fit again to have them as they are now.",
-                    *listed,
-                ]
-            ),
-            UserWarning,
-            stacklevel=4,
+        bad = {int(X.places[row]): describe(X.items[row]) for row in changed}
+        problem = (
+            "changed while the student learned from them: it has seen them as they were before, "
+            "and after. Fit again to have them as they are now"
         )
+        warnings.warn(list_rows(bad, "file", problem, 10), UserWarning, stacklevel=4)
 
 
 def spread(X, values, good, fill):
