@@ -10,16 +10,7 @@ from contextlib import contextmanager, suppress
 def replacing(path, mode="w", **kwargs):
     """Open a draft beside a file, and put it in the file's place when the block has ended well.
 
-    Parameters
-    ----------
-    path : str or path
-    mode : {"w", "wb"}
-    **kwargs
-        Of `open`.
-
-    Yields
-    ------
-    file : file object
+    `kwargs` are those of `open`.
     """
     path = os.path.abspath(os.fspath(path))
     os.makedirs(os.path.dirname(path), exist_ok=True)

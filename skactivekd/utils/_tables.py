@@ -17,21 +17,9 @@ def is_table(path):
 
 
 def read_table(path):
-    """Read a table whole.
+    """Read a table whole, as a data frame; cells of CSV files are texts.
 
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    table : DataFrame
-        Cells of CSV files are texts.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, or has no row.
+    A ValueError says why it cannot be read, or that it has no row.
     """
     blocks = list(read_blocks(path))
     if not blocks or not sum(map(len, blocks)):
@@ -40,16 +28,10 @@ def read_table(path):
 
 
 def read_blocks(path, n=_BLOCK, columns=None):
-    """Yield a table block by block, as `read_table` reads it.
+    """Yield a table in blocks of n rows, as `read_table` reads it.
 
-    Parameters
-    ----------
-    path : str or path
-    n : int, default=4096
-        Rows of a block.
-    columns : list of str, default=None
-        What to read of a Parquet file, which has each column by itself; those that are not
-        there are left out. None: all.
+    Of a Parquet file, which has each column by itself, only those of `columns` are read that are
+    there; None: all.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix == ".parquet":
