@@ -5,6 +5,7 @@ import time
 import warnings
 from collections import deque
 
+from ..utils._bar import bar as bar_of
 from ..utils._params import check_flag, check_integer
 from ._engines import AGAIN, check_engine, opened_engine
 from ._errors import REMEDY, RowError, report
@@ -111,6 +112,7 @@ def embed_to_parquet(
     See Also
     --------
     read_embeddings : Reads them as one memory map.
+    PrecomputedEncoder : Gives them to teachers.
     EmbeddingCache : Keeps embeddings by the content of rows.
 
     Notes
@@ -174,10 +176,9 @@ class _Run:
 
     def go(self, engine):
         """Have every part made that is not there."""
-        from tqdm.auto import tqdm
-
         running = {}
-        with tqdm(total=self.n, unit=" rows", smoothing=0, disable=not self.verbose) as bar:
+        with bar_of(self.n, what="Embedding", shown=bool(self.verbose)) as bar:
+            bar.smoothing = 0  # shards take long, and those of several workers end together
             while True:
                 width = engine.width
                 while len(running) < width:
