@@ -10,7 +10,7 @@ from ..utils._proba import check_proba
 from ..utils._replacing import replacing
 
 
-def proba_to_memmap(model, X, path, *, dtype="float16", block_size=65_536, verbose=0):
+def proba_to_memmap(model, X, path, *, dtype="float16", block_size=16_384, verbose=0):
     """Write the probabilities of a teacher or student for many rows into a ``.npy`` file.
 
     The model is asked block by block, so that memory holds one block, and strategies read the
@@ -29,7 +29,7 @@ def proba_to_memmap(model, X, path, *, dtype="float16", block_size=65_536, verbo
         The file; replaced when all is predicted.
     dtype : {"float16", "float32"}, default="float16"
         How probabilities are kept. float16 has three digits.
-    block_size : int, default=65_536
+    block_size : int, default=16_384
         Rows at a time.
     verbose : int, default=0
         1 or more shows a progress bar with the time left.
