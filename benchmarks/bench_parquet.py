@@ -6,7 +6,8 @@ Needs ``pip install -e ".[benchmarks,dask,parquet]"`` and 5 kB of disk a row. Th
 random projection from 64 numbers to 512, so that the figures are those of all the rest: what a
 model costs is to be added. The cluster has two processes of one thread. Its run is killed with
 SIGKILL at a third and at two thirds of the shards; in the third run a worker is. The seconds of
-the three are added up, without those to start a cluster. Memory is the growth of the process's own, without mapped files. Of cores: seconds that the process had one,
+the three are added up, without those to start a cluster. Memory is the
+growth of the process's own, without mapped files. Of cores: seconds that the process had one,
 which other programs of a busy machine do not add to. Writes results/parquet.md.
 """
 

@@ -15,6 +15,7 @@ from skactivekd.encoders import (
     read_embeddings,
 )
 from skactivekd.encoders import _make_shard as making
+from skactivekd.encoders import _to_parquet as to_parquet
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -257,10 +258,16 @@ def test_local_processes_make_the_same(folder, tmp_path):
     assert str(os.getpid()) not in log.read_text().split()
 
 
-def test_progress_counts_what_is_there_apart(folder, capsys):
+def test_the_time_left_is_that_of_what_is_computed(folder, capsys, monkeypatch):
     embed(numbers(10), folder)
+    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
+    bars, bar_of = [], to_parquet.bar_of
+    monkeypatch.setattr(
+        to_parquet, "bar_of", lambda *a, **k: bars.append(bar_of(*a, **k)) or bars[0]
+    )
     embed(numbers(), folder, verbose=1)
     assert "23/23" in capsys.readouterr().err
+    assert (bars[0].initial, bars[0].n, bars[0].total) == (10, 23, 23)
 
 
 def refusals(folder):
