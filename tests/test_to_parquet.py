@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from skactivekd.encoders import (
 )
 from skactivekd.encoders import _make_shard as making
 from skactivekd.encoders import _to_parquet as to_parquet
+from skactivekd.encoders._parts import read_parts
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -249,6 +251,18 @@ def test_errors_of_the_encoder_reach_the_caller(folder, n_jobs):
 
     with pytest.raises(ValueError, match=r"rows of shard \d, .* not norm 1, the first for row"):
         embed(numbers(), folder, Long(), n_jobs=n_jobs)
+
+
+def test_a_worker_has_the_same_weights_and_disk(folder):
+    plan = making.make_plan(Angles(), folder, SIZE, False)
+    part = next(read_parts(numbers(), folder, SIZE, texts=False)[1])
+    with pytest.raises(RuntimeError, match="a worker does not see"):
+        making.make_shard(Angles(), plan, part)
+    folder.mkdir()
+    with pytest.raises(RuntimeError, match="the files of its model, or the versions"):
+        making.make_shard(Angles(name="other weights"), plan, part)
+    assert making.make_shard(Angles(), plan, pickle.loads(pickle.dumps(part))).state == "made"
+    assert making.make_shard(Angles(), plan, part).state == "kept"
 
 
 def test_local_processes_make_the_same(folder, tmp_path):
