@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ._files import replacing
+from ..utils._replacing import replacing
 from ._trouble import Trouble
 
 CONFIG, FORMAT = "config.toml", 1

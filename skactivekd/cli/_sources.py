@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from ..student._image_files import _SUFFIX as PICTURE
-from ._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
+from ..utils._picture_files import PICTURE, find_pictures
+from ..utils._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
 from ._trouble import Trouble
 
 _LABELS = ("label", "labels", "class", "category", "target", "y")
@@ -142,31 +142,6 @@ def _read_folder(root, classes, avoid):
         shown = ", ".join(sorted(kept)[:5]) + (", ..." if len(kept) > 5 else "")
         notes.append(f"Folders that are none of the classes are taken as unlabeled: {shown}.")
     return Source("images", paths, labels, names, notes=notes)
-
-
-def find_pictures(root, avoid=None):
-    """Return the image files of a folder, sorted, and the number of other files.
-
-    Hidden files and folders are left out, and so is the folder `avoid`.
-    """
-    paths, others, faults = [], 0, []
-    avoid = None if avoid is None else os.path.abspath(avoid)
-    if avoid == os.path.abspath(root):
-        avoid = None
-    for folder, inside, files in os.walk(root, onerror=faults.append):
-        inside[:] = sorted(
-            name
-            for name in inside
-            if not name.startswith(".") and os.path.join(folder, name) != avoid
-        )
-        for name in sorted(files):
-            if PICTURE.search(name) and not name.startswith("."):
-                paths.append(os.path.join(folder, name))
-            else:
-                others += not name.startswith(".")
-    if faults:
-        raise faults[0]
-    return paths, others
 
 
 def _read_rows(

@@ -6,7 +6,9 @@ from ._frames import FrameEncoder
 from ._log_mel import LogMel
 from ._open_clip import OpenCLIPEncoder
 from ._precomputed import PrecomputedEncoder
+from ._read_embeddings import read_embeddings
 from ._sentence import SentenceEncoder
+from ._to_parquet import embed_to_parquet
 from ._transformers import TransformersEncoder
 
 __all__ = [
@@ -21,4 +23,6 @@ __all__ = [
     "SkippedRowsWarning",
     "TextError",
     "TransformersEncoder",
+    "embed_to_parquet",
+    "read_embeddings",
 ]

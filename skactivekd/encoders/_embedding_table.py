@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..utils._row_identity import hash_model_file, identify_row, stamp_status
+from ._read_embeddings import holds_shards, identify_shards, read_embeddings, read_headers
 
 _SHOWN = 60  # characters of an id in a message
 
@@ -130,6 +131,8 @@ def open_table(embeddings, ids, id_column, embedding_column):
     if ids is not None:
         raise ValueError("a Parquet file brings its ids: leave ids= out, or name its id_column")
     stamps = tuple(stamp_status(os.stat(file)) for file in files)
+    if holds_shards(path) and embedding_column == "embedding":
+        return _read_shards(path, stamps, id_column)
     return _read_parquet(files, stamps, id_column, embedding_column)
 
 
@@ -138,6 +141,8 @@ def hash_table(embeddings, ids, cache=None):
     if not isinstance(embeddings, str | os.PathLike):
         return identify_row(np.asarray(_as_array(embeddings))), _hash_ids(ids)
     path = os.path.abspath(os.path.expanduser(os.fspath(embeddings)))
+    if holds_shards(path):
+        return identify_shards(read_headers(path)), None
     return hash_model_file(*_files(path), cache=cache), _hash_ids(ids)
 
 
@@ -188,6 +193,14 @@ def _read_npy(path, stamp):
     except ValueError as error:
         raise ValueError(f"{path} cannot be read as an array of numbers: {error}") from None
     return _check_values(values, f"the embeddings in {path}")
+
+
+@functools.lru_cache(maxsize=4)
+def _read_shards(path, stamps, id_column):
+    """Open what `embed_to_parquet` wrote, which is its own memmap; numbers of rows are no ids."""
+    ids, values = read_embeddings(path)
+    numbers = ids.dtype != object and ids[-1] == len(ids) - 1 and bool((np.diff(ids) == 1).all())
+    return Table(values, None if numbers or id_column is None else ids)
 
 
 @functools.lru_cache(maxsize=4)

@@ -24,7 +24,8 @@ class PrecomputedEncoder(WrapsEncoder, Encoder):
         which is read as a memmap; or of a ``.parquet`` file, or of a folder of
         such, with a column of ids and one of lists of floats. Parquet is
         copied once into a memmap in the temporary folder, which takes its
-        place on the disk as long as the process lives. It needs
+        place on the disk as long as the process lives; the folder of
+        `embed_to_parquet` keeps its own. It needs
         ``pip install "skactivekd[parquet]"``.
     text_encoder : object or None, default=None
         Has ``encode_text``, into the space of the embeddings, such as
@@ -46,6 +47,7 @@ class PrecomputedEncoder(WrapsEncoder, Encoder):
     --------
     TransformersEncoder : Computes embeddings, and serves as `text_encoder`.
     EmbeddingCache : Keeps what an encoder of this package computed.
+    embed_to_parquet : Makes the embeddings of large pools.
 
     Notes
     -----

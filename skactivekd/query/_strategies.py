@@ -76,7 +76,8 @@ class CoreSet(QueryStrategy):
     metric : {"cosine", "euclidean"}, default="cosine"
         "cosine" scales rows to unit length and takes Euclidean distances,
         which orders them as 1 - cos does. A row of zeros, which has no
-        direction, stays at the origin.
+        direction, stays at the origin. Half floats of unit length, such as
+        a memory map of `read_embeddings`, are not copied for it.
     device : {"auto"}, str or torch.device, default="auto"
         Where distances are computed, see `k_center_greedy`.
     missing_label : int, float nan, str or None, default=-1
@@ -111,7 +112,9 @@ class CoreSet(QueryStrategy):
         check_choice(self.metric, "metric", ("cosine", "euclidean"))
         pool, labeled = views.features_pool, views.features_labeled
         if self.metric == "cosine":
-            pool, labeled = unit_rows(pool), unit_rows(labeled)
+            pool, labeled = (
+                rows if _are_unit(rows) else unit_rows(rows) for rows in (pool, labeled)
+            )
         return k_center_greedy(pool, labeled, n_instances, device=self.device)[0]
 
 
@@ -148,6 +151,17 @@ class Random(QueryStrategy):
 
     def _pick(self, views, n_instances):
         return generator(self.random_state, views.n_labeled).permutation(views.n_pool)[:n_instances]
+
+
+def _are_unit(features):
+    """Tell half floats whose rows have unit length up to their own rounding."""
+    if not isinstance(features, np.ndarray) or features.dtype != np.float16:
+        return False
+    digits = np.finfo(np.float16).eps / 2
+    return all(
+        (abs(np.linalg.norm(block, axis=1) - 1) <= digits).all()
+        for _, block in blocks(features, np.float32)
+    )
 
 
 def unit_rows(features):

@@ -1,7 +1,6 @@
 """Pictures as rows of the student: read batch by batch, and never all in memory."""
 
 import os
-import re
 import warnings
 from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from ..encoders._errors import REMEDY, ImageError, list_rows, report
 from ..encoders._inputs import LazyRows, check_images, is_lazy, is_path, is_picture
 from ..encoders._read_image import describe, open_image, row_reason, upright_size
+from ..utils._picture_files import PICTURE
 from ..utils._row_identity import content_key, hash_content, settle_file, stamp_file
 from ..utils._urls import is_url
 from ._views import drawing, row_seed
@@ -21,7 +21,6 @@ from ._workers import Unreadable, make_loader, worker_settings
 
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
 _LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths
-_SUFFIX = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$", re.IGNORECASE)
 _MAX_WORKERS = 8  # so that one reader does not fill a large machine
 _WORTH_WORKERS = 256  # files of one pass from which on processes to read them pay
 
@@ -65,7 +64,7 @@ def _items(X):
 def _are_paths(items):
     looked_at = islice(filter(is_path, items), _LOOKED_AT)
     return any(
-        not isinstance(item, str) or is_url(item) or _SUFFIX.search(item) or os.path.isfile(item)
+        not isinstance(item, str) or is_url(item) or PICTURE.search(item) or os.path.isfile(item)
         for item in looked_at
     )
 

@@ -15,6 +15,7 @@ from ._prompts import (
 )
 from ._tip_adapter import TipAdapterTeacher
 from ._tip_adapter_math import tip_adapter_logits
+from ._to_memmap import proba_to_memmap
 from ._transductive import TransductiveTeacher
 from ._zero_shot import ZeroShotTeacher
 
@@ -32,6 +33,7 @@ __all__ = [
     "class_prompts",
     "embed_classes",
     "list_prompt_templates",
+    "proba_to_memmap",
     "prompt_templates",
     "tidy_classes",
     "tidy_name",

@@ -1,7 +1,6 @@
 """Rows for teachers that read texts or look at images: which of the two they are."""
 
 import os
-import re
 
 import numpy as np
 
@@ -10,10 +9,9 @@ from ..encoders._errors import ImageError, TextError
 from ..encoders._inputs import LazyRows, check_images, check_texts, is_lazy
 from ..encoders._read_image import is_path, is_picture
 from ..utils._params import check_choice
+from ..utils._picture_files import PICTURE
 from ..utils._row_identity import row_keys, text_keys
 from ..utils._urls import is_url
-
-_SUFFIX = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$", re.IGNORECASE)
 
 
 class Rows:
@@ -68,7 +66,7 @@ def _find_kind(X):
 
 
 def _names_file(item):
-    if not isinstance(item, str) or is_url(item) or _SUFFIX.search(item):
+    if not isinstance(item, str) or is_url(item) or PICTURE.search(item):
         return True
     try:
         return os.path.isfile(item)

@@ -3,10 +3,9 @@
 import csv
 import json
 import os
+from contextlib import contextmanager
 
 import pandas as pd
-
-from ._trouble import Trouble, one_line
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _BLOCK = 4096
@@ -18,44 +17,32 @@ def is_table(path):
 
 
 def read_table(path):
-    """Read a table whole.
+    """Read a table whole, as a data frame; cells of CSV files are texts.
 
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    table : DataFrame
-        Cells of CSV files are texts.
-
-    Raises
-    ------
-    Trouble
-        If it cannot be read, or has no row.
+    A ValueError says why it cannot be read, or that it has no row.
     """
     blocks = list(read_blocks(path))
     if not blocks or not sum(map(len, blocks)):
-        raise Trouble(f"{path} has no row; name a file with some.")
+        raise ValueError(f"{path} has no row; name a file with some.")
     return pd.concat(blocks, ignore_index=True)
 
 
-def read_blocks(path, n=_BLOCK):
-    """Yield a table block by block, as `read_table` reads it.
+def read_blocks(path, n=_BLOCK, columns=None):
+    """Yield a table in blocks of n rows, as `read_table` reads it.
 
-    Parameters
-    ----------
-    path : str or path
-    n : int, default=4096
-        Rows of a block.
+    Of a Parquet file, which has each column by itself, only those of `columns` are read that are
+    there; None: all.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
-    read = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl}
+    if suffix == ".parquet":
+        yield from _read_parquet(path, n, columns)
+        return
+    read = _read_jsonl if suffix in (".jsonl", ".ndjson") else _read_csv
     try:
-        yield from read.get(suffix, _read_csv)(path, n)
+        yield from read(path, n)
     except UnicodeDecodeError as error:
         now = "utf-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
-        raise Trouble(
+        raise ValueError(
             f"{path} is no UTF-8 (byte {error.object[error.start]:#04x}: {error.reason}); save it "
             f"as UTF-8, by `iconv -f {now} -t utf-8` for example."
         ) from None
@@ -65,26 +52,28 @@ def _read_csv(path, n):
     with open(path, encoding="utf-8-sig", newline="") as file:
         header = file.readline()
     if not header.strip():
-        raise Trouble(f"{path} is empty; name a file with a line of column names and some rows.")
+        raise ValueError(f"{path} is empty; name a file with a line of column names and some rows.")
     if "\0" in header:
-        raise Trouble(f"{path} is no text; name a CSV file.")
+        raise ValueError(f"{path} is no text; name a CSV file.")
     sep = max(",;\t", key=header.count)
     try:
         names = next(csv.reader([header], delimiter=sep))
     except csv.Error as error:
-        raise Trouble(f"{path}: its first line is no list of column names ({error}).") from None
+        raise ValueError(f"{path}: its first line is no list of column names ({error}).") from None
     _check_names(path, names)
     settings = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig", "sep": sep}
     try:
         with pd.read_csv(path, chunksize=n, **settings) as blocks:
             for block in blocks:
                 if not isinstance(block.index, pd.RangeIndex):
-                    raise Trouble(f"{path} has rows with more cells than its first line has names.")
+                    raise ValueError(
+                        f"{path} has rows with more cells than its first line has names."
+                    )
                 yield block.fillna("")
     except (pd.errors.ParserError, csv.Error) as error:
-        raise Trouble(
-            f"{path} is no table: {one_line(error)} Correct that line, or put quotes around cells "
-            "that hold commas."
+        raise ValueError(
+            f"{path} is no table: {str(error).strip()} Correct that line, or put quotes around "
+            "cells that hold commas."
         ) from None
 
 
@@ -97,9 +86,9 @@ def _read_jsonl(path, n):
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise Trouble(f"{path}, line {number} is no JSON: {one_line(error)}.") from None
+                raise ValueError(f"{path}, line {number} is no JSON: {error}.") from None
             if not isinstance(row, dict):
-                raise Trouble(f'{path}, line {number} is no object, such as {{"text": "..."}}.')
+                raise ValueError(f'{path}, line {number} is no object, such as {{"text": "..."}}.')
             rows.append(row)
             if len(rows) == n:
                 yield pd.DataFrame(rows, dtype=object)
@@ -108,27 +97,43 @@ def _read_jsonl(path, n):
         yield pd.DataFrame(rows, dtype=object)
 
 
-def _read_parquet(path, n):
+def count_rows(path):
+    """Count the rows of a Parquet file; None of what would have to be read for it."""
+    if os.path.splitext(os.fspath(path))[1].lower() != ".parquet":
+        return None
+    with _opened_parquet(path) as file:
+        return file.metadata.num_rows
+
+
+def _read_parquet(path, n, columns):
+    with _opened_parquet(path) as file:
+        names = file.schema_arrow.names
+        _check_names(path, names)
+        wanted = names if columns is None else [name for name in columns if name in names]
+        for batch in file.iter_batches(batch_size=n, columns=wanted or names):
+            yield batch.to_pandas()
+
+
+@contextmanager
+def _opened_parquet(path):
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise Trouble(
+        raise ImportError(
             f"{path} needs pyarrow: pip install skactivekd[parquet], or save it as CSV."
         ) from None
     try:
         with pq.ParquetFile(path) as file:
-            _check_names(path, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=n):
-                yield batch.to_pandas()
+            yield file
     except pa.ArrowException as error:
-        raise Trouble(f"{path} is no Parquet file: {one_line(error)}.") from None
+        raise ValueError(f"{path} is no Parquet file: {error}.") from None
 
 
 def _check_names(path, names):
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise Trouble(f"{path} has the column {min(twice)!r} more than once; rename one.")
+        raise ValueError(f"{path} has the column {min(twice)!r} more than once; rename one.")
 
 
 def as_numbers(column):
