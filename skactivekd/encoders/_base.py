@@ -207,7 +207,8 @@ def encode_rows(encoder, X):
     if method == "encode_image" and not isinstance(X, list | np.ndarray) and is_lazy(X):
         X = LazyRows(X)
     elif method == "encode_image" and (isinstance(X, list) or getattr(X, "ndim", 0) == 1):
-        check_urls(X)  # here, where rows have their own numbers
+        if any(isinstance(item, str) and "://" in item for item in X):
+            check_urls(X)  # here, where rows have their own numbers
     return _encode_once(encoder, method, X, COUNTS.get())
 
 

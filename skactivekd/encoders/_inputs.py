@@ -30,7 +30,7 @@ def check_images(X, on_error="raise"):
     if isinstance(X, LazyRows):  # a glance would read every row
         return X, {}
     if isinstance(X, list):
-        if any(map(is_url, X)):
+        if any(isinstance(item, str) and "://" in item for item in X):
             check_urls(X)
         return X, {row: why for row, item in enumerate(X) if (why := item_problem(item))}
     return X, _check_pixels(X, on_error)
@@ -122,7 +122,7 @@ def item_problem(item):
         problem = array_problem(item)
         return problem and f"array of {problem}"
     problem = kind_problem(item)
-    if problem or not is_path(item) or is_url(item):
+    if problem or not is_path(item) or ("://" in os.fspath(item) and is_url(item)):
         return problem
     problem = file_problem(item)
     return problem and f"{name_file(item)}: {problem}"

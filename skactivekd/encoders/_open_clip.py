@@ -200,16 +200,14 @@ class OpenCLIPEncoder(TextEncoder):
         def prepare(row):
             return ahead[row].result() if row in ahead else preparation(open_image(X[row]))
 
-        def forward(images):
-            return model.encode_image(preparation.to_model(images, *place))
-
-        place = device, open_clip.get_input_dtype(self.precision)
         reading = self._read(X, bad, prepare, n_workers)
         preparation = prepare_as(transform, self.preprocess)
         with closing(reading) as batches:
             good = good_batches(batches, bad, lambda *failed: row_reason(X, *failed), strict)
             shared = device.type == "cpu" and bool(ahead or n_workers)
             blank = [preparation(Image.new("RGB", (1, 1)))]
+            place = device, open_clip.get_input_dtype(self.precision)
+            forward = preparation.before(model.encode_image, *place)
             rows = embed(forward, good, lambda: blank, len(X), run.verbose, shared)
         return None if strict and bad else rows, bad
 

@@ -50,6 +50,10 @@ class Preparation:
                 pixels = _apply(step, pixels)
         return pixels
 
+    def before(self, model, device, dtype):
+        """Return the model as a function of lists of prepared images."""
+        return lambda images: model(self.to_model(images, device, dtype))
+
     def to_model(self, images, device, dtype):
         """Stack prepared images, tensors of shape (3, H, W), into a batch as the model takes it."""
         import torch

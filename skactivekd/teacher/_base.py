@@ -170,6 +170,7 @@ class KnowsClasses(LabeledScoreMixin, ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n,)
         """
+        check_is_fitted(self)
         warn_of_scorer(self.missing_label)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
@@ -283,8 +284,7 @@ class EmbeddingTeacher(EncodesRows, Teacher):
         """
         from scipy.special import softmax
 
-        if not hasattr(self, "classes_"):
-            check_is_fitted(self)
+        check_is_fitted(self)
         embeddings = encode_rows(self.encoder_, X)
         proba = softmax(self._logits(embeddings), axis=1)
         proba[np.isnan(embeddings).any(axis=1)] = 1 / len(self.classes_)

@@ -6,21 +6,7 @@ import stat
 
 
 def open_regular(path):
-    """Open a file for reading; refuse a pipe, a device or a directory of that name.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    file : binary file
-
-    Raises
-    ------
-    OSError
-        If there is no file, or something else.
-    """
+    """Open a file for reading in bytes; OSError for a pipe, a device or a directory, too."""
     return open(path, "rb", opener=_open)
 
 
