@@ -8,13 +8,16 @@ import skactivekd
 from skactivekd import demo
 from skactivekd.cli import main
 
-SIMULATE = demo.simulate
+SIMULATE, LOAD = demo.simulate, demo.load_glyph_digits
 SMALL = {"n_rounds": 2, "n_jobs": 1, "progress": False}
 
 
 def test_demo_prints_the_table_and_writes_the_plot(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         demo, "simulate", lambda *args, **kwargs: SIMULATE(*args, **{**kwargs, **SMALL})
+    )
+    monkeypatch.setattr(
+        demo, "load_glyph_digits", lambda **kwargs: [part[:300] for part in LOAD(**kwargs)]
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
