@@ -225,5 +225,10 @@ class Person:
         self.wait("page.outbox.length === 0 && !page.sending")
 
     def complaints(self):
-        """What the browser says of the page, but for refusals that the test provokes."""
-        return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        """What the browser says of this page; that of an earlier test may miss its server."""
+        place = self.ask("location.origin")
+        return [
+            entry
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE" and place in entry["message"]
+        ]
