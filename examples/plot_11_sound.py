@@ -63,7 +63,7 @@ def rules(rows):
     return np.stack([fades * high, lasts * low, lasts * high, fades * low], axis=1)
 
 
-student = DHOClassifier(DHONet(max_epochs=15), classes=KINDS, missing_label="", random_state=0)
+student = DHOClassifier(DHONet(max_epochs=40), classes=KINDS, missing_label="", random_state=0)
 model = make_pipeline(TeacherProba(rules), student)
 known = np.full(len(pool), "", dtype=object)
 right = [np.mean(np.array(KINDS)[rules(pictures[test]).argmax(axis=1)] == y[test])]
