@@ -35,8 +35,10 @@ TEXTS, NAMES = sentences(60)
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty current folder."""
+    """An empty current folder, and students that learn no longer than a test may take."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("skactivekd.student._epochs._STEPS", 250)
+    monkeypatch.setattr("skactivekd.student._epochs._EPOCHS", 60)
     return tmp_path
 
 
