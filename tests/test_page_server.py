@@ -282,6 +282,25 @@ def test_a_fit_that_fails_is_said_and_labeling_goes_on(opened, monkeypatch):
     assert client.get("state").json()["progress"]["labels"] == 4
 
 
+def test_the_page_says_that_the_first_student_still_learns(opened, monkeypatch):
+    app, session = opened()
+    client, fit, go = Client(app), session.fit, threading.Event()
+    monkeypatch.setattr(session, "fit", lambda: go.wait(30) and fit())
+
+    def grid():
+        return client.get("confirm", n=9, **{"class": 0}).json()
+
+    assert "answer some items first" in grid()["note"]
+    label_all(client, 3)
+    state = client.get("state").json()
+    assert (state["student"], state["first"]) == ("fitting", True)
+    assert "still learning" in grid()["note"]
+    go.set()
+    state = wait_for(lambda: (state := client.get("state").json())["student"] == "ready" and state)
+    assert state["first"] is False
+    assert "note" not in grid()
+
+
 def test_classes_that_are_numbers_stay_numbers(opened):
     app, session = opened(classes=range(10))
     client = Client(app)

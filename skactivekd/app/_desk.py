@@ -109,6 +109,7 @@ class Desk:
             "classes": self.session.classes,
             "progress": progress,
             "student": "failed" if errors.get("fit") else student,
+            "first": student == "fitting" and self.session.model is None,
             "errors": [errors[name] for name in sorted(errors)],
             "review": review,
             "sure": sure,
@@ -155,6 +156,16 @@ class Desk:
         self.session.add_class(name, annotator=who, uid=uid)
         self._note(who)
         return name
+
+    def no_student(self):
+        """Say why nothing can be confirmed yet, or return None."""
+        if self.session.model is not None:
+            return None
+        with self._wake:
+            learning = self._dirty or self._fitting
+        if learning and self.session.progress(fresh=False)["labels"]:
+            return "The first student is still learning. Go on answering: the grid comes by itself."
+        return "There is no student yet: answer some items first."
 
     def grid(self, who, class_, n):
         """Return the surest rows of a class, for a look at all of them."""

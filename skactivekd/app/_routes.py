@@ -171,8 +171,9 @@ class _Page:
     def confirm(self, fields):
         """A grid of the surest rows of a class."""
         n = _integer(fields, "n", 1, _MOST)
-        if self.session.model is None:
-            return {"questions": [], "note": "There is no student yet: answer some items first."}
+        why = self.desk.no_student()
+        if why is not None:
+            return {"questions": [], "note": why}
         return {"questions": self.desk.grid(self._who(fields), self._class(fields), n)}
 
     def review(self, fields):

@@ -752,9 +752,12 @@ function words(shown) {
 }
 
 function showState() {
-  const { progress, student, errors, review, history } = page.state;
+  const { progress, student, first, errors, review, history } = page.state;
   const names = { fitting: "The student is learning…", ready: "The student is up to date", waiting: "The student waits for labels", failed: "The student could not be fitted" };
-  $("student-text").textContent = names[student];
+  $("student-text").textContent = first && progress.labels
+    ? "The first student is learning. Until it is there, items come by chance." : names[student];
+  if (page.first && !first && page.mode === "confirm" && !page.grid.length && !page.gridBusy) loadGrid();
+  page.first = first;
   $("student").querySelector(".dot").className = `dot ${student}`;
   document.body.dataset.student = student;
   $("figure-labels").textContent = progress.labels;
