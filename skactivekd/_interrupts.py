@@ -46,6 +46,33 @@ class Interrupts:
             self.handle(signal.SIGINT, None)
 
 
+_here = threading.local()
+
+
+@contextmanager
+def stopped_by(event):
+    """Let an event end the trainings of this thread as Ctrl-C ends those of the main one.
+
+    A thread that the interpreter's end finds in the middle of a training brings the process down.
+
+    Parameters
+    ----------
+    event : threading.Event
+    """
+    _here.event = event
+    try:
+        yield
+    finally:
+        _here.event = None
+
+
+def check_stop():
+    """Raise KeyboardInterrupt if the event of this thread is set."""
+    event = getattr(_here, "event", None)
+    if event is not None and event.is_set():
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def noticed_interrupts():
     """Notice an interrupt even where the code it arrives in swallows the exception.

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -17,8 +18,8 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.parallel import Parallel
 
-from skactivekd import LabeledOnly, simulate
-from skactivekd._interrupts import noticed_interrupts
+from skactivekd import DHOClassifier, DHONet, LabeledOnly, simulate
+from skactivekd._interrupts import noticed_interrupts, stopped_by
 from skactivekd.simulation import _journal
 from skactivekd.simulation._journal import Journal, Round
 
@@ -316,6 +317,28 @@ def test_an_interrupt_that_is_held_comes_later():
         work(fails=True)
     assert isinstance(caught.value.__context__, ValueError)
     assert came == ["held", "held"]
+
+
+def test_an_event_ends_a_training_in_another_thread():
+    student = DHOClassifier(DHONet(max_epochs=10**7, module__hidden=4))
+    event, ended = threading.Event(), []
+
+    def train():
+        with stopped_by(event):
+            try:
+                student.fit(np.eye(4), [0, 1, 0, 1])
+            except KeyboardInterrupt:
+                ended.append("given up")
+
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    thread.join(0.5)
+    assert thread.is_alive()
+    event.set()
+    thread.join(30)
+    assert ended == ["given up"]
+    assert not hasattr(student, "net_")
+    student.set_params(net__max_epochs=1).fit(np.eye(4), [0, 1, 0, 1])  # here nothing is set
 
 
 class Swallows(LabeledOnly):

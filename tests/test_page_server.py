@@ -20,6 +20,7 @@ import pytest
 from page_tools import TOKEN, Client, digits, page_session
 from session_tools import quick_folder
 
+from skactivekd import DHOClassifier, DHONet
 from skactivekd.app import (
     ImageArrays,
     ImageFiles,
@@ -299,6 +300,17 @@ def test_the_page_says_that_the_first_student_still_learns(opened, monkeypatch):
     state = wait_for(lambda: (state := client.get("state").json())["student"] == "ready" and state)
     assert state["first"] is False
     assert "note" not in grid()
+
+
+def test_the_end_gives_up_a_training(opened):
+    student = DHOClassifier(DHONet(max_epochs=10**7, module__hidden=4), random_state=0)
+    app, session = opened(estimator=student)
+    client = Client(app)
+    label_all(client, 3)
+    wait_for(lambda: client.get("state").json()["first"])
+    app.state.desk.stop()
+    assert not any(thread.is_alive() for thread in app.state.desk._threads)
+    assert session.model is None
 
 
 def test_classes_that_are_numbers_stay_numbers(opened):

@@ -2,8 +2,11 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
+
+from .._interrupts import stopped_by
 
 _HANDED = 5  # questions that a browser holds, so that pictures of the next ones are there
 _LEASE = 90  # seconds for which a question belongs to the browser that shows it
@@ -34,7 +37,7 @@ class Desk:
 
     def __init__(self, session, items):
         self.session, self.items = session, items
-        self._wake = threading.Condition()
+        self._wake, self._halt = threading.Condition(), threading.Event()
         self._stopped, self._threads = False, []
         self._wanted, self._dry, self._leases, self._seen = {}, {}, {}, {}
         self._dirty, self._fitting, self._fitted_once = True, False, False
@@ -55,7 +58,8 @@ class Desk:
                 thread.start()
 
     def stop(self):
-        """Let the threads end after what they are at."""
+        """End the threads; a training under way is given up, as the next start trains anew."""
+        self._halt.set()
         with self._wake:
             self._stopped = True
             self._wake.notify_all()
@@ -265,17 +269,21 @@ class Desk:
             self._wake.notify_all()
 
     def _run(self, work):
-        while not self._stopped:
-            try:
-                work()
-                said = None
-            except Exception as error:  # put on the page; the next turn tries again
-                said = sentence(error)
-            with self._wake:
-                self._errors.pop(work.__name__.strip("_"), None)
-                if said is not None:
-                    self._errors[work.__name__.strip("_")] = said
-                    self._wake.wait(_PULSE)
+        with stopped_by(self._halt), suppress(KeyboardInterrupt):
+            while not self._stopped:
+                self._turn(work)
+
+    def _turn(self, work):
+        try:
+            work()
+            said = None
+        except Exception as error:  # put on the page; the next turn tries again
+            said = sentence(error)
+        with self._wake:
+            self._errors.pop(work.__name__.strip("_"), None)
+            if said is not None:
+                self._errors[work.__name__.strip("_")] = said
+                self._wake.wait(_PULSE)
 
     def _draw(self):
         with self._wake:

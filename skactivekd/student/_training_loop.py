@@ -6,6 +6,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.utils import is_dataset, to_tensor
 from torch.utils.data import Subset
 
+from .._interrupts import check_stop
 from .._torch import fewer_threads, is_small, own_settings
 from ._dataset import halves
 from ._finite import SpoiledWeights, check_network, check_outputs, check_step, explain_weights
@@ -79,6 +80,7 @@ class TrainingLoop:
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Note the learning rate of the step, which callbacks change after it."""
+        check_stop()
         check_batch(batch)  # where another loader than ours did not
         super().on_batch_begin(net, batch=batch, training=training, **kwargs)
         if training:
@@ -98,6 +100,7 @@ class TrainingLoop:
 
     def evaluation_step(self, batch, training=False):
         """Compute the outputs, and stop where one is not finite."""
+        check_stop()
         check_batch(batch)
         outputs = super().evaluation_step(batch, training)
         check_outputs(outputs, batch)
