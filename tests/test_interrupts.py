@@ -163,7 +163,7 @@ def waits(seed, seconds):
     moments = random.Random(seed)
     while True:
         for after in (0, moments.randint(1, 12)):
-            pause = moments.uniform(0, 0.2 if after else seconds)
+            pause = moments.uniform(0, 0.2 if after else seconds / 2)
             yield lambda folder, after=after, pause=pause: _wait(folder, after, pause)
 
 
