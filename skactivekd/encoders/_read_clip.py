@@ -72,6 +72,8 @@ def as_clips(X, n_frames):
     elif not isinstance(X, list | tuple | np.ndarray) and is_lazy(X):
         X = LazyRows(X)
     X = X.detach().cpu().numpy() if hasattr(X, "detach") else X
+    if isinstance(X, np.ndarray) and X.ndim == 0:
+        raise TypeError(f"X is one item ({X.item()!r:.60}); pass a list of clips: [X]")
     if isinstance(X, np.ndarray) and X.dtype.kind in "OUT":
         X = one_column(X).tolist()
     elif isinstance(X, np.ndarray) and X.ndim != 5:

@@ -4,6 +4,7 @@ import functools
 import math
 import numbers
 import os
+import re
 
 import numpy as np
 
@@ -19,6 +20,8 @@ _MOST_CHANNELS = 32
 _LOUDEST = 8.0  # 18 dB above full scale: no recording in floats, but integers
 LONGEST = 600  # seconds
 # What 0 and full scale are in integers, as in the files that hold them.
+_SHORTER = re.compile(r"(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)")
+_STREAMED = 2**31 - 2**16  # who streams writes the largest number as the size, or nearly so
 _LEVELS = {"u1": (128, 2**7), "i2": (0, 2**15), "i4": (0, 2**31)}
 
 
@@ -33,6 +36,8 @@ def check_sounds(X):
         X = X.tolist()
     X = X.numpy() if hasattr(X, "detach") else X
     if isinstance(X, np.ndarray):
+        if X.ndim == 0:
+            raise TypeError(f"X is one item ({X.item()!r:.60}); pass a list of sounds: [X]")
         if X.ndim == 1 and X.dtype.kind not in "OUT":
             raise TypeError(
                 f"X is one array of {len(X)} numbers: if it is one sound, pass X[None]; sounds are "
@@ -176,6 +181,20 @@ def _soundfile():
     return soundfile
 
 
+def _check_whole(said):
+    """Refuse a file of which the end is missing, by what libsndfile says of its parts."""
+    match = _SHORTER.search(said)
+    if match:
+        claimed, there = map(int, match.groups())
+        if there < 0.99 * claimed and claimed < _STREAMED:
+            raise UnreadableError(
+                f"ends after {100 * there / claimed:.0f} % of the sound that its header says: get "
+                "all of it"
+            )
+    if "Last page lacks an end-of-stream bit" in said:
+        raise UnreadableError("its last page is missing: get all of it")
+
+
 def _read_file(item):
     soundfile = _soundfile()
     with _open_stream(item) as stream:
@@ -184,6 +203,7 @@ def _read_file(item):
                 rate, n = _check_rate(file.samplerate), file.frames
                 if n > LONGEST * rate and n < 2**62:  # a header that does not know says 2**63 - 1
                     raise UnreadableError(_too_long(n / rate))
+                _check_whole(file.extra_info)
                 samples = file.read((LONGEST + 1) * rate, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             said = str(error).partition(": ")[2] or str(error)
