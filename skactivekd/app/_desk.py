@@ -157,6 +157,10 @@ class Desk:
                 raise ValueError(
                     f"The classes of this session are numbers, and {name!r} is none."
                 ) from None
+        if isinstance(name, str):
+            alike = [c for c in self.session.classes if len(name) > 1 and _fold(c) == _fold(name)]
+            if alike and name not in alike:
+                raise ValueError(f"There is a class {alike[0]!r} already: take that.")
         self.session.add_class(name, annotator=who, uid=uid)
         self._note(who)
         return name
@@ -359,6 +363,10 @@ class Desk:
                 self._wake.wait(until - time.monotonic())
                 if self._review_wanted and self._reviewed != self._said:
                     break
+
+
+def _fold(name):
+    return " ".join(str(name).casefold().split())
 
 
 def sentence(error):

@@ -68,6 +68,14 @@ def check_class_names(names, where):
                 "write them alike."
             )
         seen[_looks(name)] = name
+    several = {}
+    for look, name in seen.items():
+        if len(look) > 1 and several.setdefault(look.casefold(), name) != name:  # a and A are two
+            raise Trouble(
+                f"{where} names {several[look.casefold()]!r} and {name!r}, which differ in upper "
+                "and lower case alone: if they are one class, write them alike; else give one "
+                "another name."
+            )
     if len(names) < 2:
         raise Trouble(f"{where} must name two classes at least, got {', '.join(names) or 'none'}.")
     return names
