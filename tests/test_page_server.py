@@ -24,6 +24,7 @@ from skactivekd import DHOClassifier, DHONet
 from skactivekd.app import (
     ImageArrays,
     ImageFiles,
+    Items,
     SoundFiles,
     TableRows,
     Texts,
@@ -311,6 +312,69 @@ def test_the_end_gives_up_a_training(opened):
     app.state.desk.stop()
     assert not any(thread.is_alive() for thread in app.state.desk._threads)
     assert session.model is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
+def test_the_page_serves_and_says_where(tmp_path, monkeypatch, capsys, host):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    session = page_session(tmp_path, X, CLASSES)
+
+    def end(url):
+        address.append(url)
+        signal.raise_signal(signal.SIGINT)  # as by Ctrl-C
+
+    address, remote = [], host == "0.0.0.0"
+    try:
+        settings = {"host": host, "allow_remote": remote, "open_browser": not remote}
+        serve(session, items=ImageArrays(IMAGES), title="T", ready=end, **settings)
+    except OSError:
+        pytest.skip("there is no IPv6")
+    said = capsys.readouterr().out
+    assert address[0] in said
+    assert ("Other machines can reach 0.0.0.0" in said) is remote
+    assert "[::1]" in address[0] or host != "::1"
+    wait_for(lambda: opened == ([] if remote else address))
+    session.close()
+
+
+def test_examples_are_spread_and_rows_that_cannot_be_shown_say_so(opened):
+    class Shy(Texts):
+        def show(self, index):
+            if index == 3:
+                raise OSError(5, "no such thing")
+            return super().show(index)
+
+    app, session = opened(X=[f"text {n}" for n in range(300)], items=Shy(["x"] * 300))
+    for row in range(40):
+        session.tell(row, "2")
+    shown = app.state.desk.examples("2")
+    assert len(shown) == 8
+    assert shown[-1]["index"] == 39
+    assert app.state.desk.example(3)["show"] == {"error": "no such thing."}
+
+
+def test_tables_without_names_are_shown_and_kinds_of_items_are_told():
+    assert TableRows(np.eye(2)).show(1) == {
+        "columns": ["column 1", "column 2"],
+        "values": ["0", "1"],
+    }
+    with pytest.raises(ValueError, match="names 1 of 2 columns"):
+        TableRows(np.eye(2), columns=["a"])
+    with pytest.raises(ValueError, match="ending that is none of a sound"):
+        SoundFiles(["a.txt"]).media(0)
+    with pytest.raises(ValueError, match=r"cannot be read: gone\.wav"):
+        SoundFiles(["gone.wav"]).media(0)
+    with pytest.raises(NotImplementedError):
+        Items().show(0)
+
+
+def test_a_class_that_differs_in_case_alone_is_there_already(opened):
+    app, session = opened(classes=["Cat", "dog"])
+    client = Client(app)
+    assert "a class 'Cat' already" in client.post("class", name="cat").json()["error"]
+    assert session.classes == ["Cat", "dog"]
+    assert client.post("class", name="bird").json()["name"] == "bird"
 
 
 def test_classes_that_are_numbers_stay_numbers(opened):

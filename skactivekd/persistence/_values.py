@@ -157,11 +157,12 @@ class Writer:
         return {"dtype": dtype, "shape": list(array.shape), "name": place}
 
     def _random_state(self, state, place):
-        kind, keys, position, has_gauss, gauss = state.get_state()
+        found = state.get_state(legacy=False)
+        kind, numbers = found["bit_generator"], found["state"]
         if kind != "MT19937":
             raise Unsaveable(f"{place} draws from {kind}, which has no form but pickle")
-        rest = [int(position), int(has_gauss), float(gauss)]
-        return [self._array(keys.astype(np.int64), place), *rest]
+        rest = [int(numbers["pos"]), int(found["has_gauss"]), float(found["gauss"])]
+        return [self._array(numbers["key"].astype(np.int64), place), *rest]
 
 
 class Reader:
