@@ -188,11 +188,11 @@ class Saved:
     classes_ = np.array(["card", "rate"])
 
 
-def test_ends_of_names_and_places(here, capsys):
+def test_ends_of_names_and_places(here, capsys, monkeypatch):
     write_csv("t.csv", {"text": sentences(9)[0]})
     with pytest.raises(Trouble, match=r"must end in \.csv or \.parquet"):
         predict_files(Saved(), ["t.csv"], Settings(kind="texts", text_column="text"), "out.xlsx")
-    fake_page(pytest.MonkeyPatch())
+    fake_page(monkeypatch)
     assert run(["label", "t.csv", "--classes", "card,rate", "--project", "p"]) == 0
     capsys.readouterr()
     Path("folder.csv").mkdir()

@@ -565,7 +565,7 @@ def test_workers_change_nothing(tmp_path):
     proba = np.eye(2)[y] * 0.8 + 0.1
 
     def weights(**params):
-        net = tiny(image_size=80, module__width=2, batch_size=4, **params)
+        net = tiny(image_size=80, module__width=8, batch_size=4, **params)
         found = DHOClassifier(net, random_state=0, reuse=False).fit(paths, y, proba)
         assert isinstance(found.net_.augment_, CropAndFlip) or params == {"augment": None}
         return torch.cat([p.flatten() for p in found.net_.module_.parameters()])
