@@ -1,5 +1,8 @@
 """Anything is a teacher: functions, classifiers on labeled rows, pipelines on embeddings."""
 
+import errno
+import functools
+import os
 import pickle
 
 import numpy as np
@@ -12,6 +15,8 @@ from sklearn.svm import SVC
 
 from skactivekd import DHOClassifier, DHONet, Embedder, LabeledOnly, TeacherProba
 from skactivekd.cache import EmbeddingCache
+from skactivekd.encoders._claims import claimed
+from skactivekd.teacher._own_identity import _loose_key
 
 X, Y = make_rows()
 KNOWN = hide(Y, 30)
@@ -171,3 +176,55 @@ def test_an_embedder_wants_an_encoder(encoder):
         Embedder(Directions()).fit(X[:0])
     with pytest.raises(TypeError, match=r"encoder is None.*knows handwritten digits only"):
         Embedder().fit(X)
+
+
+def test_what_cannot_be_told_apart_counts_as_the_objects_it_is():
+    """Methods, partial functions and closures over what has no state that can be told."""
+
+    class Handle:  # such as an open file: what it will say is its own affair
+        __slots__ = ("weight",)
+
+    def make(weight, way):
+        handle = Handle()
+        handle.weight = weight
+
+        def base(X, scale=1.0):
+            return np.tile([handle.weight, 1 - handle.weight], (len(X), 1)) * scale
+
+        def inner(X):
+            [answer] = [base(X) for _ in range(1)]
+            return answer
+
+        class Owner:
+            def ask(self, X):
+                return base(X)
+
+        return {
+            "closure": inner,
+            "partial": functools.partial(base, scale=1.0),
+            "method": Owner().ask,
+            "lambda": lambda X: inner(X),
+        }[way]
+
+    for way in ("closure", "partial", "method", "lambda"):
+        one, other = (_loose_key(make(0.25, way)) for _ in range(2))
+        assert one != other
+        teacher = make(0.25, way)
+        assert _loose_key(teacher) == _loose_key(teacher)
+        assert TeacherProba(teacher, cache=False).fit_transform(X, KNOWN).proba[0, 0] == 0.25
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.EACCES, errno.ENOLCK, errno.EIO])
+def test_claims_of_shards_on_odd_file_systems(code, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match=os.strerror(code)), claimed(tmp_path, 0):
+            pass
+        return
+    with claimed(tmp_path, 0) as mine:
+        assert mine is (None if code == errno.ENOLCK else False)
