@@ -34,8 +34,8 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
 
 
-# Where the first layer sees larger images whole, it takes most of the time: on digits enlarged to 64
-# pixels 3.6 times that of all, for 0.4 points less (benchmarks/bench_stem.py, one seed).
+# Where the first layer sees larger images whole, it takes most of the time: on digits enlarged to
+# 64 pixels 3.6 times that of all, for 0.4 points (benchmarks/bench_stem.py, one seed).
 _FINE = 32
 
 
