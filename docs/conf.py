@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "filename_pattern": "/plot_",
     "within_subsection_order": "FileNameSortKey",
     "show_memory": False,
+    "parallel": 2,
     "plot_gallery": "True",
     "abort_on_example_error": True,
 }

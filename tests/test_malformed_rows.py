@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 
 from skactivekd.encoders import FrameEncoder, LogMel, RowError, SkippedRowsWarning
 from skactivekd.encoders._read_clip import as_clips, read_frames
-from skactivekd.encoders._read_sound import check_sounds
+from skactivekd.encoders._read_sound import check_sounds, read_sound
 
 RATE = 8000
 TONE = np.sin(np.arange(4000) / 3).astype(np.float32)
@@ -126,6 +126,16 @@ def test_sounds_in_every_container_are_the_same(tmp_path):
         np.testing.assert_allclose(pictures.transform(X), expected, atol=1e-5)
     tags = get_tags(pictures).input_tags
     assert (tags.two_d_array, tags.string) == (False, True)
+
+
+def test_what_a_codec_overshoots_is_cut_as_players_do(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    loud = 30 * np.sign(np.sin(np.arange(8000) / 9)).astype(np.float32)
+    for name in ("loud.ogg", "loud.wav"):
+        soundfile.write(tmp_path / name, loud, RATE, subtype=None if "ogg" in name else "FLOAT")
+    assert np.abs(read_sound(str(tmp_path / "loud.ogg"), RATE)).max() <= 1
+    with pytest.raises(ValueError, match="full scale is 1"):
+        read_sound(str(tmp_path / "loud.wav"), RATE)
 
 
 CLIP = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)

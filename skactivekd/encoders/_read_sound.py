@@ -205,6 +205,8 @@ def _read_file(item):
                     raise UnreadableError(_too_long(n / rate))
                 _check_whole(file.extra_info)
                 samples = file.read((LONGEST + 1) * rate, dtype="float32", always_2d=True)
+                if file.subtype not in ("FLOAT", "DOUBLE"):
+                    np.clip(samples, -1, 1, out=samples)  # a codec overshoots; players do the same
         except soundfile.SoundFileError as error:
             said = str(error).partition(": ")[2] or str(error)
             raise UnreadableError(
