@@ -183,6 +183,66 @@ def test_numbers_that_are_no_log_probabilities_are_refused(logprob, match):
         read_answer(reply)
 
 
+def answer(content):
+    return {"choices": [{"message": {"content": None}, "logprobs": content}]}
+
+
+def first_token(*top, token="A", logprob=-1.0):
+    entries = [{"token": token, "logprob": logprob} for token, logprob in top]
+    return answer({"content": [{"token": token, "logprob": logprob, "top_logprobs": entries}]})
+
+
+NO_ANSWER = {
+    "null": (None, ValueError, "without choices"),
+    "a list": ([1], ValueError, "without choices"),
+    "a number": (5.0, ValueError, "without choices"),
+    "choices null": ({"choices": None}, ValueError, "without choices"),
+    "choices true": ({"choices": True}, ValueError, "without choices"),
+    "choices of a dict": ({"choices": {"0": {}}}, ValueError, "without choices"),
+    "choices of a text": ({"choices": "A"}, ValueError, "without choices"),
+    "a choice null": ({"choices": [None]}, ValueError, "without choices"),
+    "an error": ({"error": {"message": "overloaded"}}, ValueError, "without choices"),
+    "logprobs a list": (answer([1]), LookupError, "no logprobs"),
+    "logprobs of old": (answer({"tokens": ["A"], "token_logprobs": [-1]}), LookupError, "no logp"),
+    "content null": (answer({"content": None}), LookupError, "no logprobs"),
+    "content empty": (answer({"content": []}), LookupError, "no logprobs"),
+    "content a text": (answer({"content": "A"}), ValueError, "cannot be read"),
+    "content a number": (answer({"content": 5}), ValueError, "cannot be read"),
+    "content a dict": (answer({"content": {"token": "A"}}), ValueError, "cannot be read"),
+    "top null": (answer({"content": [{"token": "A", "top_logprobs": None}]}), ValueError, "cannot"),
+    "top a dict": (
+        answer({"content": [{"token": "A", "top_logprobs": {"A": -1}}]}), ValueError, "cannot be",
+    ),
+    "top empty": (first_token(), LookupError, "no top_logprobs"),
+    "a token of lists": (first_token((["A"], -1.0)), ValueError, "cannot be read"),
+    "a large integer": (first_token(("A", 10**400), ("B", -1)), ValueError, "a logprob of 1000"),
+    "infinite": (first_token(("A", math.inf), ("B", -1)), ValueError, "a logprob of inf"),
+    "more than one": (first_token(("A", -0.1), ("B", -0.1)), ValueError, "more than one"),
+    "small letters": (first_token(("a", -1.0), ("b", -1.0), token="a"), ValueError, "no letter"),
+    "cyrillic": (first_token(("\u0410", -1.0), token="\u0410"), ValueError, "no letter of the"),
+    "full width": (first_token(("\uff21", -1.0), token="\uff21"), ValueError, "no letter of the"),
+    "circled": (first_token(("\u24b6", -1.0), token="\u24b6"), ValueError, "no letter of the menu"),
+    "a number for a token": (first_token((65, -1.0), token=65), ValueError, "no letter of the menu"),
+    "probability zero": (first_token(("A", -math.inf)), ValueError, "no letter of the menu"),
+    "next letter": (first_token(("E", -1.0), token="E"), ValueError, "no letter of the menu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_ANSWER)
+def test_replies_that_are_no_answer_say_why(case):
+    reply, error, match = NO_ANSWER[case]
+    with pytest.raises(error, match=match):
+        letter_probabilities(read_answer(reply), 4)
+
+
+def test_tokens_that_are_written_alike_all_count():
+    half, third, tenth = map(math.log, (0.5, 0.3, 0.1))
+    reply = first_token(("A", half), ("B", third), ("A", tenth), ("A", half), logprob=half)
+    np.testing.assert_allclose(letter_probabilities(read_answer(reply), 2), [2 / 3, 1 / 3])
+    reply = first_token(("B", -(10**400)), ("A", half))
+    np.testing.assert_allclose(letter_probabilities(read_answer(reply), 2), [1, 0])
+
+
 def test_minus_infinity_is_a_probability_of_zero():
     reply = reply_of(tokens_of(true_proba(1)))
     top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
@@ -200,6 +260,11 @@ ROW_FAULTS = {
     "no letters": (["wrong letters"] * 3, r"no letter of the menu.*'Z', 'I', 'q'.*tried 3 times"),
     "broken": (["truncated"] * 3, "no JSON; tried 3 times"),
     "no choices": ([{}] * 3, r"without choices\[0\].logprobs"),
+    "choices of a number": ([{"choices": 5}] * 3, r"without choices\[0\].logprobs"),
+    "a page": ([b"<html>busy</html>"] * 3, "17 bytes that is no JSON"),
+    "nested": ([b"[" * 100_000] * 3, "100000 bytes that is no JSON"),
+    "no gzip": ([(200, b"no", {"Content_Encoding": "gzip"})] * 3, "DecodingError"),
+    "no number of seconds": ([(503, b"", {"Retry_After": "nan"})] * 3, "HTTP 503; tried 3"),
     "errors": ([(500, b"oops")] * 3, "HTTP 500: oops; tried 3 times"),
     "silence": (["slow"] * 3, "no (whole )?answer within 0.5 s"),
     "hang up": (["hang up"] * 3, "RemoteProtocolError|ReadError"),
@@ -478,6 +543,9 @@ SETTINGS = {
     "repeated": ({"classes": ["a", "a"]}, "a"),
     "prompt": ({"prompt": 3}, "prompt=3 must be a question"),
     "empty prompt": ({"prompt": " "}, "must be a question"),
+    "a place of scikit": ({"prompt": "Is {} it?"}, r"prompt has \{\}, .*\{text\} and \{menu\}"),
+    "a place in capitals": ({"prompt": "Is {Text} it?"}, r"prompt has \{Text\}"),
+    "a place of others": ({"prompt": "{text}: {classes}?"}, r"prompt has \{classes\}"),
     "key": ({"api_key_env": KEY}, "name of an environment variable"),
     "key type": ({"api_key_env": 3}, "name of an environment variable"),
     "max_side": ({"max_side": 0}, "max_side=0 must be at least 1"),

@@ -341,6 +341,16 @@ def test_images_are_not_for_models_of_texts(saved):
 
 SETTINGS = {
     "prompt": ({"prompt": 3}, "prompt=3 must be a question"),
+    "empty prompt": ({"prompt": ""}, "prompt='' must be a question"),
+    "a place": ({"prompt": "Is {} it?"}, r"prompt has \{\}, .*\{text\} and \{classes\}"),
+    "place 0": ({"prompt": "Is {0} it?"}, r"prompt has \{0\}"),
+    "a place misspelled": ({"prompt": "Is { texts } it?"}, r"prompt has \{ texts \}"),
+    "a place of a menu": ({"prompt": "{text} {menu}"}, r"prompt has \{menu\}"),
+    "a place of a label": ({"prompt": "Is it {label}?"}, r"prompt has \{label\}"),
+    "class without name": ({"classes": {0: "", 1: "a"}}, "name of class 0 is ''"),
+    "class of spaces": ({"classes": {0: " ", 1: "a"}}, "one line without spaces"),
+    "class twice": ({"classes": ["cat", "cat"]}, "'cat' more than once"),
+    "long class": ({"classes": ["cat " * 300 + "cat", "dog"]}, "(?s)row 0: .*but the model takes"),
     "classes": ({"classes": ["a"]}, "the one class 'a'"),
     "names": ({"classes": {0: "a", 1: 3}}, "name of class 1 is 3"),
     "chat": ({"chat": "yes"}, "chat='yes' must be True or False"),
@@ -421,7 +431,27 @@ def spoil_weights(folder):
     shutil.move(folder / "model.safetensors", folder / "pytorch_model.bin")
 
 
+def spoil_numbers(folder):
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = {name: weight * float("nan") for name, weight in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def spoil_chat(template):
+    def spoil(folder):
+        edit(folder / "tokenizer_config.json", chat_template=template)
+
+    return spoil
+
+
 FILES = {
+    "nan": (spoil_numbers, r"(?s)row 0: the model gives it nan.*row 5: "),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "cannot be loaded"),
+    "a chat without the row": (spoil_chat("Hello"), "leaves the texts of rows out: set chat=False"),
+    "a chat in no language": (spoil_chat("{% for %}"), "cannot be used .*set chat=False"),
+    "a chat that refuses": (spoil_chat("{{ raise_exception('no') }}"), r"cannot be used \(no\)"),
     "code": (spoil_code, "(?i)needs code of its own|cannot be loaded"),
     "kernels": (lambda f: edit(f / "config.json", attn_implementation="org/k:run"), "never runs"),
     "pickle": (spoil_weights, "holds no .safetensors"),
@@ -445,6 +475,21 @@ def test_models_that_cannot_be_trusted_or_read_are_refused(saved, tmp_path, faul
     spoil(folder)
     with pytest.raises(ValueError, match=match):
         make(folder).predict_proba(TEXTS)
+
+
+def test_a_chat_that_leaves_the_system_out_is_refused(saved, tmp_path):
+    folder = tiny_models.copy(saved("llama"), tmp_path / "model")
+    spoil_chat("{{ messages[-1]['content'] }}")(folder)
+    assert make(folder).predict_proba(TEXTS).shape == (6, 4)
+    with pytest.raises(ValueError, match="leaves the system= out"):
+        make(folder, system="Be brief").predict_proba(TEXTS)
+
+
+def test_a_tokenizer_needs_no_token_to_pad_with(saved, tmp_path):
+    folder = tiny_models.copy(saved("llama"), tmp_path / "model")
+    edit(folder / "tokenizer_config.json", pad_token=None)
+    right = make(saved("llama")).predict_proba(TEXTS)
+    np.testing.assert_allclose(make(folder).predict_proba(TEXTS), right, atol=1e-6)
 
 
 def test_an_image_needs_a_place(saved, tmp_path):

@@ -328,6 +328,57 @@ def test_bad_parquet_is_refused(tmp_path, monkeypatch):
         PrecomputedEncoder(path).encode_image(["a"])
 
 
+def shards(folder, *columns):
+    """Write a shard of ids and embeddings each."""
+    for number, (ids, rows) in enumerate(columns):
+        write(folder / f"{number}.parquet", ids, rows)
+
+
+TWO = [[1.0, 2.0], [3.0, 4.0]]
+BAD_SHARDS = {
+    "cut": (lambda f: os.truncate(f / "1.parquet", 200), ValueError, r"1\.parquet cannot be"),
+    "empty": (lambda f: os.truncate(f / "1.parquet", 0), ValueError, r"1\.parquet cannot be"),
+    "the same ids": (
+        lambda f: shards(f, (list("ab"), TWO), (list("cb"), TWO)), ValueError, "first 'b' in rows 1 and",
+    ),
+    "another width": (
+        lambda f: write(f / "1.parquet", ["c"], [[1.0, 2.0, 3.0]]), ValueError, "has 3 numbers",
+    ),
+    "another column": (
+        lambda f: write(f / "1.parquet", ["c"], [[1.0, 2.0]], name="v"), ValueError, "no column 'e",
+    ),
+    "fractions": (
+        lambda f: shards(f, ([1.5, 2.0], TWO), ([3.0, 4.0], TWO)), ValueError, "id of row 0 is 1.5",
+    ),
+    "bytes": (
+        lambda f: shards(f, ([b"a"], TWO[:1]), ([b"b"], TWO[:1])), ValueError, "row 0 is b'a'",
+    ),
+    "none": (lambda f: [p.unlink() for p in f.iterdir()], FileNotFoundError, "no .parquet"),
+    "missing": (lambda f: (f / "1.parquet").unlink(), RowError, "row 1: .* the id 'd'"),
+    "a number lacks": (
+        lambda f: write(f / "1.parquet", list("cd"), [[1.0, 2.0], [1.0, None]]),
+        RowError,
+        "row 1: row 3 of the embeddings holds nan",
+    ),
+    "more than half floats hold": (
+        lambda f: write(f / "1.parquet", list("cd"), [TWO[0], [np.float32(np.float16(np.inf)), 1]]),
+        RowError,
+        "row 1: row 3 of the embeddings holds nan or infinite",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_SHARDS)
+def test_bad_shards_are_named(tmp_path, case):
+    pytest.importorskip("pyarrow")
+    spoil, error, match = BAD_SHARDS[case]
+    shards(tmp_path, (list("ab"), TWO), (list("cd"), TWO))
+    assert PrecomputedEncoder(tmp_path).encode_image(["a", "d"]).shape == (2, 2)
+    spoil(tmp_path)
+    with pytest.raises(error, match=match):
+        PrecomputedEncoder(tmp_path).encode_image(["a", "d"])
+
+
 def test_a_table_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
     from skactivekd.encoders import _embedding_table

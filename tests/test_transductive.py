@@ -140,6 +140,29 @@ def test_rows_that_are_all_alike_leave_the_teacher():
     assert np.allclose(teacher.predict_proba(X), names().fit().predict_proba(X), atol=1e-5)
 
 
+POOLS = {
+    "one row": (DIRECTIONS[:1], None, {}),
+    "fewer rows than classes": (DIRECTIONS[:2], None, {}),
+    "labels of one class": (DIRECTIONS[:2], ["bee", "bee"], {}),
+    "labels of two classes": (np.repeat(DIRECTIONS, 4, axis=0)[:8], ["ant", "bee"] * 4, {}),
+    "a loud pool": (np.repeat(DIRECTIONS, 9, axis=0), None, {"weight": 1000, "max_iter": 20}),
+    "opposite rows": (np.r_[DIRECTIONS[:1], -DIRECTIONS[:1]], None, {}),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("case", POOLS)
+@pytest.mark.parametrize("learns", [False, True])
+def test_odd_pools_give_probabilities(case, learns):
+    X, y, params = POOLS[case]
+    few_shot = CLAPTeacher(Points(), CLASSES, missing_label="", random_state=0)
+    teacher = TransductiveTeacher(few_shot if learns else names(), **params).fit(X, y)
+    proba = teacher.predict_proba(np.r_[X, DIRECTIONS])
+    assert np.isfinite(proba).all()
+    assert np.allclose(proba.sum(axis=1), 1, atol=1e-5)
+    assert np.isfinite([teacher.tau_, *teacher.variances_]).all()
+
+
 def test_the_public_checks_pass():
     X, y = draw(40)
     check_teacher(TransductiveTeacher(names()), X, missing_label="")
@@ -160,7 +183,14 @@ def test_pickle_and_clone():
         (LabeledOnly(), [[1.0]], {}, TypeError, "estimator=.*ZeroShotTeacher"),
         (ZeroShotTeacher, [[1.0]], {}, TypeError, "estimator="),
         (names(), None, {}, ValueError, "X is None.*the pool"),
+        (names(), np.zeros((0, 8)), {}, ValueError, "no row"),
+        (names(), "abc", {}, TypeError, "X must be an array or a list of rows"),
+        (names(), np.full((2, 8), np.nan), {}, ValueError, "1 rows .* norm nan"),
         (names(), DIRECTIONS, {"weight": -1}, ValueError, "weight"),
+        (names(), DIRECTIONS, {"weight": np.nan}, ValueError, "weight=nan"),
+        (names(), DIRECTIONS, {"weight": np.inf}, ValueError, "weight=inf"),
+        (names(), DIRECTIONS, {"weight": "1"}, (TypeError, ValueError), "weight='1'"),
+        (names(), DIRECTIONS, {"max_iter": True}, (TypeError, ValueError), "max_iter=True"),
         (names(), DIRECTIONS, {"max_iter": 0}, ValueError, "max_iter"),
         (names(), DIRECTIONS, {"max_iter": 1.5}, (TypeError, ValueError), "max_iter"),
     ],

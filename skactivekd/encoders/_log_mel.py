@@ -125,9 +125,10 @@ class LogMel(TransformerMixin, BaseEstimator):
         self.fit()
         X, bad, cut = check_sounds(X), {}, []
         length = max(round(self.seconds * self.rate), 1)
+        shortest = min(_sizes(self.rate)[1], length)
 
         def prepare(row):
-            wave = read_sound(X[row], self.rate, self.sampling_rate)
+            wave = read_sound(X[row], self.rate, self.sampling_rate, shortest)
             if len(wave) > length:
                 cut.append(row)
                 start = (len(wave) - length) // 2

@@ -131,6 +131,8 @@ class EndpointTeacher(PromptedTeacher):
     array([[0.98, 0.02]], dtype=float32)
     """  # fmt: skip
 
+    _places = ("{text}", "{menu}")
+
     def __init__(
         self,
         url,

@@ -122,6 +122,8 @@ class GenerativeTeacher(PromptedTeacher):
     array([[0.97, 0.03]], dtype=float32)
     """
 
+    _places = ("{text}", "{classes}")
+
     def __init__(
         self,
         model,

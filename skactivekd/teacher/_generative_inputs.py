@@ -22,6 +22,8 @@ class PromptWriter:
     def __init__(self, loaded, template, names, chat, system, chat_kwargs):
         self.loaded, self.template, self.names = loaded, template, names
         self.chat, self.system, self.chat_kwargs = chat, system, chat_kwargs or {}
+        if chat:
+            self._check_chat()
 
     def inputs(self, kind, item, room=0):
         """Return the tensors of one row, which leave room for so many tokens of an answer."""
@@ -93,9 +95,31 @@ class PromptWriter:
             if self.loaded.kind == "vision":
                 words = [{"type": "text", "text": words}]
             messages = [{"role": "system", "content": words}, *messages]
-        return (self.loaded.processor or self.loaded.tokenizer).apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False, **self.chat_kwargs
-        )
+        return self._chat(messages)
+
+    def _chat(self, messages):
+        from jinja2 import TemplateError
+
+        try:
+            return (self.loaded.processor or self.loaded.tokenizer).apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False, **self.chat_kwargs
+            )
+        except TemplateError as error:
+            raise ValueError(
+                f"the chat template of the model cannot be used ({error}): set chat=False"
+                + (", or leave system= out" if self.system is not None else "")
+            ) from None
+
+    def _check_chat(self):
+        """Refuse a chat template that leaves out what the model is to read."""
+        probe = "skactivekd7"
+        written = "".join(self.write("text", probe).split())
+        for what, words in (("texts of rows", probe), ("system=", self.system or "")):
+            if "".join(words.split()) not in written:
+                raise ValueError(
+                    f"the chat template of the model leaves the {what} out: set chat=False, and "
+                    "put all into prompt="
+                )
 
     def _tokens(self, text, image=None):
         # A chat template writes the special tokens itself.

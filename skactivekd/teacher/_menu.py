@@ -7,6 +7,7 @@ import numpy as np
 
 LETTERS = string.ascii_uppercase
 _AROUND = string.whitespace + "().:,*\"'`[]" + "\u2581\u0120"  # the last two mark spaces in tokens
+_LEAST = -1e6  # of a logprob: its probability is zero
 _ROUNDING = 1e-2  # how far the sum of some servers' rounded probabilities lies above 1
 
 
@@ -37,13 +38,15 @@ def read_answer(reply):
         raise LookupError("its answers have no logprobs")
     try:
         first = content[0]
-        shown = {entry["token"]: entry["logprob"] for entry in first["top_logprobs"]}
-        shown.setdefault(first["token"], first["logprob"])
+        # Several tokens may be written alike, as with and without a space before, and all count.
+        shown = {(entry["token"], entry["logprob"]): None for entry in first["top_logprobs"]}
+        if first["token"] not in [token for token, _ in shown]:
+            shown[first["token"], first["logprob"]] = None
     except (KeyError, IndexError, TypeError):
         raise MalformedAnswer("an answer whose top_logprobs cannot be read") from None
-    if len(shown) < 2 and not first["top_logprobs"]:
+    if not first["top_logprobs"]:
         raise LookupError("its answers have no top_logprobs")
-    tokens = [(token, _probability(value)) for token, value in shown.items()]
+    tokens = [(token, _probability(value)) for token, value in shown]
     if sum(probability for _, probability in tokens) > 1 + _ROUNDING:
         raise MalformedAnswer("probabilities of tokens that sum to more than one")
     return tokens
@@ -51,14 +54,16 @@ def read_answer(reply):
 
 def _is_whole(reply):
     choices = reply.get("choices") if isinstance(reply, dict) else None
-    return bool(choices) and isinstance(choices[0], dict) and "message" in choices[0]
+    if not isinstance(choices, list) or not choices:
+        return False
+    return isinstance(choices[0], dict) and "message" in choices[0]
 
 
 def _probability(value):
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or math.isnan(value) or value > _ROUNDING:
+    if not number or not value <= _ROUNDING:  # nan is not
         raise MalformedAnswer(f"a logprob of {value!r:.40}")
-    return math.exp(min(value, 0.0))
+    return math.exp(max(min(value, 0.0), _LEAST))  # an integer may be larger than any float
 
 
 def letter_probabilities(shown, n_classes):

@@ -10,6 +10,10 @@ from ._base import Teacher
 from ._prompts import name_classes
 
 _PLACES = re.compile(r"\{(text|menu|classes)\}")
+# What somebody writes who means a place; other braces may be about mathematics or JSON.
+_MEANT = re.compile(
+    r"(?i)\{\s*(|0|texts?|menu|class|classes|labels?|names?|images?|rows?|options|inputs?)\s*\}"
+)
 
 
 class PromptedTeacher(Teacher):
@@ -17,6 +21,8 @@ class PromptedTeacher(Teacher):
 
     A subclass has `classes`, `prompt` and `missing_label`.
     """
+
+    _places = ("{text}",)  # that a prompt may have
 
     def __sklearn_tags__(self):
         """Declare what input is taken."""
@@ -50,6 +56,12 @@ class PromptedTeacher(Teacher):
             not isinstance(self.prompt, str) or not self.prompt.strip()
         ):
             raise WrongParameter(f"prompt={self.prompt!r} must be a question, as a str, or None")
+        for found in _MEANT.finditer(self.prompt or ""):
+            if found[0] not in self._places:
+                raise WrongParameter(
+                    f"prompt has {found[0]}, which would be sent as it stands: the places of a "
+                    f"{type(self).__name__} are {' and '.join(self._places)}"
+                )
 
     def _place_text(self, prompt, kind):
         """Put the place of a row's text into a prompt that has none."""

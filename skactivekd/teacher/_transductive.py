@@ -17,6 +17,7 @@ _BLOCK = 2**22  # logits at a time, 32 MiB of float64
 _LEAST_PROBA = 1e-6  # of a class, whose logarithm is taken
 _FLAT = 1e-3  # least variance of a dimension, as a share of their mean: a constant one says nothing
 _ALIKE = 1e-9  # variance of rows that single precision cannot tell apart
+_FAINT = 1e-6  # share that a row has at least in what the teacher says of it
 _SILENT = 1e-4  # spread of the opinions that such rows lead to, by rounding
 _ROWS_PER_CLASS = 2.0  # rows of the pool for each class at which the clusters have half a voice
 
@@ -266,6 +267,8 @@ def _gaussians(embeddings, log_proba, codes, clusters):
         shares = softmax(logits, axis=1)
         labeled = np.flatnonzero(codes[rows] >= 0)
         shares[labeled] = np.eye(n_classes)[codes[rows][labeled]]
+        # Where labels are all of other classes, a class still is somewhere.
+        shares = np.maximum(shares, _FAINT * softmax(log_proba[rows].astype(float), axis=1))
         sums += shares.T @ part
         counts += shares.sum(axis=0)
         squares += np.square(part).sum(axis=0)
