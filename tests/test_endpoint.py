@@ -219,12 +219,12 @@ NO_ANSWER = {
     "infinite": (first_token(("A", math.inf), ("B", -1)), ValueError, "a logprob of inf"),
     "more than one": (first_token(("A", -0.1), ("B", -0.1)), ValueError, "more than one"),
     "small letters": (first_token(("a", -1.0), ("b", -1.0), token="a"), ValueError, "no letter"),
-    "cyrillic": (first_token(("\u0410", -1.0), token="\u0410"), ValueError, "no letter of the"),
-    "full width": (first_token(("\uff21", -1.0), token="\uff21"), ValueError, "no letter of the"),
-    "circled": (first_token(("\u24b6", -1.0), token="\u24b6"), ValueError, "no letter of the menu"),
-    "a number for a token": (first_token((65, -1.0), token=65), ValueError, "no letter of the menu"),
-    "probability zero": (first_token(("A", -math.inf)), ValueError, "no letter of the menu"),
-    "next letter": (first_token(("E", -1.0), token="E"), ValueError, "no letter of the menu"),
+    "cyrillic": (first_token(("\u0410", -1.0), token="\u0410"), ValueError, "no letter of"),
+    "full width": (first_token(("\uff21", -1.0), token="\uff21"), ValueError, "no letter of"),
+    "circled": (first_token(("\u24b6", -1.0), token="\u24b6"), ValueError, "no letter of"),
+    "a number for a token": (first_token((65, -1.0), token=65), ValueError, "no letter of"),
+    "probability zero": (first_token(("A", -math.inf)), ValueError, "no letter of"),
+    "next letter": (first_token(("E", -1.0), token="E"), ValueError, "no letter of"),
 }  # fmt: skip
 
 

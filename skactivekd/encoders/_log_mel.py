@@ -117,8 +117,8 @@ class LogMel(TransformerMixin, BaseEstimator):
         Raises
         ------
         RowError
-            If sounds cannot be read; all of them are named. It is a
-            ValueError.
+            If sounds cannot be read, or are shorter than 20 ms; all of them
+            are named. It is a ValueError.
         ImportError
             If there are files and soundfile is not installed.
         """
