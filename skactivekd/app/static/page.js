@@ -767,8 +767,8 @@ function showState() {
   const accuracy = progress.accuracy;
   $("figure-accuracy").textContent = accuracy ? percent(accuracy.accuracy) : "–";
   $("interval").textContent = accuracy
-    ? `Between ${percent(accuracy.low)} and ${percent(accuracy.high)}, by ${accuracy.n} random items.`
-    : "Accuracy comes with the first answers of the random sample.";
+    ? `Between ${percent(accuracy.low)} and ${percent(accuracy.high)}, by ${accuracy.n} random ${accuracy.n === 1 ? "item" : "items"}.`
+    : progress.by_source.audit ? "The accuracy is being measured." : "Accuracy comes with the first answers of the random sample.";
   showCurve(progress.curve);
   const worth = progress.next_50;
   $("worth").hidden = worth === null || /another 50/i.test(progress.advice);
@@ -870,6 +870,7 @@ function say(text, loud = false) {
 }
 
 function problem(text, retry = false) {
+  if (page.over) return; // what was under way fails, as the server has ended
   if ($("problem-text").textContent !== text) $("problem-text").textContent = text;
   $("problem-retry").hidden = !retry;
   $("problem").hidden = false;
