@@ -253,7 +253,14 @@ def test_digits_are_on_their_own_keys(driver, folder):
             person.answer(str(truth[person.row]))
         person.settle()
         assert all(session.y[row] == names[truth[row]] for row in rows)
-        assert person.key_of("none") is None
+        assert person.key_of("none") is None  # so that it is found by its name
+        row = person.row
+        person.see()
+        person.press("/no")
+        person.press(Keys.ENTER)
+        person.change(row)
+        person.settle()
+        assert session.y[row] == "none"
         person.ask("document.getElementById('order').click()")
         shown = "[...document.querySelectorAll('.option .name')].map((one) => one.textContent)"
         assert person.ask(shown) == names  # fixed order
@@ -264,6 +271,7 @@ def test_every_control_has_a_name_and_colors_follow(driver, folder):
     session = page_session(folder, images.reshape(100, -1), NAMES)
     with running(session, ImageArrays(images)) as url:
         person = Person(driver, url)
+        assert person.key_of(NAMES[9]) == "0"
         nameless = """[...document.querySelectorAll('button, input, select, summary')]
             .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim()
             || one.labels?.[0]?.textContent.trim())).map((one) => one.outerHTML)"""

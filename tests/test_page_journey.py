@@ -55,6 +55,8 @@ def finish(person):
     assert person.ask("document.getElementById('finishing').open")
     person.press(Keys.ENTER)
     person.wait("!document.getElementById('over').hidden")
+    person.ask("problem('The server does not answer.')")  # to what was under way
+    assert person.ask("document.getElementById('problem').hidden")
     return person.text("over-text")
 
 

@@ -349,6 +349,19 @@ def test_students_that_take_unlabeled_rows(memory_path):
     assert not (memory_path / "b").exists()
 
 
+def test_labels_of_one_class_alone_make_no_student(memory_path):
+    student = make_pipeline(
+        StandardScaler(), DHOClassifier(DHONet(max_epochs=2, module__hidden=8), device="cpu")
+    )
+    session = LabelingSession(student, X, classes=CLASSES, journal=memory_path / "a")
+    session.tell(0, "ant"), session.tell(1, "ant")
+    assert session.fit().model is None  # else it is sure of "ant" everywhere
+    [question] = session.ask()
+    assert question.suggestions == []
+    session.tell(question, "bee")
+    assert session.fit().model is not None
+
+
 def test_teachers_without_names_know_nothing_of_new_classes():
     from skactivekd.session._student import Student
 

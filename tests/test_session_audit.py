@@ -48,7 +48,13 @@ def test_a_tenth_of_the_questions_is_an_audit(memory_path):
     assert len(audits) == 5
     assert all(question.suggestions == [] for question in audits)
     assert all(question.suggestions for question in asked[10:] if question.source == "strategy")
+    fits, figures = [], session._figures
+    figures.tick = lambda: fits.append(1)
+    alone = figures.accuracy(session._view())
+    assert len(fits) == 5  # the curve takes more, for which nobody has asked
     accuracy = session.progress()["accuracy"]
+    assert len(fits) > 10
+    assert alone == accuracy == figures.accuracy(session._view())
     assert accuracy["n"] == 5
     assert accuracy["labels"] == 50
     assert 0 <= accuracy["low"] < accuracy["accuracy"] <= accuracy["high"] <= 1

@@ -46,7 +46,7 @@ def fit_project(project):
         If there are too few labels.
     """
     from ..persistence import save
-    from ._training import training_bar
+    from ._training import measuring_bar, training_bar
 
     opened = open_project(project)
     session = opened.session
@@ -66,7 +66,10 @@ def fit_project(project):
             )
         with training_bar(len(opened.source), n, opened.has_teacher):
             model = session.fit().model
-        accuracy = session.progress()["accuracy"] if n else None
+        accuracy = None
+        if n:
+            with measuring_bar(session):  # the curve is for the report, and takes as long again
+                accuracy = session._figures.accuracy(session._view())
         scores = {}
         if accuracy is not None:
             scores[f"accuracy on {accuracy['n']} random rows"] = accuracy["accuracy"]

@@ -38,7 +38,7 @@ def report_project(project):
     report : dict
         What `LabelingSession.progress` has, "agreement" and "text".
     """
-    from ._training import training_bar
+    from ._training import measuring_bar, training_bar
 
     opened = open_project(project, quiet=True)
     session = opened.session
@@ -47,7 +47,8 @@ def report_project(project):
         with training_bar(len(opened.source), n, opened.has_teacher):
             if n:
                 session.fit()
-        found = session.progress()
+        with measuring_bar(session):
+            found = session.progress()
         return {**found, "agreement": session.agreement(), "text": session.report()}
     finally:
         session.close()

@@ -35,3 +35,21 @@ def training_bar(n_rows, n_labels, has_teacher):
             yield
         finally:
             hook.remove()
+
+
+@contextmanager
+def measuring_bar(session):
+    """Count the trainings that the figures of a session take.
+
+    Parameters
+    ----------
+    session : LabelingSession
+    """
+    figures = session._figures
+    with progress("Measuring the accuracy", None, "trainings") as bar:
+        bar.update(0)
+        before, figures.tick = figures.tick, lambda: bar.update(1)
+        try:
+            yield
+        finally:
+            figures.tick = before

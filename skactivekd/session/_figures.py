@@ -28,6 +28,7 @@ class Figures:
         self._make_y, self._seed = make_y, seed
         self._lock = threading.RLock()
         self._snapshots, self._latest = {}, (None, None)
+        self.tick = lambda: None  # called after each fit
         self._heads = np.array([rows[0] for rows in pool.rows.values()])
 
     def measure(self, view, fresh=True):
@@ -60,10 +61,21 @@ class Figures:
             )
         return [(items[place], proba) for place, proba in found]
 
-    def _measure(self, view):
+    def accuracy(self, view):
+        """Return the accuracy alone, without what the curve takes."""
+        with self._lock:
+            if self._latest[0] == view.version:
+                return self._latest[1]["accuracy"]
+            return self._accuracy(view)
+
+    def _accuracy(self, view):
         audited = [item for item in view.audited if item in view.labels]
         predicted = cross_fitted(lambda hidden: self._classes(view, hidden), audited, self._seed)
-        now = accuracy(predicted, view.labels, len(view.labels))
+        return accuracy(predicted, view.labels, len(view.labels))
+
+    def _measure(self, view):
+        audited = [item for item in view.audited if item in view.labels]
+        now = self._accuracy(view)
         snapshots = self._take_snapshots(view)
         curve = []
         for n, codes in snapshots.items():
@@ -81,10 +93,15 @@ class Figures:
         """Probabilities of items by a fit that did not see their labels."""
         gone = set(hidden)
         known = {item: label for item, label in view.labels.items() if item not in gone}
-        model = self._student.fit(self._X, self._make_y(known), view.classes)
+        model = self._fit(known, view)
         if model is None:
             return None
         return model.proba(self._X, [self._pool.rows[item][0] for item in hidden])
+
+    def _fit(self, known, view):
+        model = self._student.fit(self._X, self._make_y(known), view.classes)
+        self.tick()
+        return model
 
     def _take_snapshots(self, view):
         """Predict the pool from the first labels alone, at every turning point of the curve.
@@ -101,7 +118,7 @@ class Figures:
             name = n, tuple(view.classes), hash(tuple(known.items()))
             codes = self._snapshots.get(name)
             if codes is None:
-                model = self._student.fit(self._X, self._make_y(known), view.classes)
+                model = self._fit(known, view)
                 if model is not None:
                     codes = model.proba(self._X, self._heads).argmax(axis=1).astype(np.int32)
             if codes is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from .._rows import take_rows
-from ..student import TeacherProba
+from ..student import DHOClassifier, TeacherProba
 from ..utils._labels import find_positions
 from ..utils._missing import is_missing
 
@@ -61,6 +61,9 @@ class Student:
         self._takes_unlabeled = _takes_unlabeled(estimator)
         steps = [step for _, step in getattr(estimator, "steps", ())]
         self._is_taught = any(getattr(step, "teacher", None) is not None for step in steps)
+        # Such a student fits labels of one class as well, and then is sure of it everywhere.
+        own = [step for step in [estimator, *steps] if isinstance(step, DHOClassifier)]
+        self._needs_two = bool(own) and not self._is_taught
 
     def fit(self, X, y, classes):
         """Fit a clone on all rows.
@@ -74,7 +77,8 @@ class Student:
         Returns
         -------
         model : Model or None
-            None as long as there are too few labels for this estimator.
+            None as long as there are too few labels for this estimator: of one class alone,
+            where no teacher says what else there is.
         """
         estimator = clone(self.estimator)
         self._name_classes(estimator, classes)
@@ -86,6 +90,8 @@ class Student:
                 return None
             estimator.fit(take_rows(X, rows), labels)
             return Model(estimator, classes)
+        if n_known < 2 and self._needs_two:
+            return None
         try:
             estimator.fit(X, y)
         except ValueError:

@@ -8,6 +8,7 @@ const BOUNCE = 120; // ms: nobody has seen an item by then, the key was pressed 
 const BOUNCE_GRID = 450; // ms: the same of a grid
 const LONGEST = 120; // s: who takes longer was away
 const MANY = 12; // classes, from which on they are looked for rather than seen
+const KEYS = 10; // digits: with more classes some have none, and are found by their names
 const GRID = { image: [112, 120], other: [280, 96] }; // px of a tile, gaps included
 
 const $ = (id) => document.getElementById(id);
@@ -403,7 +404,7 @@ function showOptions() {
   const question = page.current;
   const box = $("options");
   const many = page.classes.length > MANY;
-  $("search-box").hidden = !many || !question;
+  $("search-box").hidden = page.classes.length <= KEYS || !question;
   $("order").hidden = page.mode === "review" || !!page.editing;
   $("order").setAttribute("aria-pressed", page.fixed);
   $("actions").hidden = false;
@@ -449,7 +450,7 @@ function showOptions() {
 // Keys in the order shown; but who sees a 4, and a class of that name, presses 4.
 function keysOf(labels) {
   const own = new Set(page.classes.map(String).filter((name) => /^\d$/.test(name)));
-  const free = [..."123456789"].filter((digit) => !own.has(digit));
+  const free = [..."1234567890"].filter((digit) => !own.has(digit));
   const keys = new Map();
   for (const label of labels) {
     const shown = own.has(String(label)) ? String(label) : free.shift();
@@ -753,7 +754,7 @@ function words(shown) {
 
 function showState() {
   const { progress, student, first, errors, review, history } = page.state;
-  const names = { fitting: "The student is learning…", ready: "The student is up to date", waiting: "The student waits for labels", failed: "The student could not be fitted" };
+  const names = { fitting: "The student is learning…", ready: "The student is up to date", waiting: "The student waits for labels of two classes", failed: "The student could not be fitted" };
   $("student-text").textContent = first && progress.labels
     ? "The first student is learning. Until it is there, items come by chance." : names[student];
   if (page.first && !first && page.mode === "confirm" && !page.grid.length && !page.gridBusy) loadGrid();
@@ -766,8 +767,8 @@ function showState() {
   const accuracy = progress.accuracy;
   $("figure-accuracy").textContent = accuracy ? percent(accuracy.accuracy) : "–";
   $("interval").textContent = accuracy
-    ? `Between ${percent(accuracy.low)} and ${percent(accuracy.high)}, by ${accuracy.n} random items.`
-    : "Accuracy comes with the first answers of the random sample.";
+    ? `Between ${percent(accuracy.low)} and ${percent(accuracy.high)}, by ${accuracy.n} random ${accuracy.n === 1 ? "item" : "items"}.`
+    : progress.by_source.audit ? "The accuracy is being measured." : "Accuracy comes with the first answers of the random sample.";
   showCurve(progress.curve);
   const worth = progress.next_50;
   $("worth").hidden = worth === null || /another 50/i.test(progress.advice);
@@ -869,6 +870,7 @@ function say(text, loud = false) {
 }
 
 function problem(text, retry = false) {
+  if (page.over) return; // what was under way fails, as the server has ended
   if ($("problem-text").textContent !== text) $("problem-text").textContent = text;
   $("problem-retry").hidden = !retry;
   $("problem").hidden = false;
