@@ -1,5 +1,6 @@
 """What lies between a session and its page: questions at hand, a student that follows."""
 
+import re
 import threading
 import time
 
@@ -18,6 +19,7 @@ _EXAMPLES = 8
 _HISTORY = 40  # answers at hand to be changed
 _BRIEF, _CELLS = 160, 3  # characters and cells that tell one answer from another
 _PULSE = 3.0  # seconds between looks at what other processes wrote
+_STALE = "The pool has changed, and this item is no longer there. Reload the page."
 
 
 class Desk:
@@ -146,14 +148,12 @@ class Desk:
     def add_class(self, who, name, uid):
         """Add a class, as a number where all of them are; return it."""
         if isinstance(name, str) and not isinstance(self.session.classes[0], str):
-            try:
-                name = int(name)
-            except ValueError:
-                raise ValueError(
-                    f"The classes of this session are numbers, and {name!r} is none."
-                ) from None
-        self.session.add_class(name, annotator=who, uid=uid)
-        self._note(who)
+            if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", name):  # int() would take 1_0 for 10
+                raise ValueError(f"The classes of this session are numbers, and {name!r} is none.")
+            name = int(name)
+        if name not in self.session.classes:  # two persons may add one at once
+            self.session.add_class(name, annotator=who, uid=uid)
+            self._note(who)
         return name
 
     def grid(self, who, class_, n):
@@ -197,7 +197,8 @@ class Desk:
         return [self.example(int(row)) for row in rows]
 
     def example(self, index, key=None):
-        """Return what is shown of a row."""
+        """Return what is shown of a row, if it is still the one of a key."""
+        self.check_row(index, key)
         return {"index": index, "key": key, "show": self._shown(index)}
 
     def _show(self, question):
@@ -214,13 +215,16 @@ class Desk:
             return {name: shown[name][:_CELLS] for name in ("columns", "values")}
         return shown
 
+    def check_row(self, index, key):
+        """Refuse a page of an earlier pool, where another row had this number."""
+        if key and self._row(key) != index:
+            raise ValueError(_STALE)
+
     def _row(self, key):
         try:
             return self.session.row_of(key)
         except KeyError:
-            raise ValueError(
-                "The pool has changed, and this item is no longer in it. Reload the page."
-            ) from None
+            raise ValueError(_STALE) from None
 
     def _conflicts(self):
         found = self.session.agreement()["conflicts"]

@@ -2,8 +2,8 @@
 
 import os
 import re
-import unicodedata
 
+from ..session._classes import look
 from ._trouble import Trouble, is_shown
 
 _LONGEST = 200  # characters
@@ -14,8 +14,7 @@ def _looks(name):
     """What a person sees of a name: not how its accents are encoded, nor that 1.0 is not 1."""
     if _WHOLE.fullmatch(name):
         return name.partition(".")[0]
-    shown = unicodedata.normalize("NFC", name)
-    return " ".join("".join(c for c in shown if unicodedata.category(c) != "Cf").split())
+    return look(name)
 
 
 def read_classes(text):
