@@ -289,6 +289,8 @@ def test_classes_that_are_numbers_stay_numbers(opened):
     assert client.post("class", name="11").status_code == 200  # by somebody else, at once
     for name in ("eleven", "1_2"):
         assert "numbers" in client.post("class", name=name).json()["error"]
+    for name in ("a" * 300, "a\x00b"):
+        assert "up to 200 printable" in client.post("class", name=name).json()["error"]
     client.tell(client.question(), 11)
     assert session.classes[-1] == 11
 

@@ -1,12 +1,15 @@
 """Slips that were once taken for what they cannot mean: of files, names and pages."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from session_tools import CLASSES, answer, blobs, open_session
 from sklearn.dummy import DummyClassifier
 
 from skactivekd import LabelingSession
+from skactivekd.session._journal import Event
 
 X, TRUTH = blobs(40)
 
@@ -139,3 +142,55 @@ def test_figures_follow_a_review_that_leaves_the_labels(memory_path):
     for row in range(30, 36):  # now a person has looked at each, and they count
         session.relabel(row, "ant")
     assert session.progress()["advice"] == open_session(memory_path, X).progress()["advice"]
+
+
+@pytest.mark.parametrize("kind", ["asked", "denied", "undone", "answerd"])
+def test_kinds_that_other_programs_do_not_say(memory_path, kind):
+    session = open_session(memory_path, X)
+    line = json.dumps({"index": 0, "label": "ant", "kind": kind})
+    with pytest.raises(ValueError, match=f"line 1: its kind is '{kind}'"):
+        session.import_labels(write(memory_path / "a.jsonl", line))
+    # Such journals were written before: what is in them can be read.
+    with session._changing() as append:
+        append([Event(kind, "ann", session._pool.keys[0], {"action": "import", "round": "x"})])
+    session.close()
+    again = open_session(memory_path, X)
+    again.tell(1, "bee")
+    again.tell(2, "ant")
+    assert again.confirm("ant", 5)
+    assert again.ask(2, annotator="ann")
+
+
+def test_tables_as_spreadsheets_write_them(memory_path):
+    session = open_session(memory_path, X)
+    table = memory_path / "a.csv"
+    assert session.import_labels(write(table, "\ufeffindex;label\n0;ant\n"))["imported"] == 1
+    with pytest.raises(ValueError, match="has the column 'label' more than once"):
+        session.import_labels(write(table, "index,label,label\n0,bee,cow\n"))
+    table.write_bytes("index,label\n1,bee\n".encode("utf-16"))
+    with pytest.raises(ValueError, match="is UTF-16, or no text; save it as UTF-8"):
+        session.import_labels(table)
+    assert labels(session) == ["ant", -1, -1]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_names_of_files_that_are_no_text(memory_path, suffix):
+    files = [os.fsdecode(os.fsencode(memory_path) + name) for name in (b"/\xff.png", b"/b.png")]
+    for file in files:
+        write(Path(file), file.encode("utf-8", "replace").decode())
+    session = LabelingSession(DummyClassifier(), files, classes=CLASSES, journal=memory_path / "j")
+    session.tell(0, "bee")
+    session.export(memory_path / f"a.{suffix}", suggest=False)
+    other = LabelingSession(DummyClassifier(), files, classes=CLASSES, journal=memory_path / "k")
+    assert other.import_labels(memory_path / f"a.{suffix}")["imported"] == 1
+    assert other.y.tolist() == ["bee", -1]
+    if suffix != "csv":
+        (memory_path / f"a.{suffix}").read_bytes().decode("utf-8")  # as others read it
+
+
+def test_classes_that_are_called_like_nothing(memory_path):
+    y = ["NaN", "None"]
+    session = LabelingSession(
+        DummyClassifier(), ["a", "b"], classes=y, journal=memory_path / "j", y=y
+    )
+    assert session.y.tolist() == y

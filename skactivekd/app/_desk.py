@@ -17,6 +17,7 @@ _SHARE = 3  # figures rest so many times as long as they took
 _GONE = 600  # seconds after which somebody is not at the page any more
 _EXAMPLES = 8
 _HISTORY = 40  # answers at hand to be changed
+_LONGEST = 200  # characters of the name of a class
 _BRIEF, _CELLS = 160, 3  # characters and cells that tell one answer from another
 _PULSE = 3.0  # seconds between looks at what other processes wrote
 _STALE = "The pool has changed, and this item is no longer there. Reload the page."
@@ -147,6 +148,8 @@ class Desk:
 
     def add_class(self, who, name, uid):
         """Add a class, as a number where all of them are; return it."""
+        if isinstance(name, str) and (len(name) > _LONGEST or not name.isprintable()):
+            raise ValueError(f"The name of a class has up to {_LONGEST} printable characters.")
         if isinstance(name, str) and not isinstance(self.session.classes[0], str):
             if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", name):  # int() would take 1_0 for 10
                 raise ValueError(f"The classes of this session are numbers, and {name!r} is none.")

@@ -51,14 +51,8 @@ def read_classes(text):
 def check_class_names(names, where):
     """Return names of classes, if they can be such."""
     seen = {}
+    check_shown(names, where)
     for name in names:
-        if not is_shown(name):
-            raise Trouble(f"{where}: the name {name!r} holds a character that cannot be shown.")
-        if len(name) > _LONGEST:
-            raise Trouble(
-                f"{where}: the name {name[:40]!r}... is {len(name)} characters long; up to "
-                f"{_LONGEST} fit on the page."
-            )
         if name in seen.values():
             raise Trouble(f"{where} names {name!r} more than once; name each class once.")
         if _looks(name) in seen:
@@ -70,3 +64,15 @@ def check_class_names(names, where):
     if len(names) < 2:
         raise Trouble(f"{where} must name two classes at least, got {', '.join(names) or 'none'}.")
     return names
+
+
+def check_shown(names, where):
+    """Refuse names that the page cannot show."""
+    for name in names:
+        if not is_shown(name):
+            raise Trouble(f"{where}: the name {name!r} holds a character that cannot be shown.")
+        if len(name) > _LONGEST:
+            raise Trouble(
+                f"{where}: the name {name[:40]!r}... is {len(name)} characters long; up to "
+                f"{_LONGEST} fit on the page."
+            )

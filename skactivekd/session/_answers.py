@@ -345,7 +345,7 @@ class Answers:
         return uid is not None and uid in self._state.uids
 
     def _is_denied(self, key, class_):
-        return any(event.data["class"] == class_ for event in self._state.denied(key))
+        return any(event.data.get("class") == class_ for event in self._state.denied(key))
 
     def _key(self, question):
         if not isinstance(question, Question):

@@ -20,10 +20,11 @@ from ._records import (
     read_jsonl,
     replace,
     suffix_of,
+    to_json,
     to_record,
     write_csv,
 )
-from ._state import IMPORT
+from ._state import IMPORT, SAYS
 
 _WHOLE = re.compile(r"\s*([+-]?[0-9]+)(\.0*)?\s*", re.ASCII)  # as columns with gaps hold numbers
 _OWN_KEY = re.compile(r"[a-z]+-[0-9a-f]{16,}|id-(\".*\"|-?[0-9]+)", re.DOTALL)
@@ -55,10 +56,10 @@ def write_events(path, events, state, pool, X, model):
     if suffix == ".csv":
         return replace(path, lambda file: write_csv(file, _records(state, pool)), newline="")
     if suffix == ".jsonl":
-        lines = [json.dumps(to_record(event), ensure_ascii=False) for event in events]
+        lines = [to_json(to_record(event)) for event in events]
         return replace(path, lambda file: file.writelines(f"{line}\n" for line in lines))
     tasks = write_tasks(state, pool, X, model, current_events(state))
-    return replace(path, lambda file: json.dump(tasks, file, ensure_ascii=False, indent=1))
+    return replace(path, lambda file: file.write(to_json(tasks, indent=1)))
 
 
 def read_events(path, state, pool, annotator, new_classes, missing_label):
@@ -182,6 +183,10 @@ def _to_event(record, classes, annotator, state):
     if not record.get("key") or (record.get("kind") is None and record["label"] in (None, "")):
         return None
     kind, label = record.get("kind") or "answered", None
+    if kind not in SAYS:
+        raise ValueError(
+            f"its kind is {kind!r}, but other programs say {', '.join(sorted(SAYS))} or nothing."
+        )
     if kind == "answered":
         label = check_label(_typed(record["label"], classes), classes)
     return _foreign(kind, who, record["key"], label, record.get("from", kind), state)
@@ -243,6 +248,8 @@ def _own_event(record, classes, who):
     data.setdefault("source", "import")
     data["suggestions"] = _pairs(data.get("suggestions"))
     seconds, texts = data.get("seconds"), [data["action"], data["source"], record.get("key") or ""]
+    if not isinstance(data.get("round", 0), int):
+        raise ValueError(f"its round is {data['round']!r}.")
     if seconds is not None and not isinstance(seconds, int | float):
         raise ValueError(f"its seconds are {seconds!r}.")
     if not all(isinstance(text, str) for text in texts):

@@ -246,7 +246,7 @@ class LabelingSession(Asking, Answers, Reports):
 
     def _open(self, classes, y):
         """Compare with what the journal holds, and note that the session was opened."""
-        initial = {} if y is None else self._read_y(y)
+        initial = {} if y is None else self._read_y(y, classes or ())
         settings = {
             "audit": self.audit,
             "random_state": self.random_state,
@@ -322,8 +322,11 @@ class LabelingSession(Asking, Answers, Reports):
                 stacklevel=4,
             )
 
-    def _read_y(self, y):
-        y, labeled = check_labels(y, self.missing_label, n_rows=self._pool.n, any_class=True)
+    def _read_y(self, y, named):
+        named = [*self._state.classes, *named] or None
+        y, labeled = check_labels(
+            y, self.missing_label, classes=named, n_rows=self._pool.n, any_class=True
+        )
         labels = {}
         for row in np.flatnonzero(labeled):
             key, label = self._pool.keys[row], plain(y[row])

@@ -159,12 +159,14 @@ class State:
     def _take_asked(self, event):
         data, who = event.data, event.annotator
         extra = bool(data.get("extra"))
-        suggestions = [tuple(pair) for pair in data["suggestions"]]
-        asked = Asked(event.id, event.time, data["source"], suggestions, extra)
+        # What a file that is no export brought in once must not keep a journal from being read.
+        suggestions = [tuple(pair) for pair in data.get("suggestions", ())]
+        asked = Asked(event.id, event.time, data.get("source"), suggestions, extra)
         self.asked[who, event.item] = asked
         self.n_drawn += not extra
         self.n_asked[who] = self.n_asked.get(who, 0) + 1
-        self.rounds = max(self.rounds, data.get("round", 0))
+        number = data.get("round", 0)
+        self.rounds = max(self.rounds, number if isinstance(number, int) else 0)
 
     def _take_answer(self, event):
         if event.kind not in SAYS:  # of a later version: what it says here is not known
