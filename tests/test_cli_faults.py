@@ -95,6 +95,11 @@ SOURCES = {
         ["d"],
         "holds no image",
     ),
+    "a folder of links": (
+        lambda: (write_images("far", 1), os.mkdir("d"), os.symlink("../far", "d/far")),
+        ["d"],
+        "holds no image but in linked folders, such as",
+    ),
     "a file of another kind": (content(b"x", "t.xlsx"), ["t.xlsx"], "nor a table (.csv"),
     "an empty table": (content(b""), ["t.csv"], "is empty; name a file"),
     "a table without rows": (content(b"text,label\n"), ["t.csv"], "has no row; name"),
@@ -311,6 +316,16 @@ SOURCES = {
         ["t.csv"],
         "may be a class or mean that there is no label",
     ),
+    "labels in the words of programs": (
+        csv_file(text=["x y", "y z", "z x"], label=["NaN", "a", "b"]),
+        ["t.csv"],
+        "holds NaN, which may be a class or mean that there is no label",
+    ),
+    "several labels of a row": (
+        content(b'{"text": "x", "label": ["a", "b"]}\n{"text": "y", "label": "a"}\n', "t.jsonl"),
+        ["t.jsonl"],
+        "holds ['a', 'b']; a row has one label here",
+    ),
     "one number in two spellings": (
         csv_file(text=["x y", "y z", "z x"], label=["1", "1.0", "2"]),
         ["t.csv"],
@@ -371,6 +386,13 @@ PROJECTS = {
     "another audit than before": (replaced("audit = 0.1", "audit = 0.2"), [], "audit=0.1"),
     "no kind": (replaced('kind = "texts"', 'kind = "sounds"'), [], "images, texts or table"),
     "a duplicate class": (replaced('"rate"', '"card"'), [], "'card' more than once"),
+    "the name of no class": (
+        config("\n[names]\nrat = 'rate of exchange'\n"),
+        [],
+        "has 'rat', which is no class; did you mean 'rate'?",
+    ),
+    "pictures of no size": (config("\nimage_size = -5\n"), [], "image_size must be from 8"),
+    "another seed than before": (replaced("seed = 0", "seed = 1"), [], "Pass seed=0."),
     "another source": (
         lambda: write_csv("other.csv", {"text": TEXTS}),
         ["other.csv"],
@@ -421,6 +443,7 @@ COMMANDS = {
     "a simulation too long": (["simulate", "l.csv", "--rounds", "50"], "too few to play"),
     "a simulation of no strategy": (["simulate", "--strategies", "Best"], "is none of"),
     "a simulation without test": (["simulate", "--test", "1"], "--test must be"),
+    "a simulation of few rows": (["simulate", "l.csv", "--test", "0.99"], "leaves 0 of 30 labeled"),
     "a simulation without rounds": (["simulate", "--rounds", "0"], "no whole number"),
     "a picture of no kind": (["simulate", "--out", "x.doc"], "ends in none of"),
 }
@@ -489,6 +512,20 @@ def test_a_command_that_cannot_be(case, text_project, tmp_path, monkeypatch, cap
     refused(argv, message, capsys)
     assert answers("p") == before
     assert sorted(os.listdir()) == files
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a\\nb", "cannot be shown"), ("rate ", "looks like 'rate', which is there already")],
+)
+def test_classes_added_by_hand(name, message, text_project, tmp_path, monkeypatch, capsys):
+    """Every command takes them in, not `label` alone, and a journal never forgets a class."""
+    shutil.copytree(text_project, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    replaced('"rate"', f'"{name}"')()
+    before = Path("p/labels.sqlite").read_bytes()
+    refused(["report"], message, capsys)
+    assert Path("p/labels.sqlite").read_bytes() == before
 
 
 def test_several_projects_are_told_apart(text_project, tmp_path, monkeypatch, capsys):

@@ -197,10 +197,13 @@ def test_answers_that_nobody_took_reach_the_next_server(driver, folder):
     try:
         session = page_session(folder, X, names)
         with running(session, items, port=port) as url:
-            person = Person(driver, url)
+            person = Person(driver, f"{url}&annotator=ben")  # who is not asked what others are
             person.settle()
+            person.wait("page.current !== null")
             assert session.y[row] == "2"
             assert person.row != row
+            own = [question.key for question in session.waiting(annotator="ben")]
+            assert person.ask("page.current.key") in own
             assert person.ask("Object.keys(localStorage).filter((n) => n.includes('outbox'))") == []
             driver.close()
             driver.switch_to.window(before)

@@ -381,7 +381,11 @@ def test_classes_that_are_numbers_stay_numbers(opened):
     app, session = opened(classes=range(10))
     client = Client(app)
     assert client.post("class", name="11").json()["name"] == 11
-    assert "numbers" in client.post("class", name="eleven").json()["error"]
+    assert client.post("class", name="11").status_code == 200  # by somebody else, at once
+    for name in ("eleven", "1_2"):
+        assert "numbers" in client.post("class", name=name).json()["error"]
+    for name in ("a" * 300, "a\x00b"):
+        assert "up to 200 printable" in client.post("class", name=name).json()["error"]
     client.tell(client.question(), 11)
     assert session.classes[-1] == 11
 
@@ -394,6 +398,13 @@ def test_examples_and_guideline(opened):
     [example] = client.get("examples", **{"class": 2}).json()["examples"]
     assert example["index"] == 5
     assert client.get("item", index=5).json()["show"] == {"name": "row 5"}
+    assert client.get("item", index=6, key=session._pool.keys[6]).status_code == 200
+    # A page that was opened before the pool grew: the number is another row's now.
+    for key in (session._pool.keys[6], "array-0"):
+        assert "The pool has changed" in client.get("item", index=5, key=key).json()["error"]
+        for kind in ("media", "thumbnail"):
+            reply = client.http.get(f"/{kind}/5", params={"k": key})
+            assert (reply.status_code, list(reply.json())) == (422, ["error"])
 
 
 def test_finishing_calls_back(tmp_path):

@@ -1,5 +1,6 @@
 """What lies between a session and its page: questions at hand, a student that follows."""
 
+import re
 import threading
 import time
 from contextlib import suppress
@@ -19,8 +20,10 @@ _SHARE = 3  # figures rest so many times as long as they took
 _GONE = 600  # seconds after which somebody is not at the page any more
 _EXAMPLES = 8
 _HISTORY = 40  # answers at hand to be changed
+_LONGEST = 200  # characters of the name of a class
 _BRIEF, _CELLS = 160, 3  # characters and cells that tell one answer from another
 _PULSE = 3.0  # seconds between looks at what other processes wrote
+_STALE = "The pool has changed, and this item is no longer there. Reload the page."
 
 
 class Desk:
@@ -150,19 +153,19 @@ class Desk:
 
     def add_class(self, who, name, uid):
         """Add a class, as a number where all of them are; return it."""
+        if isinstance(name, str) and (len(name) > _LONGEST or not name.isprintable()):
+            raise ValueError(f"The name of a class has up to {_LONGEST} printable characters.")
         if isinstance(name, str) and not isinstance(self.session.classes[0], str):
-            try:
-                name = int(name)
-            except ValueError:
-                raise ValueError(
-                    f"The classes of this session are numbers, and {name!r} is none."
-                ) from None
+            if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", name):  # int() would take 1_0 for 10
+                raise ValueError(f"The classes of this session are numbers, and {name!r} is none.")
+            name = int(name)
         if isinstance(name, str):
             alike = [c for c in self.session.classes if len(name) > 1 and _fold(c) == _fold(name)]
             if alike and name not in alike:
                 raise ValueError(f"There is a class {alike[0]!r} already: take that.")
-        self.session.add_class(name, annotator=who, uid=uid)
-        self._note(who)
+        if name not in self.session.classes:  # two persons may add one at once
+            self.session.add_class(name, annotator=who, uid=uid)
+            self._note(who)
         return name
 
     def no_student(self):
@@ -216,7 +219,8 @@ class Desk:
         return [self.example(int(row)) for row in rows]
 
     def example(self, index, key=None):
-        """Return what is shown of a row."""
+        """Return what is shown of a row, if it is still the one of a key."""
+        self.check_row(index, key)
         return {"index": index, "key": key, "show": self._shown(index)}
 
     def _show(self, question):
@@ -233,13 +237,16 @@ class Desk:
             return {name: shown[name][:_CELLS] for name in ("columns", "values")}
         return shown
 
+    def check_row(self, index, key):
+        """Refuse a page of an earlier pool, where another row had this number."""
+        if key and self._row(key) != index:
+            raise ValueError(_STALE)
+
     def _row(self, key):
         try:
             return self.session.row_of(key)
         except KeyError:
-            raise ValueError(
-                "The pool has changed, and this item is no longer in it. Reload the page."
-            ) from None
+            raise ValueError(_STALE) from None
 
     def _conflicts(self):
         found = self.session.agreement()["conflicts"]

@@ -124,8 +124,8 @@ def make_app(
         Route("/page.js", _static("page.js")),
         Route("/page.css", _static("page.css")),
         Route("/favicon.ico", lambda _: Response(status_code=204)),
-        Route("/media/{index:int}", _media(items, session, "media")),
-        Route("/thumbnail/{index:int}", _media(items, session, "thumbnail")),
+        Route("/media/{index:int}", _media(desk, "media")),
+        Route("/thumbnail/{index:int}", _media(desk, "thumbnail")),
     ]
     routes += [Route(f"/api/{name}", _asked(work)) for name, work in asked.items()]
     routes += [
@@ -187,7 +187,7 @@ class _Page:
     def item(self, fields):
         """What is shown of a row."""
         n = len(self.session.y)
-        return self.desk.example(_integer(fields, "index", 0, n - 1))
+        return self.desk.example(_integer(fields, "index", 0, n - 1), fields.get("key"))
 
     def answer(self, fields):
         """One answer."""
@@ -253,15 +253,21 @@ def _static(name):
     return serve
 
 
-def _media(items, session, what):
-    read, n = getattr(items, what, items.media), len(session.y)
+def _media(desk, what):
+    items, n = desk.items, len(desk.session.y)
+    read = getattr(items, what, items.media)
+
+    def load(index, key):
+        desk.check_row(index, key)
+        return read(index)
 
     async def serve(request):
         index = request.path_params["index"]
         if not 0 <= index < n:
             return _error(f"There is no row {index}.", 404)
         try:
-            content, kind = await run_in_threadpool(read, index)
+            key = request.query_params.get("k")
+            content, kind = await run_in_threadpool(load, index, key)
         except Exception as error:
             return _error(sentence(error), 422)
         headers = {"Cache-Control": "private, max-age=600", "Accept-Ranges": "bytes"}

@@ -2,8 +2,8 @@
 
 import os
 import re
-import unicodedata
 
+from ..session._classes import look
 from ._trouble import Trouble, is_shown
 
 _LONGEST = 200  # characters
@@ -14,8 +14,7 @@ def _looks(name):
     """What a person sees of a name: not how its accents are encoded, nor that 1.0 is not 1."""
     if _WHOLE.fullmatch(name):
         return name.partition(".")[0]
-    shown = unicodedata.normalize("NFC", name)
-    return " ".join("".join(c for c in shown if unicodedata.category(c) != "Cf").split())
+    return look(name)
 
 
 def read_classes(text):
@@ -52,14 +51,8 @@ def read_classes(text):
 def check_class_names(names, where):
     """Return names of classes, if they can be such."""
     seen = {}
+    check_shown(names, where)
     for name in names:
-        if not is_shown(name):
-            raise Trouble(f"{where}: the name {name!r} holds a character that cannot be shown.")
-        if len(name) > _LONGEST:
-            raise Trouble(
-                f"{where}: the name {name[:40]!r}... is {len(name)} characters long; up to "
-                f"{_LONGEST} fit on the page."
-            )
         if name in seen.values():
             raise Trouble(f"{where} names {name!r} more than once; name each class once.")
         if _looks(name) in seen:
@@ -79,3 +72,15 @@ def check_class_names(names, where):
     if len(names) < 2:
         raise Trouble(f"{where} must name two classes at least, got {', '.join(names) or 'none'}.")
     return names
+
+
+def check_shown(names, where):
+    """Refuse names that the page cannot show."""
+    for name in names:
+        if not is_shown(name):
+            raise Trouble(f"{where}: the name {name!r} holds a character that cannot be shown.")
+        if len(name) > _LONGEST:
+            raise Trouble(
+                f"{where}: the name {name[:40]!r}... is {len(name)} characters long; up to "
+                f"{_LONGEST} fit on the page."
+            )

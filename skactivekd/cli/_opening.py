@@ -10,7 +10,7 @@ from .. import query
 from ..session import LabelingSession
 from ..session._journal import Journal
 from ..session._state import State
-from ._class_names import check_class_names
+from ._class_names import check_class_names, check_shown
 from ._progress import say
 from ._sources import read_source
 from ._students import Student
@@ -79,9 +79,13 @@ def open_project(project, *, annotator=None, refit=True, teach=True, quiet=False
             f"{project.source} has no labels that could say what the classes are; name them: "
             "--classes cat,dog."
         )
-    if not before:
+    new = [name for name in settings.classes if name not in before]
+    if before:
+        check_shown(new, "classes")  # what a journal has stays, and looks are compared with it
+    else:
         check_class_names(settings.classes, "classes")
-    classes = [*before, *(name for name in settings.classes if name not in before)]
+    classes = [*before, *new]
+    check_names(settings.names, classes)
     check_source_labels(source, classes)
     with project.folder_made():
         return _open(project, source, classes, named, annotator, refit, teach, quiet)
@@ -154,7 +158,7 @@ def tell_notes(student):
     if student.bad:
         say(f"{len(student.bad)} images cannot be read and are left out:", err=True)
         for path, why in list(student.bad.items())[:_SHOWN]:
-            say(f"  {path}: {one_line(why)}", err=True)
+            say(f"  {path}: {one_line(why).removeprefix(f'{path}: ')}", err=True)
         if len(student.bad) > _SHOWN:
             say("  ...", err=True)
 
@@ -170,6 +174,15 @@ def check_strategy(name):
     if name.lower() not in by_name:
         raise Trouble(f"--strategy {name!r} is none of {', '.join(STRATEGIES)}.")
     return getattr(query, by_name[name.lower()])()
+
+
+def check_names(names, classes):
+    """Refuse what the teacher is to call a class that there is not."""
+    strange = [name for name in names if name not in classes]
+    if strange:
+        near = get_close_matches(strange[0], classes, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; name one, or take it out."
+        raise Trouble(f"[names] of config.toml has {strange[0]!r}, which is no class{hint}")
 
 
 def known_classes(journal):
@@ -213,4 +226,6 @@ def _in_words(error, project, source):
             f"{project.folder} is a project of other rows than {project.source} holds now; put "
             "them back, or begin another project by --project. No answer is lost."
         )
+    if "random_state=" in text:
+        text = text.replace("random_state=", "seed=")
     return Trouble(text)

@@ -12,6 +12,7 @@ from ._trouble import Trouble
 
 CONFIG, FORMAT = "config.toml", 1
 JOURNAL, EMBEDDINGS, THUMBNAILS = "labels.sqlite", "embeddings.sqlite", "thumbnails.sqlite"
+_SMALLEST, _LARGEST = 8, 1024  # pixels: what the student takes, and what memory takes
 MODEL, PREDICTIONS = "model", "predictions.csv"
 
 _HEAD = f"""\
@@ -257,6 +258,11 @@ def read_config(path):
             )
     if not 0 <= settings.seed < 2**32:
         raise Trouble(f"{path}: seed must be from 0 to {2**32 - 1}, not {settings.seed}.")
+    if settings.image_size and not _SMALLEST <= settings.image_size <= _LARGEST:
+        raise Trouble(
+            f"{path}: image_size must be from {_SMALLEST} to {_LARGEST} pixels, or 0 for the size "
+            f"of the images, not {settings.image_size}."
+        )
     if not 0 <= settings.port < 2**16:
         raise Trouble(f"{path}: port must be from 0 to {2**16 - 1}, not {settings.port}.")
     if not settings.source or settings.kind not in ("images", "texts", "table"):

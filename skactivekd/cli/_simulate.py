@@ -1,5 +1,6 @@
 """``skactivekd simulate``: the loop played on rows whose labels are known."""
 
+import math
 import os
 
 import click
@@ -101,6 +102,7 @@ def play(project, strategies, rounds, labels, seeds, test):
     if encoder is not None:
         teacher = make_teacher(encoder, settings, classes)
         ask_teacher(teacher, X, classes)  # with a bar, and kept for every run
+    check_shares(len(y), len(np.unique(y.astype(str))), test)
     several = np.unique(y.astype(str), return_counts=True)[1].min() > 1
     pool, held = train_test_split(
         np.arange(len(y)),
@@ -133,6 +135,16 @@ def play(project, strategies, rounds, labels, seeds, test):
         baselines["zero-shot teacher"] = float(np.mean(said == y[held].astype(str)))
         say(f"Zero-shot teacher, no labels: {100 * baselines['zero-shot teacher']:.1f}", err=True)
     return tabulate(results), LabelEfficiencyDisplay.from_results(results, baselines=baselines)
+
+
+def check_shares(n, n_classes, test):
+    """Refuse a split of rows that leaves too few on one side."""
+    n_test = math.ceil(n * test)
+    if min(n_test, n - n_test) < n_classes:
+        raise Trouble(
+            f"--test {test} leaves {n - n_test} of {n} labeled rows to learn from and {n_test} to "
+            f"be tested on, but there are {n_classes} classes; take another share, or label more."
+        )
 
 
 def _cache(path):

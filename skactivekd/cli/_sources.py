@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from ..utils._picture_files import PICTURE, find_pictures
+from ..utils._picture_files import PICTURE, find_links, find_pictures
 from ..utils._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
 from ._trouble import Trouble
 
@@ -16,7 +16,7 @@ _IDS = ("id", "key", "uid", "index", "unnamed: 0", "")
 _OPEN = ("unlabeled", "unlabelled")  # folders that are called so are no class
 _LOOKED_AT = 100
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_MARKER = "-1"  # of rows without a label, where labels are numbers
+_MARKERS = ("-1", "nan", "NaN", "None", "<NA>", "NaT")  # of no label, in the words of programs
 
 
 @dataclass
@@ -118,8 +118,10 @@ def read_source(path, *, classes=(), avoid=None, **columns):
 
 def _read_folder(root, classes, avoid):
     paths, others = find_pictures(root, avoid)
+    links = find_links(root, avoid)
     if not paths:
         hint = f" (only {others} other files)" if others else ""
+        hint = f" but in linked folders, such as {links[0]}, which are left out" if links else hint
         raise Trouble(f"{root} holds no image{hint}; name a folder of JPEG, PNG or WebP files.")
     names = [os.path.relpath(path, root) for path in paths]
     labels, kept = [], set()
@@ -138,6 +140,8 @@ def _read_folder(root, classes, avoid):
             label = ""
         labels.append(label)
     notes = [f"{others} files that are no images are left out."] if others else []
+    if links:
+        notes.append(f"{len(links)} linked folders are left out, such as {links[0]}.")
     if kept:
         shown = ", ".join(sorted(kept)[:5]) + (", ..." if len(kept) > 5 else "")
         notes.append(f"Folders that are none of the classes are taken as unlabeled: {shown}.")
@@ -160,10 +164,17 @@ def _read_rows(
         raise Trouble("Name one of --text-column, --path-column and --columns, not several.")
     ids = _read_ids(path, table, id_column)
     label_column = label_column or _find(table, _LABELS, {text_column, path_column, *columns})
-    labels = [as_text(cell).strip() for cell in table[label_column]] if label_column else None
-    if labels and _MARKER in labels and not classes:
+    several = [cell for cell in table[label_column] if _is_several(cell)] if label_column else []
+    if several:
         raise Trouble(
-            f"The column {label_column!r} of {path} holds {_MARKER}, which may be a class or mean "
+            f"The column {label_column!r} of {path} holds {str(several[0])[:60]}; a row has one "
+            "label here, which is a text or a number."
+        )
+    labels = [as_text(cell).strip() for cell in table[label_column]] if label_column else None
+    marks = [mark for mark in _MARKERS if labels and mark in labels]
+    if marks and not classes:
+        raise Trouble(
+            f"The column {label_column!r} of {path} holds {marks[0]}, which may be a class or mean "
             "that there is no label: name the classes by --classes, or leave such cells empty."
         )
     labels = labels or [""] * len(table)
@@ -244,6 +255,10 @@ def check_columns(path, table, text_column, path_column, label_column, id_column
         raise Trouble(
             f"--label-column {label_column} is what the classes are told by, too; name another."
         )
+
+
+def _is_several(cell):
+    return hasattr(cell, "__len__") and not isinstance(cell, str)
 
 
 def _read_ids(path, table, column):

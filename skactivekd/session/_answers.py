@@ -6,7 +6,7 @@ from uuid import uuid4
 import numpy as np
 
 from ..utils._params import check_number
-from ._classes import check_class, check_label, plain
+from ._classes import check_class, check_label, check_new, plain
 from ._journal import Event
 from ._question import Question
 
@@ -136,7 +136,7 @@ class Answers:
         Raises
         ------
         ValueError
-            If there is such a class, or it is no name of one.
+            If there is such a class, or one that looks alike, or it is no name of one.
         TypeError
             If it is of another kind.
         """
@@ -149,6 +149,7 @@ class Answers:
             check_class(name, known[0], self.missing_label)
             if name in known:
                 raise ValueError(f"There is a class {name!r} already.")
+            check_new(name, known)
             append([_event(uid, "class", who, data={"name": name})])
 
     def confirm(self, class_, n=40, *, annotator=None):
@@ -344,7 +345,7 @@ class Answers:
         return uid is not None and uid in self._state.uids
 
     def _is_denied(self, key, class_):
-        return any(event.data["class"] == class_ for event in self._state.denied(key))
+        return any(event.data.get("class") == class_ for event in self._state.denied(key))
 
     def _key(self, question):
         if not isinstance(question, Question):

@@ -1,5 +1,6 @@
 """The names that a session takes for labels."""
 
+import unicodedata
 from collections.abc import Mapping
 from difflib import get_close_matches
 
@@ -46,6 +47,29 @@ def check_class(label, like, missing_label):
             label.encode()
         except UnicodeEncodeError:
             raise ValueError(f"The class {label!r} has a character that is none.") from None
+
+
+def look(name):
+    r"""Return what a person sees of a name: not how accents are encoded, nor blanks around it.
+
+    Examples
+    --------
+    >>> from skactivekd.session._classes import look
+    >>> look("cafe\u0301  au lait ") == look("caf\xe9 au lait")
+    True
+    """
+    shown = unicodedata.normalize("NFC", str(name))
+    return " ".join("".join(c for c in shown if unicodedata.category(c) != "Cf").split())
+
+
+def check_new(label, known):
+    """Refuse a new class that nobody could tell from one that is there."""
+    alike = [name for name in known if name != label and look(name) == look(label)]
+    if alike:
+        raise ValueError(
+            f"The class {label!a} looks like {alike[0]!a}, which is there already; use that one, "
+            "or another name."
+        )
 
 
 def check_label(label, classes):

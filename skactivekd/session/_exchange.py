@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
+import re
 from datetime import datetime
 
-from ._classes import check_class, check_label
+from ._classes import check_class, check_label, check_new
 from ._journal import Event, check_event
 from ._label_studio import read_tasks, write_tasks
 from ._records import (
@@ -19,9 +20,14 @@ from ._records import (
     read_jsonl,
     replace,
     suffix_of,
+    to_json,
     to_record,
     write_csv,
 )
+from ._state import IMPORT, SAYS
+
+_WHOLE = re.compile(r"\s*([+-]?[0-9]+)(\.0*)?\s*", re.ASCII)  # as columns with gaps hold numbers
+_OWN_KEY = re.compile(r"[a-z]+-[0-9a-f]{16,}|id-(\".*\"|-?[0-9]+)", re.DOTALL)
 
 
 def write_events(path, events, state, pool, X, model):
@@ -50,10 +56,10 @@ def write_events(path, events, state, pool, X, model):
     if suffix == ".csv":
         return replace(path, lambda file: write_csv(file, _records(state, pool)), newline="")
     if suffix == ".jsonl":
-        lines = [json.dumps(to_record(event), ensure_ascii=False) for event in events]
+        lines = [to_json(to_record(event)) for event in events]
         return replace(path, lambda file: file.writelines(f"{line}\n" for line in lines))
     tasks = write_tasks(state, pool, X, model, current_events(state))
-    return replace(path, lambda file: json.dump(tasks, file, ensure_ascii=False, indent=1))
+    return replace(path, lambda file: file.write(to_json(tasks, indent=1)))
 
 
 def read_events(path, state, pool, annotator, new_classes, missing_label):
@@ -83,7 +89,7 @@ def read_events(path, state, pool, annotator, new_classes, missing_label):
     """
     path = os.path.expanduser(os.fspath(path))
     records = _read_records(path, pool)
-    uids = set(state.uids)
+    uids, said = set(state.uids), {}
     _match(records, pool)
     try:
         classes = _all_classes(records, list(state.classes), new_classes, missing_label)
@@ -97,7 +103,8 @@ def read_events(path, state, pool, annotator, new_classes, missing_label):
         if record.get("kind") == "class":
             continue
         try:
-            event = _to_event(record, classes, annotator)
+            event = _to_event(record, classes, annotator, state)
+            _check_once(event, record, said)
         except (ValueError, TypeError) as error:
             faults.append(f"{record['where']}: {error}")
             continue
@@ -111,9 +118,10 @@ def read_events(path, state, pool, annotator, new_classes, missing_label):
             counts["imported"] += 1
     if faults:
         more = f" ({len(faults) - 5} more)" if len(faults) > 5 else ""
+        if any("none of the classes" in fault for fault in faults):
+            more += " Pass new_classes=True to take unknown labels for new classes."
         raise ValueError(
-            f"{path} cannot be imported, and nothing of it was: {' '.join(faults[:5])}{more} Pass "
-            "new_classes=True to take unknown labels for new classes."
+            f"{path} cannot be imported, and nothing of it was: {' '.join(faults[:5])}{more}"
         )
     if counts["unmatched"] and not counts["imported"] + counts["known"]:
         raise ValueError(
@@ -133,6 +141,8 @@ def _all_classes(records, classes, new_classes, missing_label):
             continue
         if label not in (None, "", *classes):
             check_class(label, classes[0], missing_label)
+            if not is_own(record):
+                check_new(label, classes)
             classes.append(label)
     return classes
 
@@ -160,21 +170,66 @@ def _records(state, pool):
     return [{name: record.get(name) for name in COLUMNS} for record in records]
 
 
-def _to_event(record, classes, annotator):
+def _to_event(record, classes, annotator, state):
     """Make an event of a record; None if it is not about a row that can be told."""
     who = record.get("annotator") or annotator
     if not isinstance(who, str) or not who.isprintable():
         raise ValueError(f"its annotator is {who!r}.")
+    who = who.strip()
     if is_own(record):
-        return _own_event(record, classes, who)
+        event = _own_event(record, classes, who)
+        known = state.uids.get(event.uid)
+        return event if known is None else _changed(event, known, state)
     if not record.get("key") or (record.get("kind") is None and record["label"] in (None, "")):
         return None
-    data = {"action": "import", "imported": True, "source": "import"}
-    kind = record.get("kind") or "answered"
+    kind, label = record.get("kind") or "answered", None
+    if kind not in SAYS:
+        raise ValueError(
+            f"its kind is {kind!r}, but other programs say {', '.join(sorted(SAYS))} or nothing."
+        )
     if kind == "answered":
-        data["label"] = check_label(_typed(record["label"], classes), classes)
-    uid = _uid(record.get("from", kind), record["key"], who, data.get("label"))
-    return Event(kind, who, record["key"], data, uid)
+        label = check_label(_typed(record["label"], classes), classes)
+    return _foreign(kind, who, record["key"], label, record.get("from", kind), state)
+
+
+def _foreign(kind, who, key, label, origin, state):
+    """Make the event of what another program says, of the same uid as long as it says so."""
+    before = state.taken_in(key, who)
+    parts = [origin, key, who, label]
+    if before and (before[-1].kind, before[-1].data.get("label")) == (kind, label):
+        return before[-1]  # an answer that was given here since then stays
+    if before and _uid(*parts) in state.uids:  # there and back: a file that was corrected twice
+        parts.append(len(before))
+    data = {"action": IMPORT, "imported": True, "source": "import"}
+    if kind == "answered":
+        data["label"] = label
+    return Event(kind, who, key, data, _uid(*parts))
+
+
+def _changed(event, known, state):
+    """Return an event of ours, or a new answer if its label was changed in the file."""
+    if (event.kind, event.item, event.annotator) != (known.kind, known.item, known.annotator):
+        raise ValueError(
+            "it was changed since it was exported, other than in its label; take it out, or empty "
+            "its cells 'kind' and 'uid' to have it read as a label of another program."
+        )
+    label = event.data.get("label")
+    if label == known.data.get("label"):
+        return known
+    return _foreign("answered", event.annotator, event.item, label, f"changed {event.uid}", state)
+
+
+def _check_once(event, record, said):
+    """Refuse a file in which a person says two things of an item."""
+    if event is None or is_own(record) or event.kind != "answered":
+        return
+    label, where = event.data["label"], record["where"]
+    before = said.setdefault((event.item, event.annotator), (label, where))
+    if before[0] != label:
+        raise ValueError(
+            f"it says {label!r} of an item that {before[1]} calls {before[0]!r}, both by "
+            f"{event.annotator}; correct one of them."
+        )
 
 
 def _own_event(record, classes, who):
@@ -188,9 +243,13 @@ def _own_event(record, classes, who):
     for name in {"label", "class"} & data.keys():
         data[name] = check_label(data[name], classes)
     data.setdefault("action", record["uid"])
+    if data["action"] == IMPORT:  # a table has no column that says so
+        data["imported"] = True
     data.setdefault("source", "import")
     data["suggestions"] = _pairs(data.get("suggestions"))
     seconds, texts = data.get("seconds"), [data["action"], data["source"], record.get("key") or ""]
+    if not isinstance(data.get("round", 0), int):
+        raise ValueError(f"its round is {data['round']!r}.")
     if seconds is not None and not isinstance(seconds, int | float):
         raise ValueError(f"its seconds are {seconds!r}.")
     if not all(isinstance(text, str) for text in texts):
@@ -220,10 +279,8 @@ def _seconds(record):
 def _typed(label, classes):
     """Return a label of a text file as the int that it is where classes are such."""
     if isinstance(classes[0], int) and isinstance(label, str):
-        try:
-            return int(label)
-        except ValueError:
-            return label
+        found = _WHOLE.fullmatch(label)
+        return int(found[1]) if found else label
     return str(label) if isinstance(classes[0], str) and isinstance(label, int) else label
 
 
@@ -235,21 +292,30 @@ def _match(records, pool):
     """Find the keys of what other programs call the rows."""
     searched, names = [], []
     for record in records:
-        if is_own(record) or record.get("key"):
+        key = record.get("key")
+        if is_own(record) or (isinstance(key, str) and (key in pool or _OWN_KEY.fullmatch(key))):
             continue
         index = record.get("index")
         if index not in (None, ""):
             try:
-                record["key"] = pool.find(int(index), "index")
+                record["key"] = pool.find(_row_number(index), "index")
             except (ValueError, IndexError) as error:
                 raise ValueError(f"{record['where']}: {error}") from None
             continue
-        name = next((record[name] for name in NAMES if record.get(name) not in (None, "")), None)
+        names_of = [record.get(name) for name in (*NAMES, "key")]
+        name = next((name for name in names_of if name not in (None, "")), None)
         if name is not None:
             searched.append(record)
             names.append(name)
     for record, key in zip(searched, pool.look_up(names), strict=True):
         record["key"] = key
+
+
+def _row_number(index):
+    found = None if isinstance(index, bool) else _WHOLE.fullmatch(str(index))
+    if not found:
+        raise ValueError(f"index={index!r} is no row number.")
+    return int(found[1])
 
 
 def _read_records(path, pool):

@@ -166,4 +166,5 @@ class View:
             item for item, verdict in found.items() if verdict.event.data["source"] == "confirm"
         }
         self.n_counting = len(found.keys() - self.audited - self.confirmed)
-        self.version = state.version, len(self.audited), n_left > 0
+        order = hash(tuple(self.in_order))  # may change while the labels stay, as by an undo
+        self.version = state.version, order, len(self.audited), self.n_counting, n_left > 0

@@ -122,7 +122,7 @@ def read_tasks(tasks, path, pool):
         tasks = [tasks]
     if not isinstance(tasks, list) or not all(_is_task(task) for task in tasks):
         raise ValueError(f"{path} holds no tasks of Label Studio: a list of objects with 'data'.")
-    records = []
+    records, strange = [], set()
     for at, task in enumerate(tasks):
         where = f"task {task.get('id', at + 1)}"
         meta = task.get("meta") or {}
@@ -138,6 +138,8 @@ def read_tasks(tasks, path, pool):
         key = task["data"].get(_KEY) or _find(task["data"], pool)
         for annotation in task.get("annotations") or ():
             said = _said(annotation, where)
+            if said is None:
+                strange |= {str(part.get("type")) for part in _parts(annotation)}
             if said is None or said[:2] in known or (said[2] == "skipped" and cancelled):
                 continue
             _, label, kind = said
@@ -146,6 +148,11 @@ def read_tasks(tasks, path, pool):
             who = f"label-studio-{who}" if isinstance(who, int) else who
             record = {"kind": kind, "label": label if kind == "answered" else "", "key": key}
             records.append({**record, "annotator": who, "from": "label-studio", "where": where})
+    if strange and not records:
+        raise ValueError(
+            f"{path} holds annotations of the kinds {', '.join(sorted(strange))}, and no choice; "
+            "labels are read from <Choices>."
+        )
     return records
 
 
@@ -158,17 +165,17 @@ def _find(data, pool):
     return next((key for key in pool.look_up(values) if key is not None), None)
 
 
+def _parts(annotation):
+    return [part for part in annotation.get("result") or () if isinstance(part, dict)]
+
+
 def _said(annotation, where):
     """Return what an annotation says: the id of its result, its choice and the kind of event."""
     if not isinstance(annotation, dict):
         raise ValueError(f"{where}: an annotation is no object.")
     if annotation.get("was_cancelled"):
         return None, "", "skipped"
-    found = [
-        part
-        for part in annotation.get("result") or ()
-        if isinstance(part, dict) and part.get("type") == "choices"
-    ]
+    found = [part for part in _parts(annotation) if part.get("type") == "choices"]
     if not found:
         return None
     value = found[0].get("value") or {}

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import tempfile
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ KINDS = {"class", "asked", "answered", "skipped", "rejected", "denied", "undone"
 NAMES = ("name", "id", "path", "file", "image", "audio", "video", "text")
 _JSON = ("label", "class", "name", "index", "seconds", "suggestions")  # cells of more than text
 _FORMULA = tuple("=+-@\t\r")  # spreadsheets run cells that begin so
+_HALF = re.compile("[\ud800-\udfff]")  # what is no UTF-8 in the name of a file
 _LONGEST = 100_000  # characters; csv reads cells of 131,072 at most
 
 
@@ -34,8 +36,17 @@ def is_own(record):
 def read_csv(path):
     """Return the records of a table."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
+        start = file.readline()
+        if "\0" in start:
+            raise ValueError(f"{path} is UTF-16, or no text; save it as UTF-8.")
+        file.seek(0)
+        # Spreadsheets of half the world write semicolons.
+        reader = csv.DictReader(file, strict=True, delimiter=max(",;\t", key=start.count))
         try:
+            names = list(reader.fieldnames or ())
+            twice = [name for place, name in enumerate(names) if name in names[:place]]
+            if {"label", "key", "index", *NAMES}.intersection(twice):
+                raise ValueError(f"{path} has the column {twice[0]!r} more than once; rename one.")
             if "label" not in (reader.fieldnames or ()):
                 raise ValueError(f"{path} has no column 'label', only {reader.fieldnames}.")
             known = {"key", "index", *NAMES} & set(reader.fieldnames)
@@ -113,7 +124,7 @@ def read_jsonl(path):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig"))
+                record = json.loads(line.decode("utf-8-sig", "surrogateescape"))
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}, line {number}: {error}.") from error
             if not isinstance(record, dict):
@@ -123,10 +134,16 @@ def read_jsonl(path):
     return records
 
 
+def to_json(value, **settings):
+    """Write JSON in UTF-8, halves of characters in names of files as escapes."""
+    text = json.dumps(value, ensure_ascii=False, **settings)
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+
+
 def load_json(path):
     """Return what a file holds."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             return json.load(file)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}.") from error

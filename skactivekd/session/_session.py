@@ -15,12 +15,12 @@ from ._answers import Answers
 from ._asking import Asking
 from ._audit import Reserve
 from ._choose import check_strategy
-from ._classes import check_label, plain, plain_classes
+from ._classes import check_label, check_new, plain, plain_classes
 from ._figures import Figures, View
 from ._journal import Event, Journal
 from ._report import Reports
 from ._rows import Pool, count_rows
-from ._state import State
+from ._state import IMPORT, State
 from ._student import Student
 
 
@@ -162,7 +162,7 @@ class LabelingSession(Asking, Answers, Reports):
         self.audit, self.overlap, self.refit = float(audit), float(overlap), refit
         self.random_state = int(random_state)
         self.annotator = "annotator" if annotator is None else annotator
-        self._who(None)
+        self.annotator = self._who(None)
         self.strategy = check_strategy(UncertaintyHerding() if strategy is None else strategy)
         check_marker(missing_label)
         if classes is not None:
@@ -246,7 +246,7 @@ class LabelingSession(Asking, Answers, Reports):
 
     def _open(self, classes, y):
         """Compare with what the journal holds, and note that the session was opened."""
-        initial = {} if y is None else self._read_y(y)
+        initial = {} if y is None else self._read_y(y, classes or ())
         settings = {
             "audit": self.audit,
             "random_state": self.random_state,
@@ -268,6 +268,8 @@ class LabelingSession(Asking, Answers, Reports):
                     f"{classes}. Choose another journal, or leave classes out."
                 )
             plain_classes([*known, *new], self.missing_label)
+            for place, label in enumerate(new):
+                check_new(label, [*known, *new[:place]])
             labels = {key: check_label(label, [*known, *new]) for key, label in initial.items()}
             settings["classes"] = [*known, *new]
             events = [Event("opened", self.annotator, data=settings)]
@@ -320,8 +322,11 @@ class LabelingSession(Asking, Answers, Reports):
                 stacklevel=4,
             )
 
-    def _read_y(self, y):
-        y, labeled = check_labels(y, self.missing_label, n_rows=self._pool.n, any_class=True)
+    def _read_y(self, y, named):
+        named = [*self._state.classes, *named] or None
+        y, labeled = check_labels(
+            y, self.missing_label, classes=named, n_rows=self._pool.n, any_class=True
+        )
         labels = {}
         for row in np.flatnonzero(labeled):
             key, label = self._pool.keys[row], plain(y[row])
@@ -333,7 +338,7 @@ class LabelingSession(Asking, Answers, Reports):
         return labels
 
     def _imported(self, kind, who, key, label=None):
-        data = {"action": "import", "imported": True, "source": "import", **self._name(key)}
+        data = {"action": IMPORT, "imported": True, "source": "import", **self._name(key)}
         if label is not None:
             data["label"] = label
         return Event(kind, who, key, data)
@@ -365,7 +370,7 @@ class LabelingSession(Asking, Answers, Reports):
         who = self.annotator if annotator is None else annotator
         if not isinstance(who, str) or not who.strip() or not who.isprintable():
             raise TypeError(f"annotator must be a name, got {who!r}.")
-        return who
+        return who.strip()
 
     def _catch_up(self):
         """Take in what this and other sessions have written."""

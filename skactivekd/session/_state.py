@@ -10,6 +10,7 @@ Verdict = namedtuple("Verdict", "kind label event")
 Verdict.__doc__ = """What holds of an item: "answered" with a label, or "rejected"."""
 
 SAYS = {"answered", "skipped", "rejected"}  # kinds of events of which an annotator's last counts
+IMPORT = "import"  # the action of all labels of other programs
 
 
 class State:
@@ -39,20 +40,22 @@ class State:
         Place of the last event.
     version : int
         Another one whenever a fit would see other labels or classes.
+    uids : dict of str to Event or None
+        Every event that was taken in, by name; None for what says nothing of an item.
     """
 
     def __init__(self):
         self.classes, self.settings, self.names = [], None, {}
         self.verdicts, self.first, self.asked = {}, {}, {}
         self.n_drawn, self.n_asked, self.rounds, self.last, self.version = 0, {}, 0, 0, 0
-        self.uids = set()
+        self.uids = {}
         self._answers = {}  # item -> annotator -> list of Answer, in order of time
         self._denied, self._actions, self._undone = {}, {}, set()
 
     def apply(self, event):
         """Take in one event."""
         self.last = event.id
-        self.uids.add(event.uid)
+        self.uids[event.uid] = event if event.kind in {*SAYS, "denied"} else None
         if event.item is not None and event.data.get("name") is not None:
             self.names[event.item] = event.data["name"]
         take = {
@@ -70,6 +73,11 @@ class State:
             if answer.event.data["action"] not in self._undone:
                 return answer.event
         return None
+
+    def taken_in(self, item, annotator):
+        """Return what files of other programs made an annotator say of an item, by time."""
+        answers = self._answers.get(item, {}).get(annotator, ())
+        return [answer.event for answer in answers if answer.event.data["action"] == IMPORT]
 
     def current_all(self, item):
         """Return the current events of all annotators of an item, by annotator."""
@@ -99,7 +107,9 @@ class State:
     def last_action(self, annotator):
         """Return what `undo` would undo: its name and its events; (None, []) for nothing."""
         for action, events in reversed(self._actions.get(annotator, {}).items()):
-            if action not in self._undone and not events[0].data.get("imported"):
+            if action in (*self._undone, IMPORT):
+                continue
+            if not events[0].data.get("imported"):
                 return action, events
         return None, []
 
@@ -149,12 +159,14 @@ class State:
     def _take_asked(self, event):
         data, who = event.data, event.annotator
         extra = bool(data.get("extra"))
-        suggestions = [tuple(pair) for pair in data["suggestions"]]
-        asked = Asked(event.id, event.time, data["source"], suggestions, extra)
+        # What a file that is no export brought in once must not keep a journal from being read.
+        suggestions = [tuple(pair) for pair in data.get("suggestions", ())]
+        asked = Asked(event.id, event.time, data.get("source"), suggestions, extra)
         self.asked[who, event.item] = asked
         self.n_drawn += not extra
         self.n_asked[who] = self.n_asked.get(who, 0) + 1
-        self.rounds = max(self.rounds, data.get("round", 0))
+        number = data.get("round", 0)
+        self.rounds = max(self.rounds, number if isinstance(number, int) else 0)
 
     def _take_answer(self, event):
         if event.kind not in SAYS:  # of a later version: what it says here is not known
@@ -170,6 +182,8 @@ class State:
 
     def _take_undone(self, event):
         action = event.data["action"]
+        if action == IMPORT:  # what came from files is left alone, the next file's labels too
+            return
         self._undone.add(action)
         for said in self._actions.get(event.annotator, {}).get(action, ()):
             self._judge(said.item)

@@ -29,3 +29,14 @@ def find_pictures(root, avoid=None):
     if faults:
         raise faults[0]
     return paths, others
+
+
+def find_links(root, avoid=None):
+    """Return the links to folders, which `find_pictures` leaves out: they may lead in circles."""
+    avoid = None if avoid is None else os.path.abspath(avoid)
+    found = []
+    for folder, inside, _ in os.walk(root):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        places = [os.path.join(folder, name) for name in inside]
+        found += [place for place in places if os.path.islink(place) and place != avoid]
+    return found

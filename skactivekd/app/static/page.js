@@ -132,6 +132,8 @@ async function send() {
         page.outbox.shift();
         keepOutbox();
         page.answered.delete(entry.fields.key);
+        for (const name of entry.fields.keys || []) page.answered.delete(name);
+        if (page.mode === "confirm") loadGrid();
         problem(`Not kept: ${error.text}`);
         refresh();
         continue;
@@ -149,6 +151,7 @@ async function send() {
 
 function takeReply(entry, reply) {
   if (reply.classes) setClasses(reply.classes);
+  if (entry.fields.annotator !== page.annotator) return refresh(); // the questions are not for who is here now
   if (entry.path === "undo") return takeUndone(reply);
   merge(reply.questions);
   if (entry.path === "accept" && page.mode === "confirm") loadGrid();
@@ -485,6 +488,8 @@ function holders(question, label) {
 
 const fold = (text) => String(text).normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[_\-\s]+/g, " ").trim();
 
+const looks = (text) => text.normalize("NFC").replace(/\p{Cf}/gu, "").replace(/\s+/g, " ").trim();
+
 function matches(labels, wanted) {
   const rank = (label) => {
     const name = fold(label);
@@ -560,6 +565,8 @@ function addClass() {
   if (!name) return $("naming-name").focus();
   if (typeof page.classes[0] === "number" && /^-?\d+$/.test(name)) name = Number(name);
   $("naming").close();
+  const known = page.classes.find((label) => typeof label === "string" && looks(label) === looks(String(name)));
+  if (known !== undefined) name = known;
   if (!page.classes.includes(name)) post("class", { name });
   give("tell", name);
 }
@@ -574,7 +581,7 @@ function edit(entry) {
     ? `You said “${entry.label}”. Choose again to change it.`
     : `You ${entry.kind} this. Choose a class to change that.`;
   $("banner").hidden = false;
-  call("item", { index: entry.index }).then((reply) => {
+  call("item", { index: entry.index, key: entry.key }).then((reply) => {
     if (page.editing !== entry) return;
     show({ ...entry, show: reply.show, suggestions: [], copies: [], source: "history" });
     $("item").focus({ preventScroll: true });
