@@ -13,7 +13,7 @@ SHARE = (-0.02, 1.02)  # leaves room for whole markers
 # Dark enough to be read as text; the first are those of the package's own strategies.
 _COLORS = (
     *("#222222", "#1f77b4", "#d62728", "#2a8a2a", "#9467bd", "#c76a00", "#8c564b"),
-    *("#c2338a", "#00838f", "#6b7a00", "#1a237e", "#4e8f6f"),
+    *("#c2338a", "#00838f", "#6b7a00", "#1a237e", "#5aa9e6"),
 )
 _OWN = (
     *("random", "entropy", "margin", "leastconfidence", "coreset", "pcoreset", "badge"),

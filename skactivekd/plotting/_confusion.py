@@ -184,7 +184,10 @@ class ClassConfusionDisplay:
         shown = self.pairs_[: self.n_pairs]
         if ax is None:
             side = max(4.8, 0.42 * n)
-            size = (side + 0.8, side) if as_matrix else (6.4, max(2.4, 1.2 + 0.24 * len(shown)))
+            size = (side + 0.8, side)
+            if not as_matrix:
+                letters = sum(shown[part].str.len().max() for part in ("true", "predicted"))
+                size = (3.8 + 0.085 * letters, max(2.4, 1.4 + 0.24 * len(shown)))
             _, ax = plt.subplots(figsize=size, layout="constrained")
         if as_matrix:
             self._plot_matrix(ax)
@@ -214,11 +217,11 @@ class ClassConfusionDisplay:
         texts = [f"{true} → {other}" for true, other in shown[["true", "predicted"]].to_numpy()]
         ax.set_yticks(places, texts, size="small")
         ax.invert_yaxis()
-        ax.margins(x=0.12)
+        ax.margins(x=0.18)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="rows (share of the true class)", ylabel="true → predicted")
         ax.set_title(
-            f"{len(shown)} most confused of {len(self.pairs_)} pairs: "
+            f"{len(shown)} most confused of {len(self.pairs_)} pairs:\n"
             f"{shown['n'].sum()} of {self.pairs_['n'].sum()} errors",
             size="medium",
         )

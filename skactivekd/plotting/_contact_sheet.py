@@ -193,8 +193,11 @@ class ContactSheetDisplay:
         if axes is None:
             across = min(n, n_columns)
             down = -(-n // across)
-            size = (max(1.8 * across, 2), 2.05 * down)
-            _, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+            size = (2 * across, 2.3 * down)
+            figure, axes = plt.subplots(
+                down, across, figsize=size, squeeze=False, layout="constrained"
+            )
+            figure.get_layout_engine().set(h_pad=0.08)
             for ax in axes.flat[n:]:
                 ax.remove()
             axes = axes.flat[:n]
@@ -206,7 +209,7 @@ class ContactSheetDisplay:
         for ax, item, (answer, suggestion, title) in zip(self.axes_, drawn, said, strict=True):
             _draw(ax, item)
             text, color = _caption(answer, suggestion)
-            ax.set_title(text, size="small", color=color)
+            ax.set_title(text, size=7.5, color=color)
             ax.set(xticks=[], yticks=[])
             ax.set_xlabel(title or "", size="x-small", color="dimgray")
         return self

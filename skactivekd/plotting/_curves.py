@@ -117,8 +117,9 @@ class LabelEfficiencyDisplay:
             height = max(4.8, 0.22 * len(self.curves)) if direct_labels else 4.8
             _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
         styles = line_styles(self.curves)
+        size = 6 if len(self.curves) <= _FEW_LINES else 3
         for name, curve in self.curves.items():
-            _draw_curve(ax, curve, marker="o", label=str(name), **styles[name])
+            _draw_curve(ax, curve, marker="o", ms=size, label=str(name), **styles[name])
         dashes = itertools.cycle(["--", ":", "-."])
         for (name, score), dash in zip((self.baselines or {}).items(), dashes, strict=False):
             ax.axhline(score, color="gray", linestyle=dash, label=str(name))
@@ -213,7 +214,13 @@ class LabelEfficiencyDisplay:
                 size=size,
                 va="center",
                 annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": color, "lw": 0.6, "shrinkA": 1},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": color,
+                    "lw": 0.6,
+                    "shrinkA": 0,
+                    "relpos": (0, 0.5),
+                },
             )
 
 

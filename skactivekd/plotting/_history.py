@@ -18,7 +18,8 @@ class TrainingHistoryDisplay:
 
     The label head's is the cross-entropy of the labeled rows, the distillation
     head's the divergence from the teacher; neither is weighted. What training
-    minimizes is their weighted sum.
+    minimizes is their weighted sum. Residual heads train on the teacher alone;
+    the label head comes after, without epochs, and is not drawn.
 
     .. versionadded:: 0.1
 
@@ -29,6 +30,9 @@ class TrainingHistoryDisplay:
         "train_label_loss", "train_distill_loss" and "train_loss", and the same
         with "valid" where some rows were held out; those that are not there are
         not drawn.
+
+    note : str, default=None
+        Said above the lines.
 
     Attributes
     ----------
@@ -53,7 +57,7 @@ class TrainingHistoryDisplay:
     (3, 1)
     """
 
-    def __init__(self, losses):
+    def __init__(self, losses, *, note=None):
         if not hasattr(losses, "columns") or not set(losses.columns) & set(_columns()):
             raise ValueError(
                 f"losses must be a data frame with some of the columns {', '.join(_columns())}; "
@@ -61,7 +65,7 @@ class TrainingHistoryDisplay:
             )
         if not len(losses):
             raise ValueError("losses have no rows: there must be one for each epoch.")
-        self.losses = losses
+        self.losses, self.note = losses, note
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
@@ -88,7 +92,11 @@ class TrainingHistoryDisplay:
         ValueError
             If it has no history.
         """
-        return cls(_losses_of(_find_history(estimator))).plot(ax=ax)
+        net = _find_net(estimator)
+        losses, note = _losses_of(net.history_), None
+        if net.heads == "residual" and "train_label_loss" not in losses:
+            note = "The label head is fitted in one step after these epochs."
+        return cls(losses, note=note).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Draw a line for each loss, dashed where the rows were held out.
@@ -114,6 +122,8 @@ class TrainingHistoryDisplay:
                     ax.plot(values.index, values, label=name + held_out, **style)
         ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True)
+        if self.note:
+            ax.set_title(self.note, size="medium")
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -123,8 +133,8 @@ def _columns():
     return [f"{kind}_{term}" for kind in ("train", "valid") for term in _TERMS]
 
 
-def _find_history(estimator):
-    """Return the history of the student that an estimator is, ends with or holds."""
+def _find_net(estimator):
+    """Return the trained net of the student that an estimator is, ends with or holds."""
     model = estimator
     while not (hasattr(model, "heads") and hasattr(model, "get_params")):
         if getattr(model, "steps", None):
@@ -146,7 +156,7 @@ def _find_history(estimator):
             f"This {type(model).__name__} has no history: it was not trained here, or was saved "
             "without. Plot it after fit, before it is saved."
         )
-    return net.history_
+    return net
 
 
 def _losses_of(history):
@@ -165,7 +175,10 @@ def _losses_of(history):
                     row[column] = np.average([part[column] for part in batches], weights=sizes)
         rows.append(row)
     losses = pd.DataFrame(rows, index=pd.Index([epoch["epoch"] for epoch in history], name="epoch"))
-    for kind in ("train", "valid"):  # without a teacher the sum has one term: draw it once
-        if f"{kind}_label_loss" in losses and f"{kind}_distill_loss" not in losses:
-            losses = losses.drop(columns=f"{kind}_loss")
+    for kind in ("train", "valid"):  # a term of no rows is zero, and no line
+        terms = [f"{kind}_label_loss", f"{kind}_distill_loss"]
+        there = [name for name in terms if name in losses and (losses[name] != 0).any()]
+        losses = losses.drop(columns=[name for name in terms if name not in there], errors="ignore")
+        if len(there) == 1 and np.allclose(losses[there[0]], losses[f"{kind}_loss"]):
+            losses = losses.drop(columns=f"{kind}_loss")  # the only term: draw it once
     return losses
