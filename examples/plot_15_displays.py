@@ -29,7 +29,7 @@ labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
 known[labeled] = y[labeled]
 teacher = ZeroShotTeacher().fit()
 student = make_pipeline(
-    TeacherProba(teacher), DHOClassifier(DHONet(max_epochs=30), heads="dual", random_state=0)
+    TeacherProba(teacher), DHOClassifier(DHONet(max_epochs=15), heads="dual", random_state=0)
 ).fit(X, known)
 
 # %%

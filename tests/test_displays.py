@@ -1,5 +1,6 @@
 """What the displays draw is what they were given, and what they cannot draw is refused."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_names_at_the_ends_of_twelve_lines_do_not_overlap():
     # The annotation's own box has the leader in it; the text's does not.
     box = plt.matplotlib.text.Text.get_window_extent
     boxes = sorted((box(text) for text in texts.values()), key=lambda box: box.y0)
-    assert all(low.y1 <= high.y0 + 1 for low, high in zip(boxes, boxes[1:], strict=False))
+    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
     assert all(box.x0 >= display.ax_.get_window_extent().x1 for box in boxes)
     assert max(box.x1 for box in boxes) <= display.figure_.bbox.x1
     for line in display.ax_.get_lines()[:-1]:
@@ -208,7 +209,7 @@ def test_reliability_draws_the_metrics_of_both():
     )  # fmt: skip
     points, counts = display.axes_
     curve = reliability_curve(PROBA[:50], Y3[:50])
-    np.testing.assert_allclose(points.get_lines()[1].get_ydata(), curve["accuracy"])
+    np.testing.assert_allclose(points.get_lines()[1].get_ydata(orig=False), curve["accuracy"])
     heights = [bar.get_height() for bar in counts.patches]
     assert heights[: len(curve)] == curve["n"].tolist()
     assert sum(heights) == 100
@@ -275,7 +276,7 @@ def test_sheet_of_a_simulation(tmp_path):
     assert display.items == [texts[row] for row in rows]
     assert display.answers == Y[rows].tolist()
     assert display.titles[2] == f"round 1, row {rows[2]}"
-    with pytest.raises(ValueError, match="it has .*random"):
+    with pytest.raises(ValueError, match=r"it has .*random"):
         ContactSheetDisplay.from_store(store, X, Y, strategy="margin", show=texts)
     with pytest.raises(ValueError, match="pass the pool"):
         ContactSheetDisplay.from_store(store, X, Y[1:], strategy="random", show=texts)

@@ -61,10 +61,7 @@ class ClassConfusionDisplay:
                 f"confusion_matrix of shape {matrix.shape} must have a row and a column for each "
                 f"of the {len(names)} names."
             )
-        if len(names) < 2:
-            raise ValueError(
-                "A single class cannot be confused with another; name all classes in classes=."
-            )
+        _check_several(names)
         check_integer(max_classes, "max_classes", 0)
         check_integer(n_pairs, "n_pairs", 1)
         self.confusion_matrix, self.names = matrix, [str(name) for name in names]
@@ -134,6 +131,7 @@ class ClassConfusionDisplay:
         if known is None:
             found = np.unique(np.concatenate([y, predicted])).tolist()
             known, names = classes_in_order(found, missing_label)
+        _check_several(names)
         codes = [
             encode_labels(values, known, missing_label, name=name)
             for values, name in ((y, "y_true"), (predicted, "y_pred"))
@@ -224,6 +222,13 @@ class ClassConfusionDisplay:
             f"{len(shown)} most confused of {len(self.pairs_)} pairs:\n"
             f"{shown['n'].sum()} of {self.pairs_['n'].sum()} errors",
             size="medium",
+        )
+
+
+def _check_several(names):
+    if len(names) < 2:
+        raise ValueError(
+            "A single class cannot be confused with another; name all classes in classes=."
         )
 
 
