@@ -24,6 +24,7 @@ from skactivekd import (
 )
 
 X, y = load_glyph_digits(return_X_y=True)
+X, y = X[::2], y[::2]
 known = np.full(len(y), -1)
 labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
 known[labeled] = y[labeled]
