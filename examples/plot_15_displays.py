@@ -10,14 +10,12 @@ Did it learn, what does it mix up, does it know how often it is right? Three plo
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.pipeline import make_pipeline
 
 from skactivekd import (
     ClassConfusionDisplay,
     DHOClassifier,
     DHONet,
     ReliabilityDisplay,
-    TeacherProba,
     TrainingHistoryDisplay,
     ZeroShotTeacher,
     load_glyph_digits,
@@ -28,10 +26,10 @@ X, y = X[::2], y[::2]
 known = np.full(len(y), -1)
 labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
 known[labeled] = y[labeled]
-teacher = ZeroShotTeacher().fit()
-student = make_pipeline(
-    TeacherProba(teacher), DHOClassifier(DHONet(max_epochs=15), heads="dual", random_state=0)
-).fit(X, known)
+teacher_proba = ZeroShotTeacher().fit().predict_proba(X)
+rows = X.reshape(len(X), -1)
+student = DHOClassifier(DHONet(max_epochs=80), heads="dual", random_state=0)
+student.fit(rows, known, teacher_proba=teacher_proba)
 
 # %%
 # The loss of each head, and the weighted sum that training minimizes.
@@ -43,11 +41,11 @@ TrainingHistoryDisplay.from_estimator(student)
 # pairs most confused are drawn instead.
 
 rest = known == -1
-ClassConfusionDisplay.from_estimator(student, X[rest], y[rest])
+ClassConfusionDisplay.from_estimator(student, rows[rest], y[rest])
 
 # %%
 # Points below the diagonal are surer of themselves than they should be; the bars say how many
 # rows stand behind each.
 
-ReliabilityDisplay.from_estimator(student, X[rest], y[rest], teacher=teacher)
+ReliabilityDisplay.from_estimator(student, rows[rest], y[rest], teacher=teacher_proba[rest])
 plt.show()

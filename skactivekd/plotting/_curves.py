@@ -155,9 +155,10 @@ class LabelEfficiencyDisplay:
         if axes is None:
             n_columns = min(n, _FACETS)
             n_rows = -(-n // n_columns)
+            width = max(2.3, 0.085 * max(len(str(name)) for name in self.curves))  # of a title
             figure, axes = plt.subplots(
                 *(n_rows, n_columns),
-                figsize=(max(2.3 * n_columns, 3), 1.9 * n_rows + 0.4),
+                figsize=(max(width * n_columns, 3), 1.9 * n_rows + 0.4),
                 sharex=True,
                 sharey=True,
                 squeeze=False,
