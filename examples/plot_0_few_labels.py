@@ -46,6 +46,12 @@ display = LabelEfficiencyDisplay.from_results(
 )
 
 # %%
+# One line at a time, among the others in gray: the way to read many strategies. Where there are
+# more than a few, ``direct_labels=True`` writes their names at the ends of the lines.
+
+display.plot_facets()
+
+# %%
 # In words, and with what two seeds can say. The report of the benchmarks has five.
 
 print(value_report(results, targets=0.9, baseline=("labels alone", "random")))

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from skactivekd import LabelingSession, load_glyph_digits
+from skactivekd import ContactSheetDisplay, LabelingSession, load_glyph_digits
 
 X, truth = load_glyph_digits(return_X_y=True)
 X = X.reshape(len(X), -1)
@@ -43,6 +43,12 @@ true = session.fit().model.score(X, truth)
 print(f"{progress['labels']} labels; shown {shown['accuracy']:.2f}", end=" ")
 print(f"({shown['low']:.2f} to {shown['high']:.2f}), true {true:.2f}")
 print(progress["advice"])
+
+# %%
+# What was asked last: the answer above each digit, in red where it was not the suggestion. Some
+# came without a suggestion, those on which the accuracy is measured.
+
+ContactSheetDisplay.from_session(session, 10, show=X.reshape(-1, 8, 8))
 
 # %%
 # Labels that a student contradicts which did not see them, for a second look: title and red where

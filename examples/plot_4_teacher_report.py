@@ -13,7 +13,12 @@ expect of a teacher, and where it errs.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skactivekd import ZeroShotTeacher, load_glyph_digits, teacher_report
+from skactivekd import (
+    PredictionClustersDisplay,
+    ZeroShotTeacher,
+    load_glyph_digits,
+    teacher_report,
+)
 
 X, y = load_glyph_digits(return_X_y=True)
 labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
@@ -39,6 +44,11 @@ report.plot()
 # labels, the class predicted at their center and how often that is right.
 
 report.to_frame("clusters").query("n_labeled >= 2").sort_values("accuracy").head()
+
+# %%
+# The predictions of all rows in the plane, and where the labels are among them.
+
+PredictionClustersDisplay.from_predictions(teacher.predict_proba(X), labeled=known != -1)
 
 # %%
 # A mistake to catch early: names in another order than the labels. The report

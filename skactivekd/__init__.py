@@ -52,8 +52,13 @@ _HOME = {
     "value_report": "simulation",
     "LabelingSession": "session",
     "load_glyph_digits": "datasets",
+    "ClassConfusionDisplay": "plotting",
+    "ContactSheetDisplay": "plotting",
     "LabelEfficiencyDisplay": "plotting",
+    "PredictionClustersDisplay": "plotting",
+    "ReliabilityDisplay": "plotting",
     "TeacherReportDisplay": "plotting",
+    "TrainingHistoryDisplay": "plotting",
 }
 
 # Tools of research, which most programs do not need: an import from here is told where they are.

@@ -149,6 +149,8 @@ class Reports:
             - "index", "key": the row;
             - "kind": "answered", "skipped" or "rejected";
             - "label": None but for "answered"; "source": why it was asked;
+            - "suggestions": pairs (class, probability) that were shown with the
+              question, the likeliest first; empty where none was;
             - "time": seconds since 1970.
         """
         who = self._who(annotator)
@@ -165,10 +167,15 @@ class Reports:
                     "kind": event.kind,
                     "label": event.data.get("label"),
                     "source": event.data.get("source"),
+                    "suggestions": self._shown(who, event.item),
                     "time": event.time,
                 }
                 for event in events
             ]
+
+    def _shown(self, who, key):
+        asked = self._state.asked.get((who, key))
+        return [] if asked is None else [tuple(pair) for pair in asked.suggestions or ()]
 
     def report(self):
         """Return a summary for people.

@@ -93,11 +93,20 @@ def dho_loss(
     >>> dho_loss(logits, logits, torch.tensor([0, 0]), sample_weight=weight)
     tensor(0.5516)
     """
+    terms = _loss_terms(
+        *(ce_logits, kd_logits, y, teacher_proba, temperature, sample_weight, teacher_weight)
+    )
+    return _weigh(terms, distill_weight)
+
+
+def _loss_terms(
+    ce_logits, kd_logits, y, teacher_proba, temperature, sample_weight=None, teacher_weight=None
+):
+    """Return the cross-entropy and the divergence, not weighted; None without a teacher."""
     check_tensor(ce_logits, "ce_logits", (None, None))
     shape = tuple(ce_logits.shape)
     check_tensor(kd_logits, "kd_logits", shape)
     check_targets(y, "y", *shape)
-    check_number(distill_weight, "distill_weight", 0, 1)
     check_number(temperature, "temperature", above=0)
     for name, weight in (("sample_weight", sample_weight), ("teacher_weight", teacher_weight)):
         if weight is not None:
@@ -113,7 +122,7 @@ def dho_loss(
         cross_entropy = F.cross_entropy(ce_logits[labeled], y[labeled], reduction="none")
         cross_entropy = _mean(cross_entropy, sample_weight[labeled])
     if teacher_proba is None:
-        return cross_entropy
+        return cross_entropy, None
     softened = torch.softmax(teacher_proba.detach().log() / temperature, dim=1)
     student = torch.log_softmax(kd_logits / temperature, dim=1)
     divergence = temperature**2 * F.kl_div(student, softened, reduction="none").sum(dim=1)
@@ -121,6 +130,14 @@ def dho_loss(
         _mean(divergence[half], None if teacher_weight is None else teacher_weight[half])
         for half in (labeled, ~labeled)
     )
+    return cross_entropy, distillation
+
+
+def _weigh(terms, distill_weight):
+    check_number(distill_weight, "distill_weight", 0, 1)
+    cross_entropy, distillation = terms
+    if distillation is None:
+        return cross_entropy
     return (1 - distill_weight) * cross_entropy + distill_weight * distillation
 
 
@@ -163,15 +180,14 @@ class DHOLoss(nn.Module):
 
     def forward(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
         """Return the loss of ``logits = (ce_logits, kd_logits)``."""
-        return dho_loss(
-            *_check_pair(logits),
-            y,
-            teacher_proba,
-            distill_weight=self.distill_weight,
-            temperature=self.temperature,
-            sample_weight=sample_weight,
-            teacher_weight=teacher_weight,
-        )
+        return self._weigh(self._terms(logits, y, teacher_proba, sample_weight, teacher_weight))
+
+    def _terms(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
+        pair = _check_pair(logits)
+        return _loss_terms(*pair, y, teacher_proba, self.temperature, sample_weight, teacher_weight)
+
+    def _weigh(self, terms):
+        return _weigh(terms, self.distill_weight)
 
 
 def _check_pair(logits):

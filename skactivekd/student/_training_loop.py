@@ -11,6 +11,7 @@ from .._torch import fewer_threads, is_small, own_settings
 from ._dataset import halves
 from ._finite import SpoiledWeights, check_network, check_outputs, check_step, explain_weights
 from ._image_files import as_floats
+from ._loss import DHOLoss
 from ._network import running_statistics
 from ._workers import check_batch
 
@@ -19,6 +20,7 @@ class TrainingLoop:
     """The part of `DHONet` that trains."""
 
     _asked = None  # the rows whose teacher sees the views of training
+    _terms = None  # of the loss of the last batch
 
     @own_settings()
     def partial_fit(self, X, y=None, classes=None, **fit_params):
@@ -66,7 +68,7 @@ class TrainingLoop:
             cause = explain_weights(self, Subset(rows, took_part))
             raise ValueError(f"{error}: {cause}") from None
         finally:
-            self._asked = None
+            self._asked = self._terms = None
         return self
 
     def _loop(self, X, y, epochs, **kwargs):
@@ -85,6 +87,15 @@ class TrainingLoop:
         super().on_batch_begin(net, batch=batch, training=training, **kwargs)
         if training:
             self.rate_ = max(group["lr"] for group in self.optimizer_.param_groups)
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Note the terms of the loss, which tell the heads apart."""
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        terms, self._terms = self._terms, None
+        for name, term in zip(("label", "distill"), terms or (), strict=False):
+            if term is not None:
+                kind = "train" if training else "valid"
+                self.history_.record_batch(f"{kind}_{name}_loss", float(term))
 
     def train_step_single(self, batch, **fit_params):
         """Compute loss and gradients, and stop where the loss is not finite."""
@@ -135,7 +146,11 @@ class TrainingLoop:
             for name in ("sample_weight", "teacher_weight")
             if name in X
         }
-        return self.criterion_(y_pred, y_true, teacher, **weights)
+        if type(self.criterion_) is not DHOLoss:  # what another one adds up is its own affair
+            return self.criterion_(y_pred, y_true, teacher, **weights)
+        terms = self.criterion_._terms(y_pred, y_true, teacher, **weights)
+        self._terms = [None if term is None else term.detach() for term in terms]
+        return self.criterion_._weigh(terms)
 
     def _ask_teacher(self, pixels):
         """Return what the teacher says of the views in a batch."""
