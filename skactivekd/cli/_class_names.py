@@ -62,10 +62,10 @@ def check_class_names(names, where):
             )
         seen[_looks(name)] = name
     several = {}
-    for look, name in seen.items():
-        if len(look) > 1 and several.setdefault(look.casefold(), name) != name:  # a and A are two
+    for seen_as, name in seen.items():
+        if len(seen_as) > 1 and several.setdefault(seen_as.casefold(), name) != name:  # a and A
             raise Trouble(
-                f"{where} names {several[look.casefold()]!r} and {name!r}, which differ in upper "
+                f"{where} names {several[seen_as.casefold()]!r} and {name!r}, which differ in upper "
                 "and lower case alone: if they are one class, write them alike; else give one "
                 "another name."
             )
