@@ -131,7 +131,7 @@ def test_rows_that_a_teacher_cannot_read_are_told_from_other_warnings():
 
 
 def test_classes_that_differ_in_case_alone_are_one_slip():
-    with pytest.raises(Trouble, match="'Cat' and 'cat', which differ in upper and lower case"):
+    with pytest.raises(Trouble, match="'Cat' and 'cat', alike but for upper and lower case"):
         check_class_names(["Cat", "dog", "cat"], "--classes")
     assert check_class_names(["a", "A"], "--classes") == ["a", "A"]
 

@@ -65,8 +65,8 @@ def check_class_names(names, where):
     for seen_as, name in seen.items():
         if len(seen_as) > 1 and several.setdefault(seen_as.casefold(), name) != name:  # a and A
             raise Trouble(
-                f"{where} names {several[seen_as.casefold()]!r} and {name!r}, which differ in upper "
-                "and lower case alone: if they are one class, write them alike; else give one "
+                f"{where} names {several[seen_as.casefold()]!r} and {name!r}, alike but for upper "
+                "and lower case: if they are one class, write them alike; else give one "
                 "another name."
             )
     if len(names) < 2:
