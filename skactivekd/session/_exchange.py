@@ -117,11 +117,11 @@ def read_events(path, state, pool, annotator, new_classes, missing_label):
             events.append(event)
             counts["imported"] += 1
     if faults:
-        more = f" ({len(faults) - 5} more)" if len(faults) > 5 else ""
+        hint = f" ({len(faults) - 5} more)" if len(faults) > 5 else ""
         if any("none of the classes" in fault for fault in faults):
-            more += " Pass new_classes=True to take unknown labels for new classes."
+            hint += " Pass new_classes=True to take unknown labels for new classes."
         raise ValueError(
-            f"{path} cannot be imported, and nothing of it was: {' '.join(faults[:5])}{more}"
+            f"{path} cannot be imported, and nothing of it was: {' '.join(faults[:5])}{hint}"
         )
     if counts["unmatched"] and not counts["imported"] + counts["known"]:
         raise ValueError(
