@@ -23,7 +23,7 @@ _HISTORY = 40  # answers at hand to be changed
 _LONGEST = 200  # characters of the name of a class
 _BRIEF, _CELLS = 160, 3  # characters and cells that tell one answer from another
 _PULSE = 3.0  # seconds between looks at what other processes wrote
-_STALE = "The pool has changed, and this item is no longer there. Reload the page."
+_STALE = "The pool has changed, and this item is elsewhere or no longer in it. Reload the page."
 
 
 class Desk:
