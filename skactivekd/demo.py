@@ -66,7 +66,7 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     print(table.to_string())
     print(f"\nZero-shot teacher, no labels: {100 * accuracy:.1f}")
     display = LabelEfficiencyDisplay.from_results(
-        results, baselines={"zero-shot teacher": accuracy}
+        results, baselines={"zero-shot teacher": accuracy}, direct_labels=True
     )
     display.figure_.savefig(out, dpi=120)
     print(f"Plot: {out}")

@@ -115,7 +115,9 @@ class LabelEfficiencyDisplay:
         plt = pyplot()
         if ax is None:
             height = max(4.8, 0.22 * len(self.curves)) if direct_labels else 4.8
-            _, ax = plt.subplots(figsize=(6.4, height), layout="constrained")
+            inside = len(self.curves) + len(self.baselines or ()) <= _FEW_LINES
+            width = 6.4 if inside and not direct_labels else 9.0  # names beside the curves
+            _, ax = plt.subplots(figsize=(width, height), layout="constrained")
         styles = line_styles(self.curves)
         size = 6 if len(self.curves) <= _FEW_LINES else 3
         for name, curve in self.curves.items():
