@@ -42,7 +42,7 @@ results = simulate(
     methods, X, y, X_test=X_test, y_test=y_test, strategies=[UncertaintyHerding()], **rounds
 )
 display = LabelEfficiencyDisplay.from_results(
-    results, baselines={"zero-shot teacher": teacher.score(X_test, y_test)}
+    results, baselines={"zero-shot teacher": teacher.score(X_test, y_test)}, direct_labels=True
 )
 
 # %%
