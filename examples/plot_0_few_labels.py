@@ -46,8 +46,7 @@ display = LabelEfficiencyDisplay.from_results(
 )
 
 # %%
-# One line at a time, among the others in gray: the way to read many strategies. Where there are
-# more than a few, ``direct_labels=True`` writes their names at the ends of the lines.
+# One line at a time, among the others in gray: the way to read many strategies.
 
 display.plot_facets()
 
