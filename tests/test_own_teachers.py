@@ -1,8 +1,6 @@
 """Anything is a teacher: functions, classifiers on labeled rows, pipelines on embeddings."""
 
-import errno
 import functools
-import os
 import pickle
 
 import numpy as np
@@ -15,7 +13,6 @@ from sklearn.svm import SVC
 
 from skactivekd import DHOClassifier, DHONet, Embedder, LabeledOnly, TeacherProba
 from skactivekd.cache import EmbeddingCache
-from skactivekd.encoders._claims import claimed
 from skactivekd.teacher._own_identity import _loose_key
 
 X, Y = make_rows()
@@ -212,19 +209,3 @@ def test_what_cannot_be_told_apart_counts_as_the_objects_it_is():
         teacher = make(0.25, way)
         assert _loose_key(teacher) == _loose_key(teacher)
         assert TeacherProba(teacher, cache=False).fit_transform(X, KNOWN).proba[0, 0] == 0.25
-
-
-@pytest.mark.parametrize("code", [errno.EAGAIN, errno.EACCES, errno.ENOLCK, errno.EIO])
-def test_claims_of_shards_on_odd_file_systems(code, tmp_path, monkeypatch):
-    fcntl = pytest.importorskip("fcntl")
-
-    def refuse(*_):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(fcntl, "lockf", refuse)
-    if code == errno.EIO:
-        with pytest.raises(OSError, match=os.strerror(code)), claimed(tmp_path, 0):
-            pass
-        return
-    with claimed(tmp_path, 0) as mine:
-        assert mine is (None if code == errno.ENOLCK else False)

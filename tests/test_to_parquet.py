@@ -1,5 +1,6 @@
 """Embeddings in Parquet files: what they hold, and which shards are computed again."""
 
+import errno
 import json
 import os
 import pickle
@@ -17,6 +18,7 @@ from skactivekd.encoders import (
 )
 from skactivekd.encoders import _make_shard as making
 from skactivekd.encoders import _to_parquet as to_parquet
+from skactivekd.encoders._claims import claimed
 from skactivekd.encoders._parts import read_parts
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -305,3 +307,19 @@ def test_refusals(folder, number):
     with pytest.raises(kind, match=message):
         embed(**kwargs)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.EACCES, errno.ENOLCK, errno.EIO])
+def test_claims_of_shards_on_odd_file_systems(code, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match=os.strerror(code)), claimed(tmp_path, 0):
+            pass
+        return
+    with claimed(tmp_path, 0) as mine:
+        assert mine is (None if code == errno.ENOLCK else False)

@@ -1,6 +1,5 @@
 """What lies between a session and its page: questions at hand, a student that follows."""
 
-import re
 import threading
 import time
 from contextlib import suppress
@@ -8,6 +7,7 @@ from contextlib import suppress
 import numpy as np
 
 from .._interrupts import stopped_by
+from ..session._classes import LONGEST, cased_pair, whole_number
 
 _HANDED = 5  # questions that a browser holds, so that pictures of the next ones are there
 _LEASE = 90  # seconds for which a question belongs to the browser that shows it
@@ -20,7 +20,6 @@ _SHARE = 3  # figures rest so many times as long as they took
 _GONE = 600  # seconds after which somebody is not at the page any more
 _EXAMPLES = 8
 _HISTORY = 40  # answers at hand to be changed
-_LONGEST = 200  # characters of the name of a class
 _BRIEF, _CELLS = 160, 3  # characters and cells that tell one answer from another
 _PULSE = 3.0  # seconds between looks at what other processes wrote
 _STALE = "The pool has changed, and this item is elsewhere or no longer in it. Reload the page."
@@ -121,7 +120,7 @@ class Desk:
             "review": review,
             "sure": sure,
             "history": [
-                {**entry, "show": self._shown(entry["index"], brief=True)}
+                {**entry, "suggestions": [], "show": self._shown(entry["index"], brief=True)}
                 for entry in self.session.history(_HISTORY, annotator=who)
             ],
         }
@@ -153,19 +152,19 @@ class Desk:
 
     def add_class(self, who, name, uid):
         """Add a class, as a number where all of them are; return it."""
-        if isinstance(name, str) and (len(name) > _LONGEST or not name.isprintable()):
-            raise ValueError(f"The name of a class has up to {_LONGEST} printable characters.")
+        if isinstance(name, str) and (len(name) > LONGEST or not name.isprintable()):
+            raise ValueError(f"The name of a class has up to {LONGEST} printable characters.")
         if isinstance(name, str) and not isinstance(self.session.classes[0], str):
-            if not re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", name):  # int() would take 1_0 for 10
+            if whole_number(name) is None:
                 raise ValueError(f"The classes of this session are numbers, and {name!r} is none.")
-            name = int(name)
-        if isinstance(name, str):
-            alike = [c for c in self.session.classes if len(name) > 1 and _fold(c) == _fold(name)]
-            if alike and name not in alike:
-                raise ValueError(f"There is a class {alike[0]!r} already: take that.")
-        if name not in self.session.classes:  # two persons may add one at once
-            self.session.add_class(name, annotator=who, uid=uid)
-            self._note(who)
+            name = whole_number(name)
+        if name in self.session.classes:  # two persons may add one at once
+            return name
+        pair = cased_pair([*self.session.classes, name])
+        if pair and pair[1] == name:
+            raise ValueError(f"There is a class {pair[0]!r} already: take that.")
+        self.session.add_class(name, annotator=who, uid=uid)
+        self._note(who)
         return name
 
     def no_student(self):
@@ -370,10 +369,6 @@ class Desk:
                 self._wake.wait(until - time.monotonic())
                 if self._review_wanted and self._reviewed != self._said:
                     break
-
-
-def _fold(name):
-    return " ".join(str(name).casefold().split())
 
 
 def sentence(error):

@@ -3,10 +3,9 @@
 import os
 import re
 
-from ..session._classes import look
+from ..session._classes import LONGEST, cased_pair, look
 from ._trouble import Trouble, is_shown
 
-_LONGEST = 200  # characters
 _WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
 
 
@@ -61,14 +60,12 @@ def check_class_names(names, where):
                 "write them alike."
             )
         seen[_looks(name)] = name
-    several = {}
-    for seen_as, name in seen.items():
-        if len(seen_as) > 1 and several.setdefault(seen_as.casefold(), name) != name:  # a and A
-            raise Trouble(
-                f"{where} names {several[seen_as.casefold()]!r} and {name!r}, alike but for upper "
-                "and lower case: if they are one class, write them alike; else give one "
-                "another name."
-            )
+    if pair := cased_pair(names):
+        one, other = pair
+        raise Trouble(
+            f"{where} names {one!r} and {other!r}, alike but for upper and lower case: if they are "
+            "one class, write them alike; else give one another name."
+        )
     if len(names) < 2:
         raise Trouble(f"{where} must name two classes at least, got {', '.join(names) or 'none'}.")
     return names
@@ -79,8 +76,8 @@ def check_shown(names, where):
     for name in names:
         if not is_shown(name):
             raise Trouble(f"{where}: the name {name!r} holds a character that cannot be shown.")
-        if len(name) > _LONGEST:
+        if len(name) > LONGEST:
             raise Trouble(
                 f"{where}: the name {name[:40]!r}... is {len(name)} characters long; up to "
-                f"{_LONGEST} fit on the page."
+                f"{LONGEST} fit on the page."
             )

@@ -226,6 +226,4 @@ def _in_words(error, project, source):
             f"{project.folder} is a project of other rows than {project.source} holds now; put "
             "them back, or begin another project by --project. No answer is lost."
         )
-    if "random_state=" in text:
-        text = text.replace("random_state=", "seed=")
-    return Trouble(text)
+    return Trouble(text.replace("random_state=", "seed="))

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from ..utils._picture_files import PICTURE, find_links, find_pictures
+from ..utils._picture_files import PICTURE, find_pictures
 from ..utils._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
 from ._trouble import Trouble
 
@@ -117,8 +117,7 @@ def read_source(path, *, classes=(), avoid=None, **columns):
 
 
 def _read_folder(root, classes, avoid):
-    paths, others = find_pictures(root, avoid)
-    links = find_links(root, avoid)
+    paths, others, links = find_pictures(root, avoid)
     if not paths:
         hint = f" (only {others} other files)" if others else ""
         hint = f" but in linked folders, such as {links[0]}, which are left out" if links else hint

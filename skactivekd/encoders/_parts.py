@@ -152,7 +152,7 @@ def _pictures(root, directory, ids, size):
             f"source={root!r} {there}: pass a folder of images, a table ({', '.join(SUFFIXES)}), "
             "or a list of rows"
         )
-    paths, _ = find_pictures(root, directory)
+    paths = find_pictures(root, directory)[0]
     if not paths:
         raise ValueError(f"source={root!r} holds no image and no .parquet file")
     names = [os.path.relpath(path, root) for path in paths]

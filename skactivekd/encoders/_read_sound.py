@@ -19,9 +19,9 @@ _RATES = 1000, 768_000  # samples a second that recordings have
 _MOST_CHANNELS = 32
 _LOUDEST = 8.0  # 18 dB above full scale: no recording in floats, but integers
 LONGEST = 600  # seconds
-# What 0 and full scale are in integers, as in the files that hold them.
 _SHORTER = re.compile(r"(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)")
 _STREAMED = 2**31 - 2**16  # who streams writes the largest number as the size, or nearly so
+# What 0 and full scale are in integers, as in the files that hold them.
 _LEVELS = {"u1": (128, 2**7), "i2": (0, 2**15), "i4": (0, 2**31)}
 
 

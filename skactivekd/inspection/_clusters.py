@@ -109,11 +109,10 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
 
     from .._torch import draw_seed
 
-    proba = as_ndarray(check_proba(proba, "proba"))
-    n = len(proba)
-    labeled = np.zeros(n, bool) if labeled is None else _check_mask(labeled, n)
     check_integer(n_shuffles, "n_shuffles", 1)
-    rng = np.random.default_rng(draw_seed(random_state))
+    proba = as_ndarray(check_proba(proba, "proba"))
+    n, rng = len(proba), np.random.default_rng(draw_seed(random_state))
+    labeled = check_mask(labeled, n)
     n_clusters = _check_n_clusters(proba, n_clusters)
     centers, labels, distances = _cluster(proba, n_clusters, rng)
     table = _radii(labels, distances, len(centers))
@@ -179,6 +178,14 @@ def expected_coverage(sizes, n_labeled):
     return float(1 - hypergeom.pmf(0, sizes.sum(), sizes, n_labeled).mean())
 
 
+def cluster_labels(proba, n_clusters, random_state):
+    """Return the clusters of `prediction_clusters` alone, without the control."""
+    from .._torch import draw_seed
+
+    rng = np.random.default_rng(draw_seed(random_state))
+    return _cluster(proba, _check_n_clusters(proba, n_clusters), rng)[1]
+
+
 def _check_n_clusters(proba, n_clusters):
     if n_clusters is None:
         enough = max(1, min(len(proba), _FIT_ROWS) // _ROWS_PER_CLUSTER)
@@ -193,8 +200,10 @@ def _check_n_clusters(proba, n_clusters):
     return n_clusters
 
 
-def _check_mask(labeled, n):
+def check_mask(labeled, n):
     """Return the mask of the labeled rows; row numbers, which could pass for one, are refused."""
+    if labeled is None:
+        return np.zeros(n, bool)
     refuse_mask(labeled, "labeled")
     with naming("labeled"):
         mask = plain(as_labels(labeled))

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..inspection import prediction_clusters
+from ..inspection._clusters import check_mask, cluster_labels
 from ..utils._params import is_integer
 from ..utils._proba import check_proba
-from ._common import pyplot
+from ._common import own_axes, pyplot
 
 _MOST_COLORS = 20  # of clusters; smaller ones are gray
 
@@ -113,12 +113,10 @@ class PredictionClustersDisplay:
                 "least."
             )
         asked = _check_rows(asked, n)
-        found = prediction_clusters(
-            matrix, labeled, n_clusters, n_shuffles=1, random_state=random_state
-        )
-        labeled = np.zeros(n, bool) if labeled is None else np.asarray(labeled)
+        labeled = check_mask(labeled, n)
+        clusters = cluster_labels(matrix, n_clusters, random_state)
         points, names = _project(matrix, projection)
-        return cls(points, found.labels, labeled, asked, axis_names=names).plot(ax=ax)
+        return cls(points, clusters, labeled, asked, axis_names=names).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Draw all rows, and mark those that are labeled or asked about.
@@ -132,10 +130,8 @@ class PredictionClustersDisplay:
         -------
         display : PredictionClustersDisplay
         """
-        plt = pyplot()
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        palette = np.array([*plt.get_cmap("tab20").colors, (0.8, 0.8, 0.8)])
+        ax = own_axes(ax)
+        palette = np.array([*pyplot().get_cmap("tab20").colors, (0.8, 0.8, 0.8)])
         colors = palette[np.minimum(self.clusters, _MOST_COLORS)]
         ax.scatter(*self.points.T, s=8, c=colors, alpha=0.6, lw=0, label="_rows")
         marks = (

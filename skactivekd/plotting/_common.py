@@ -33,6 +33,38 @@ def pyplot():
     return plt
 
 
+def own_axes(ax, **settings):
+    """Return axes that were given, or those of a new figure."""
+    plt = pyplot()
+    return plt.subplots(layout="constrained", **settings)[1] if ax is None else ax
+
+
+def check_axes(axes, n, what):
+    """Return axes as an array, if there are as many as pictures."""
+    axes = np.asarray(axes, dtype=object).ravel()
+    if len(axes) != n:
+        raise ValueError(f"axes must be {n}, {what}, got {len(axes)}.")
+    return axes
+
+
+def draw_diagonal(ax):
+    """Draw where a model is right as often as it says, in axes of two shares."""
+    ax.plot([0, 1], [0, 1], color="gray", linestyle="--", label="calibrated")
+    ax.set(xlim=SHARE, ylim=SHARE)
+
+
+def draw_reliability(ax, curve, label, **style):
+    """Draw a `reliability_curve`, with the interval of each accuracy."""
+    shares = curve["confidence"], curve["accuracy"]
+    ax.errorbar(*shares, yerr=bars(curve), marker="o", label=label, **style)
+
+
+def bars(table):
+    """Lengths of the bars below and above the accuracies; rounding leaves none negative."""
+    below, above = table["accuracy"] - table["low"], table["high"] - table["accuracy"]
+    return [below.clip(lower=0), above.clip(lower=0)]
+
+
 def classes_in_order(classes, missing_label):
     """Return labels, as an array, and their names as strings, in the order in which they came."""
     known = check_classes(classes, missing_label)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..utils._labels import check_labels, encode_labels
 from ..utils._params import check_integer
-from ._common import classes_in_order, pyplot
+from ._common import classes_in_order, own_axes
 
 _LONG_NAME = 3  # letters that stand side by side
 
@@ -175,18 +175,16 @@ class ClassConfusionDisplay:
         -------
         display : ClassConfusionDisplay
         """
-        plt = pyplot()
         self.pairs_ = _pairs(self.confusion_matrix, self.names)
         n = len(self.names)
         as_matrix = n <= self.max_classes
         shown = self.pairs_[: self.n_pairs]
-        if ax is None:
-            side = max(4.8, 0.42 * n)
-            size = (side + 0.8, side)
-            if not as_matrix:
-                letters = sum(shown[part].str.len().max() for part in ("true", "predicted"))
-                size = (3.8 + 0.085 * letters, max(2.4, 1.4 + 0.24 * len(shown)))
-            _, ax = plt.subplots(figsize=size, layout="constrained")
+        side = max(4.8, 0.42 * n)
+        size = (side + 0.8, side)
+        if not as_matrix:
+            letters = sum(shown[part].str.len().max() for part in ("true", "predicted"))
+            size = (3.8 + 0.085 * letters, max(2.4, 1.4 + 0.24 * len(shown)))
+        ax = own_axes(ax, figsize=size)
         if as_matrix:
             self._plot_matrix(ax)
         else:

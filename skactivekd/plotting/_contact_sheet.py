@@ -6,8 +6,11 @@ import textwrap
 import numpy as np
 
 from .._rows import n_rows
+from ..encoders._inputs import is_path, is_picture
+from ..encoders._read_image import open_image
+from ..simulation._journal import read_store
 from ..utils._params import check_integer, is_integer
-from ._common import pyplot
+from ._common import check_axes, pyplot
 
 _LETTERS, _LINES = 24, 6  # of a text that are shown
 
@@ -145,18 +148,15 @@ class ContactSheetDisplay:
         Raises
         ------
         ValueError
-            If the file is no such store, there is no such run, or X and y are
-            not its pool.
+            If the file is no such store or was damaged, there is no such run,
+            or it asked for rows that X has not. That X is the pool of the run
+            cannot be told beyond that.
         """
         check_integer(n, "n", 1)
         if n_rows(X) != len(y):
             raise ValueError(f"X has {n_rows(X)} rows and y {len(y)}; pass the pool of the run.")
-        rounds = _read_run(store, strategy, estimator, seed)
-        asked = [
-            (int(row), number)
-            for number, rows in zip(rounds["round"], rounds["queried"], strict=True)
-            for row in str(rows).split()
-        ][:n]
+        rounds = _find_run(read_store(store), strategy, estimator, seed)
+        asked = [(int(row), at) for at, part in enumerate(rounds) for row in part.queried][:n]
         if not asked:
             raise ValueError(f"The run of {strategy!r} asked for nothing; it has a single round.")
         if max(row for row, _ in asked) >= len(y):
@@ -201,9 +201,7 @@ class ContactSheetDisplay:
             for ax in axes.flat[n:]:
                 ax.remove()
             axes = axes.flat[:n]
-        self.axes_ = np.asarray(axes, dtype=object).ravel()
-        if len(self.axes_) != n:
-            raise ValueError(f"axes must be {n}, one for each item, got {len(self.axes_)}.")
+        self.axes_ = check_axes(axes, n, "one for each item")
         self.figure_ = self.axes_[0].figure
         said = zip(self.answers, self.suggestions, self.titles, strict=True)
         for ax, item, (answer, suggestion, title) in zip(self.axes_, drawn, said, strict=True):
@@ -241,15 +239,10 @@ def _check_show(X, show):
 
 def _read_item(item):
     """Return a text, or an image with its channels last."""
-    if isinstance(item, os.PathLike) or (isinstance(item, str) and os.path.isfile(item)):
-        from PIL import Image
-
-        with Image.open(item) as picture:
-            return np.asarray(picture.convert("RGB"))
-    if isinstance(item, str):
-        return item
-    if hasattr(item, "convert"):  # an image of PIL
-        return np.asarray(item.convert("RGB"))
+    if is_picture(item) or is_path(item):
+        if isinstance(item, str) and not os.path.isfile(item):
+            return item
+        return np.asarray(open_image(item))
     image = np.asarray(item)
     if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3):
         image = np.moveaxis(image, 0, 2)
@@ -276,31 +269,15 @@ def _draw(ax, item):
     ax.text(0.03, 0.95, text, size=7, va="top", transform=ax.transAxes)
 
 
-def _read_run(store, strategy, estimator, seed):
-    import pandas as pd
-
-    rounds = pd.read_csv(
-        os.path.expanduser(store), dtype=str, keep_default_na=False, on_bad_lines="skip"
-    )
-    missing = {"estimator", "strategy", "seed", "round", "queried"} - set(rounds.columns)
-    if missing:
-        raise ValueError(
-            f"{store} has no column {sorted(missing)}; pass a file that simulate(store=) wrote."
-        )
+def _find_run(runs, strategy, estimator, seed):
     if not is_integer(seed):
         raise TypeError(f"seed must be an integer, got {seed!r}.")
-    names = sorted(set(rounds["estimator"]))
+    names = sorted({run[0] for run in runs})
     if estimator is None:
         if len(names) > 1:
             raise ValueError(f"The store has several estimators, {names}; choose by estimator=.")
         estimator = names[0] if names else None
-    runs = rounds[(rounds["estimator"] == estimator) & (rounds["strategy"] == strategy)]
-    run = runs[runs["seed"] == str(seed)]
-    if not len(run):
-        known = sorted({tuple(row) for row in rounds[["estimator", "strategy", "seed"]].to_numpy()})
-        raise ValueError(
-            f"The store has no run of {(estimator, strategy, seed)!r}; it has {known[:10]}."
-        )
-    run = run.assign(round=run["round"].astype(int))
-    run = run.sort_values(["round", "queried"]).drop_duplicates("round", keep="last")
-    return run[["round", "queried"]]
+    run = (estimator, strategy, int(seed))
+    if run not in runs:
+        raise ValueError(f"The store has no run of {run!r}; it has {sorted(runs)[:10]}.")
+    return runs[run]

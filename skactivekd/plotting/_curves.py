@@ -3,11 +3,9 @@
 import itertools
 from collections.abc import Mapping
 
-import numpy as np
-
 from ..metrics._curves import check_rows
 from ..utils._params import check_flag, check_number
-from ._common import line_styles, pyplot, spread
+from ._common import check_axes, line_styles, own_axes, pyplot, spread
 
 _FEW_LINES = 4  # whose legend finds a free corner
 _FACETS = 4  # in a row
@@ -112,12 +110,10 @@ class LabelEfficiencyDisplay:
         display : LabelEfficiencyDisplay
         """
         check_flag(direct_labels, "direct_labels")
-        plt = pyplot()
-        if ax is None:
-            height = max(4.8, 0.22 * len(self.curves)) if direct_labels else 4.8
-            inside = len(self.curves) + len(self.baselines or ()) <= _FEW_LINES
-            width = 6.4 if inside and not direct_labels else 9.0  # names beside the curves
-            _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+        few = len(self.curves) + len(self.baselines or ()) <= _FEW_LINES
+        height = max(4.8, 0.22 * len(self.curves)) if direct_labels else 4.8
+        width = 6.4 if few and not direct_labels else 9.0  # names beside the curves
+        ax = own_axes(ax, figsize=(width, height))
         styles = line_styles(self.curves)
         size = 6 if len(self.curves) <= _FEW_LINES else 3
         for name, curve in self.curves.items():
@@ -129,7 +125,7 @@ class LabelEfficiencyDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         if direct_labels:
             self._label_ends(styles)
-        elif len(self.curves) + len(self.baselines or ()) <= _FEW_LINES:
+        elif few:
             ax.legend()
         else:  # beside the axes, where it hides no curve
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -173,9 +169,7 @@ class LabelEfficiencyDisplay:
             figure.supxlabel("labels", fontsize="medium")
             figure.supylabel(self.score_name, fontsize="medium")
             axes = axes.flat[:n]
-        self.axes_ = np.asarray(axes, dtype=object).ravel()
-        if len(self.axes_) != n:
-            raise ValueError(f"axes must be {n}, one for each line, got {len(self.axes_)}.")
+        self.axes_ = check_axes(axes, n, "one for each line")
         styles = line_styles(self.curves)
         for ax, (chosen, curve) in zip(self.axes_, self.curves.items(), strict=True):
             for name, other in self.curves.items():

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from ._common import pyplot
+from ._common import own_axes
 
 _TERMS = {
     "label_loss": ("label head", "#1f77b4"),
@@ -110,9 +110,7 @@ class TrainingHistoryDisplay:
         -------
         display : TrainingHistoryDisplay
         """
-        plt = pyplot()
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = own_axes(ax)
         marker = "o" if len(self.losses) <= _FEW_EPOCHS else ""
         for kind, dash, held_out in (("train", "-", ""), ("valid", "--", ", held out")):
             for term, (name, color) in _TERMS.items():

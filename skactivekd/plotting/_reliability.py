@@ -8,7 +8,7 @@ from ..metrics import expected_calibration_error, reliability_curve
 from ..utils._classes import classes_of
 from ..utils._labels import encode_labels
 from ..utils._proba import check_proba
-from ._common import ABOVE, SHARE, pyplot
+from ._common import ABOVE, SHARE, check_axes, draw_diagonal, draw_reliability, pyplot
 
 _COLORS = ("#1f77b4", "#c76a00", "#2a8a2a", "#9467bd", "#d62728", "#222222")
 
@@ -93,7 +93,7 @@ class ReliabilityDisplay:
                 "probas must be a dict of the model's name to its probabilities, such as "
                 "{'student': student.predict_proba(X)}."
             )
-        curves, errors, n_columns = {}, {}, None
+        curves, errors, n_columns, codes = {}, {}, None, None
         for name, proba in probas.items():
             matrix = check_proba(proba, f"probas[{name!r}]")
             if n_columns not in (None, matrix.shape[1]):
@@ -107,21 +107,22 @@ class ReliabilityDisplay:
                     f"probas[{name!r}] has a single class, of which every model is sure; pass a "
                     "column for each class."
                 )
-            columns = range(n_columns) if classes is None else classes
-            if len(columns) != n_columns:
-                raise ValueError(
-                    f"classes has {len(columns)} labels, but probas[{name!r}] has {n_columns} "
-                    "columns; name the class of each column."
-                )
-            codes = encode_labels(y, np.asarray(columns), missing_label)
+            if codes is None:
+                columns = range(n_columns) if classes is None else classes
+                if len(columns) != n_columns:
+                    raise ValueError(
+                        f"classes has {len(columns)} labels, but probas[{name!r}] has {n_columns} "
+                        "columns; name the class of each column."
+                    )
+                codes = encode_labels(y, np.asarray(columns), missing_label)
+                known = np.flatnonzero(codes >= 0)
+                if not len(known):
+                    raise ValueError("No row of y is labeled; pass rows whose labels are known.")
             if len(codes) != len(matrix):
                 raise ValueError(
                     f"y has {len(codes)} rows and probas[{name!r}] {len(matrix)}; pass both for "
                     "the same rows."
                 )
-            known = np.flatnonzero(codes >= 0)
-            if not len(known):
-                raise ValueError("No row of y is labeled; pass rows whose labels are known.")
             part = np.asarray(matrix)[known], codes[known], n_bins
             curves[name], errors[name] = reliability_curve(*part), expected_calibration_error(*part)
         return cls(curves, errors).plot(axes=axes)
@@ -193,29 +194,19 @@ class ReliabilityDisplay:
                 sharex=True,
                 layout="constrained",
             )
-        self.axes_ = np.asarray(axes, dtype=object).ravel()
-        if len(self.axes_) != 2:
-            raise ValueError(f"axes must be two, points and counts, got {len(self.axes_)}.")
+        self.axes_ = check_axes(axes, 2, "points and counts")
         self.figure_ = self.axes_[0].figure
         points, counts = self.axes_
-        points.plot([0, 1], [0, 1], color="gray", linestyle="--", label="calibrated")
+        draw_diagonal(points)
         n_models = len(self.curves)
         for place, (name, curve) in enumerate(self.curves.items()):
             color = _COLORS[place % len(_COLORS)]
-            low, high = curve["accuracy"] - curve["low"], curve["high"] - curve["accuracy"]
-            points.errorbar(
-                curve["confidence"],
-                curve["accuracy"],
-                yerr=[low.clip(lower=0), high.clip(lower=0)],
-                marker="o",
-                color=color,
-                elinewidth=1,
-                label=f"{name}, ECE {self.errors[name]:.2f}, {curve['n'].sum()} rows",
-            )
+            label = f"{name}, ECE {self.errors[name]:.2f}, {curve['n'].sum()} rows"
+            draw_reliability(points, curve, label, color=color, elinewidth=1)
             width = (curve["up_to"] - curve["above"]) * 0.9 / n_models
             left = curve["above"] + (curve["up_to"] - curve["above"]) * 0.05 + place * width
             counts.bar(left, curve["n"], width, align="edge", color=color)
-        points.set(ylabel="accuracy", xlim=SHARE, ylim=SHARE)
+        points.set(ylabel="accuracy")
         counts.set(xlabel="confidence", ylabel="rows", xlim=SHARE)
         points.legend(**{**ABOVE, "ncols": 1})
         return self

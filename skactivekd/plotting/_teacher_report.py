@@ -1,6 +1,6 @@
 """The pictures of a teacher report."""
 
-from ._common import ABOVE, SHARE, pyplot
+from ._common import ABOVE, SHARE, bars, check_axes, draw_diagonal, draw_reliability, pyplot
 
 _MOST_NAMES = 30  # of classes at an axis, to be read at the usual size
 
@@ -89,12 +89,9 @@ class TeacherReportDisplay:
         -------
         display : TeacherReportDisplay
         """
-        import numpy as np
-
-        plt = pyplot()
         if axes is None:
-            _, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
-        self.axes_ = np.asarray(axes).ravel()
+            _, axes = pyplot().subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+        self.axes_ = check_axes(axes, 3, "reliability, classes and clusters")
         self.figure_ = self.axes_[0].figure
         self._plot_reliability(self.axes_[0])
         self._plot_classes(self.axes_[1])
@@ -102,22 +99,15 @@ class TeacherReportDisplay:
         return self
 
     def _plot_reliability(self, ax):
-        table = self.reliability
-        ax.plot([0, 1], [0, 1], color="gray", linestyle="--", label="calibrated")
-        ax.errorbar(
-            table["confidence"],
-            table["accuracy"],
-            yerr=_bars(table),
-            marker="o",
-            label=self.subject,
-        )
-        ax.set(xlabel="confidence", ylabel="accuracy", xlim=SHARE, ylim=SHARE)
+        draw_diagonal(ax)
+        draw_reliability(ax, self.reliability, self.subject)
+        ax.set(xlabel="confidence", ylabel="accuracy")
         ax.legend(**ABOVE)
 
     def _plot_classes(self, ax):
         table = self.per_class[self.per_class["n"] > 0].sort_values("accuracy")
         rank = range(len(table))
-        ax.errorbar(table["accuracy"], rank, xerr=_bars(table), fmt="o")
+        ax.errorbar(table["accuracy"], rank, xerr=bars(table), fmt="o")
         ax.axvline(self.accuracy, color="C0", linestyle=":", label="all classes")
         ax.axvline(self.chance, color="gray", linestyle="--", label="chance")
         step = -(-len(table) // _MOST_NAMES) or 1  # as many names as can be read, the worst first
@@ -134,9 +124,3 @@ class TeacherReportDisplay:
         ax.plot(range(1, len(radii) + 1), radii, marker=".", label=self.subject)
         ax.set(xlabel="clusters of predictions", ylabel="mean radius", ylim=(0, None))
         ax.legend(**ABOVE)
-
-
-def _bars(table):
-    """Lengths of the bars below and above the accuracies; rounding leaves none negative."""
-    below, above = table["accuracy"] - table["low"], table["high"] - table["accuracy"]
-    return [below.clip(lower=0), above.clip(lower=0)]

@@ -1,5 +1,6 @@
 """The names that a session takes for labels."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -8,6 +9,9 @@ import numpy as np
 
 from ..utils._classes import check_classes
 from ..utils._missing import is_missing
+
+LONGEST = 200  # characters of a name that the page can show
+_WHOLE = re.compile(r"\s*([+-]?[0-9]{1,18})(\.0*)?\s*", re.ASCII)
 
 
 def plain_classes(classes, missing_label):
@@ -60,6 +64,29 @@ def look(name):
     """
     shown = unicodedata.normalize("NFC", str(name))
     return " ".join("".join(c for c in shown if unicodedata.category(c) != "Cf").split())
+
+
+def whole_number(text):
+    """Return the int that a text is, 2.0 of a column with gaps too; None if it is none.
+
+    Examples
+    --------
+    >>> from skactivekd.session._classes import whole_number
+    >>> whole_number(" 12.0"), whole_number("1_0"), whole_number("1.5")
+    (12, None, None)
+    """
+    found = _WHOLE.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+def cased_pair(names):
+    """Return the first two names that differ in case alone, or None; a and A are two letters."""
+    first = {}
+    for name in names:
+        like = look(name).casefold()
+        if len(like) > 1 and first.setdefault(like, name) != name:
+            return first[like], name
+    return None
 
 
 def check_new(label, known):

@@ -6,7 +6,7 @@ import os
 import re
 from datetime import datetime
 
-from ._classes import check_class, check_label, check_new
+from ._classes import check_class, check_label, check_new, whole_number
 from ._journal import Event, check_event
 from ._label_studio import read_tasks, write_tasks
 from ._records import (
@@ -26,7 +26,6 @@ from ._records import (
 )
 from ._state import IMPORT, SAYS
 
-_WHOLE = re.compile(r"\s*([+-]?[0-9]+)(\.0*)?\s*", re.ASCII)  # as columns with gaps hold numbers
 _OWN_KEY = re.compile(r"[a-z]+-[0-9a-f]{16,}|id-(\".*\"|-?[0-9]+)", re.DOTALL)
 
 
@@ -279,8 +278,8 @@ def _seconds(record):
 def _typed(label, classes):
     """Return a label of a text file as the int that it is where classes are such."""
     if isinstance(classes[0], int) and isinstance(label, str):
-        found = _WHOLE.fullmatch(label)
-        return int(found[1]) if found else label
+        number = whole_number(label)
+        return label if number is None else number
     return str(label) if isinstance(classes[0], str) and isinstance(label, int) else label
 
 
@@ -312,10 +311,10 @@ def _match(records, pool):
 
 
 def _row_number(index):
-    found = None if isinstance(index, bool) else _WHOLE.fullmatch(str(index))
-    if not found:
+    number = None if isinstance(index, bool) else whole_number(str(index))
+    if number is None:
         raise ValueError(f"index={index!r} is no row number.")
-    return int(found[1])
+    return number
 
 
 def _read_records(path, pool):

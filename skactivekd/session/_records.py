@@ -7,6 +7,8 @@ import re
 import tempfile
 from datetime import UTC, datetime
 
+from ..utils._tables import separator_of
+
 COLUMNS = (
     "kind index key name label annotator time source seconds suggestions class action uid".split()
 )
@@ -40,8 +42,7 @@ def read_csv(path):
         if "\0" in start:
             raise ValueError(f"{path} is UTF-16, or no text; save it as UTF-8.")
         file.seek(0)
-        # Spreadsheets of half the world write semicolons.
-        reader = csv.DictReader(file, strict=True, delimiter=max(",;\t", key=start.count))
+        reader = csv.DictReader(file, strict=True, delimiter=separator_of(start))
         try:
             names = list(reader.fieldnames or ())
             twice = [name for place, name in enumerate(names) if name in names[:place]]

@@ -104,12 +104,17 @@ class Journal:
             self.read_only = error
             with open(self.path, "rb") as file:
                 data = _sound(file.read(), self.path)
-        stored = {run: {} for run in runs}
+        return self._collect(data, runs)
+
+    def _collect(self, data, runs=None):
+        """Put together the lines of runs made with our settings, or of all, however made."""
+        stored = {run: {} for run in runs or ()}
         for line, (run, number, finished, settings) in self._parse(data):
-            if run not in stored:
-                continue
-            self._check_settings(run, number, finished, settings, line)
-            there = stored[run].setdefault(number, finished)
+            if runs is not None:
+                if run not in stored:
+                    continue
+                self._check_settings(run, number, finished, settings, line)
+            there = stored.setdefault(run, {}).setdefault(number, finished)
             if not _agree(there, finished):
                 raise ValueError(
                     f"Line {line} of {self.path} contradicts an earlier line on round {number} of "
@@ -256,6 +261,13 @@ class Journal:
             f"{where}{run[1]!r} under other settings (parameters, labels, scoring or numbers of "
             f"labels); {remedy}"
         )
+
+
+def read_store(path):
+    """Return the rounds of every run in a store, by run; the file is left as it is."""
+    journal = Journal(path, {})
+    with open(journal.path, "rb") as file:
+        return journal._collect(_sound(file.read(), journal.path))
 
 
 def _find_file(path):

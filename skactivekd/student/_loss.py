@@ -93,13 +93,12 @@ def dho_loss(
     >>> dho_loss(logits, logits, torch.tensor([0, 0]), sample_weight=weight)
     tensor(0.5516)
     """
-    terms = _loss_terms(
-        *(ce_logits, kd_logits, y, teacher_proba, temperature, sample_weight, teacher_weight)
-    )
-    return _weigh(terms, distill_weight)
+    weights = {"sample_weight": sample_weight, "teacher_weight": teacher_weight}
+    terms = loss_terms(ce_logits, kd_logits, y, teacher_proba, temperature, **weights)
+    return weigh_terms(terms, distill_weight)
 
 
-def _loss_terms(
+def loss_terms(
     ce_logits, kd_logits, y, teacher_proba, temperature, sample_weight=None, teacher_weight=None
 ):
     """Return the cross-entropy and the divergence, not weighted; None without a teacher."""
@@ -133,7 +132,8 @@ def _loss_terms(
     return cross_entropy, distillation
 
 
-def _weigh(terms, distill_weight):
+def weigh_terms(terms, distill_weight):
+    """Add the terms up; what there is of them without a teacher."""
     check_number(distill_weight, "distill_weight", 0, 1)
     cross_entropy, distillation = terms
     if distillation is None:
@@ -180,14 +180,13 @@ class DHOLoss(nn.Module):
 
     def forward(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
         """Return the loss of ``logits = (ce_logits, kd_logits)``."""
-        return self._weigh(self._terms(logits, y, teacher_proba, sample_weight, teacher_weight))
+        terms = self.terms(logits, y, teacher_proba, sample_weight, teacher_weight)
+        return weigh_terms(terms, self.distill_weight)
 
-    def _terms(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
+    def terms(self, logits, y, teacher_proba=None, sample_weight=None, teacher_weight=None):
+        """Return the cross-entropy and the divergence, not weighted; None without a teacher."""
         pair = _check_pair(logits)
-        return _loss_terms(*pair, y, teacher_proba, self.temperature, sample_weight, teacher_weight)
-
-    def _weigh(self, terms):
-        return _weigh(terms, self.distill_weight)
+        return loss_terms(*pair, y, teacher_proba, self.temperature, sample_weight, teacher_weight)
 
 
 def _check_pair(logits):

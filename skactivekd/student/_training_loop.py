@@ -11,7 +11,7 @@ from .._torch import fewer_threads, is_small, own_settings
 from ._dataset import halves
 from ._finite import SpoiledWeights, check_network, check_outputs, check_step, explain_weights
 from ._image_files import as_floats
-from ._loss import DHOLoss
+from ._loss import DHOLoss, weigh_terms
 from ._network import running_statistics
 from ._workers import check_batch
 
@@ -148,9 +148,9 @@ class TrainingLoop:
         }
         if type(self.criterion_) is not DHOLoss:  # what another one adds up is its own affair
             return self.criterion_(y_pred, y_true, teacher, **weights)
-        terms = self.criterion_._terms(y_pred, y_true, teacher, **weights)
+        terms = self.criterion_.terms(y_pred, y_true, teacher, **weights)
         self._terms = [None if term is None else term.detach() for term in terms]
-        return self.criterion_._weigh(terms)
+        return weigh_terms(terms, self.criterion_.distill_weight)
 
     def _ask_teacher(self, pixels):
         """Return what the teacher says of the views in a batch."""

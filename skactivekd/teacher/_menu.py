@@ -39,9 +39,10 @@ def read_answer(reply):
     try:
         first = content[0]
         # Several tokens may be written alike, as with and without a space before, and all count.
-        shown = {(entry["token"], entry["logprob"]): None for entry in first["top_logprobs"]}
+        entries = [(entry["token"], entry["logprob"]) for entry in first["top_logprobs"]]
+        shown = list(dict.fromkeys(entries))
         if first["token"] not in [token for token, _ in shown]:
-            shown[first["token"], first["logprob"]] = None
+            shown.append((first["token"], first["logprob"]))
     except (KeyError, IndexError, TypeError):
         raise MalformedAnswer("an answer whose top_logprobs cannot be read") from None
     if not first["top_logprobs"]:

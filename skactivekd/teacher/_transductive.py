@@ -268,7 +268,7 @@ def _gaussians(embeddings, log_proba, codes, clusters):
         labeled = np.flatnonzero(codes[rows] >= 0)
         shares[labeled] = np.eye(n_classes)[codes[rows][labeled]]
         # Where labels are all of other classes, a class still is somewhere.
-        shares = np.maximum(shares, _FAINT * softmax(log_proba[rows].astype(float), axis=1))
+        shares = np.maximum(shares, _FAINT * np.exp(log_proba[rows]))
         sums += shares.T @ part
         counts += shares.sum(axis=0)
         squares += np.square(part).sum(axis=0)

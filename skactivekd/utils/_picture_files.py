@@ -7,11 +7,12 @@ PICTURE = re.compile(r"\.(jpe?g|png|webp|tiff?|bmp|gif|pp?m|pgm|avif|hei[cf])$",
 
 
 def find_pictures(root, avoid=None):
-    """Return the image files of a folder, sorted, and the number of other files.
+    """Return the image files of a folder, sorted, the number of other files, and linked folders.
 
-    Hidden files and folders are left out, and so is the folder `avoid`.
+    Hidden files and folders are left out, and so is the folder `avoid`. Links to folders are not
+    followed: they may lead in circles.
     """
-    paths, others, faults = [], 0, []
+    paths, others, links, faults = [], 0, [], []
     avoid = None if avoid is None else os.path.abspath(avoid)
     if avoid == os.path.abspath(root):
         avoid = None
@@ -21,6 +22,8 @@ def find_pictures(root, avoid=None):
             for name in inside
             if not name.startswith(".") and os.path.join(folder, name) != avoid
         )
+        places = [os.path.join(folder, name) for name in inside]
+        links += [place for place in places if os.path.islink(place)]
         for name in sorted(files):
             if PICTURE.search(name) and not name.startswith("."):
                 paths.append(os.path.join(folder, name))
@@ -28,15 +31,4 @@ def find_pictures(root, avoid=None):
                 others += not name.startswith(".")
     if faults:
         raise faults[0]
-    return paths, others
-
-
-def find_links(root, avoid=None):
-    """Return the links to folders, which `find_pictures` leaves out: they may lead in circles."""
-    avoid = None if avoid is None else os.path.abspath(avoid)
-    found = []
-    for folder, inside, _ in os.walk(root):
-        inside[:] = sorted(name for name in inside if not name.startswith("."))
-        places = [os.path.join(folder, name) for name in inside]
-        found += [place for place in places if os.path.islink(place) and place != avoid]
-    return found
+    return paths, others, links

@@ -55,7 +55,7 @@ def _read_csv(path, n):
         raise ValueError(f"{path} is empty; name a file with a line of column names and some rows.")
     if "\0" in header:
         raise ValueError(f"{path} is no text; name a CSV file.")
-    sep = max(",;\t", key=header.count)
+    sep = separator_of(header)
     try:
         names = next(csv.reader([header], delimiter=sep))
     except csv.Error as error:
@@ -128,6 +128,11 @@ def _opened_parquet(path):
             yield file
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no Parquet file: {error}.") from None
+
+
+def separator_of(header):
+    """Return what stands between the cells of a CSV file: spreadsheets often write semicolons."""
+    return max(",;\t", key=header.count)
 
 
 def _check_names(path, names):
