@@ -121,7 +121,7 @@ def main():
             found.append({"labels per class": n_per_class, "seed": seed, **scores})
             print(found[-1], flush=True)
     table = pd.DataFrame(found).drop(columns="seed").groupby("labels per class")
-    mean, std = 100 * table.mean(), 100 * table.std()
+    mean, std = 100 * table.mean(), 100 * table.std().fillna(0)
     text = mean.round(1).astype(str) + " (" + std.round(1).astype(str) + ")"
     print(text.to_string())
     if options.out:

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -323,3 +324,25 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install skactivekd\[plots\]"):
         ContactSheetDisplay(["x"], ["a"]).plot()
+
+
+def test_a_sheet_reads_stores_and_pictures_as_the_package_does(tmp_path):
+    store = tmp_path / "rounds.csv"
+    plan = {"n_rounds": 2, "n_instances": 2, "seeds": 1, "progress": False, "store": store}
+    model = LabeledOnly(LogisticRegression(), classes=[0, 1])
+    simulate(model, X, Y, X_test=X, y_test=Y, **plan)
+    texts = [f"text {row}" for row in range(len(X))]
+    data = store.read_bytes()
+    store.write_bytes(data + b"cut off by a ki")
+    ContactSheetDisplay.from_store(store, X, Y, strategy="random", show=texts)
+    store.write_bytes(data.replace(b",0,0,", b",0,zero,", 1))
+    with pytest.raises(ValueError, match=r"Line 2 of .* is damaged"):
+        ContactSheetDisplay.from_store(store, X, Y, strategy="random", show=texts)
+    turned = Image.new("RGB", (20, 10))
+    turned.save(tmp_path / "a.jpg", exif=turned.getexif().tobytes())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    turned.save(tmp_path / "b.jpg", exif=exif)
+    sheet = ContactSheetDisplay([tmp_path / "a.jpg", str(tmp_path / "b.jpg")], ["a", "b"]).plot()
+    shapes = [ax.images[0].get_array().shape[:2] for ax in sheet.axes_]
+    assert shapes == [(10, 20), (20, 10)]
