@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 import skactivekd
+import skactivekd.encoders
 import skactivekd.query
 import skactivekd.teacher
 from skactivekd import LabeledOnly, OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
@@ -140,6 +141,32 @@ class Careless(Good):
         return super().query(X, y, estimator, n_instances, candidates)
 
 
+class TwoBest(Good):
+    def _pick(self, views, n_instances):
+        best = np.sort(np.asarray(views.proba_pool), axis=1)
+        return np.argsort(best[:, -1] - best[:, -2], kind="stable")[:n_instances]
+
+
+class Dense(Good):
+    needs = ("features_pool",)
+
+    def _pick(self, views, n_instances):
+        return np.argsort(np.einsum("ij->i", views.features_pool), kind="stable")[:n_instances]
+
+
+class Refusing(Dense):
+    def _pick(self, views, n_instances):
+        if not isinstance(views.features_pool, np.ndarray):
+            raise TypeError("features_pool must be an array.")
+        return super()._pick(views, n_instances)
+
+
+class Placing(Good):
+    def _pick(self, views, n_instances):
+        first = 0 if isinstance(views.proba_pool, np.ndarray) else 1
+        return np.arange(views.n_pool)[(np.arange(n_instances) + first) % views.n_pool]
+
+
 class NoMarker(Good):
     def __init__(self):
         pass
@@ -156,6 +183,9 @@ class NoMarker(Good):
         (Forgetful, "choose(s)? (otherwise|differently)"),
         (Deaf, r"query with candidates chooses rows \[.*\], which it may not"),
         (Careless, "takes a y without unlabeled rows without an error"),
+        (TwoBest, r"query for a model of one class, .* raises IndexError: index -2"),
+        (Dense, r"select raises \w+ for (tensors|features in a CSR).*np.asarray of a tensor"),
+        (Placing, r"select chooses otherwise from tensors"),
         (NoMarker, "no parameter missing_label"),
     ],
 )
@@ -163,6 +193,13 @@ def test_what_is_wrong_with_a_strategy_is_said(kind, fault):
     with pytest.raises(AssertionError, match=f"^{kind.__name__}: .*{fault}"):
         check_query_strategy(kind())
     check_query_strategy(Good())
+    check_query_strategy(Refusing())
+
+
+@pytest.mark.parametrize("check", [check_query_strategy, check_teacher, check_encoder])
+def test_a_class_is_no_instance(check):
+    with pytest.raises(AssertionError, match=rf"^Good: {check.__name__} takes an instance, Good\("):
+        check(Good, *([] if check is check_query_strategy else [[0] * 4]))
 
 
 def test_needs_that_do_not_exist_are_refused_where_they_are_written():
@@ -217,6 +254,13 @@ class Wide(Teacher):
         return np.full((len(X), 3), 1 / 3)
 
 
+class NeedsLabels(Teacher):
+    def fit(self, X, y=None):
+        if len(set(y)) < 2:
+            raise ValueError("needs two classes")
+        return super().fit(X)
+
+
 class Spoiling(Teacher):
     def predict_proba(self, X):
         proba = super().predict_proba(X)
@@ -227,12 +271,13 @@ class Spoiling(Teacher):
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
-        (Unsorted, "classes_ are not sorted"),
+        (Unsorted, r"classes_ are not sorted and distinct: \[1, 0\]; see np.unique"),
         (Logits, "row 0 has a negative value; are these logits"),
         (OverTheBatch, "of two rows alone is not what it was"),
         (Nan, "row 2 has a value that is not finite"),
         (Nameless, "fit sets no classes_"),
         (Wide, r"of 8 rows and 2 classes has the shape \(8, 3\)"),
+        (NeedsLabels, r"fit\(X, y\) with no row labeled, .* raises ValueError: needs two classes"),
         (Spoiling, "changes X"),
     ],
 )
@@ -273,6 +318,21 @@ class Restless(Encoder):
         return object()
 
 
+class Numbered(Encoder):
+    def fingerprint(self):
+        return 7
+
+
+class Unsaid(Encoder):
+    def fingerprint(self):
+        return skactivekd.encoders.Encoder().fingerprint()
+
+
+class FewWords(Encoder):
+    def encode_text(self, texts):
+        return np.eye(3)[[{"owl": 0}[text] for text in texts]]
+
+
 class Mute:
     pass
 
@@ -280,11 +340,17 @@ class Mute:
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
-        (Long, "has the length .* and not 1"),
+        (Long, r"row 0 has the length [\d.]+ and not 1; divide it"),
         (Flat, r"the shape \(3,\); \(n, d\) is expected"),
         (Sorting, "does not follow the order"),
         (OtherWidth, "returns 3 columns but encode_text 2"),
         (Restless, "a cache would not find its rows again"),
+        (Numbered, r"fingerprint\(\) is 7 and then 7, and no str"),
+        (Unsaid, r"fingerprint\(\) raises NotImplementedError: .* _identity\(params, run\)"),
+        (
+            FewWords,
+            r"encode_text\(\['a cat'.*pass as check_encoder\(\.\.\., texts=\), raises KeyError",
+        ),
         (Mute, "none of the methods encode_image"),
     ],
 )
