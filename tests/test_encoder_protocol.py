@@ -21,6 +21,7 @@ from skactivekd.encoders import (
     TransformersEncoder,
 )
 from skactivekd.encoders._base import TextEncoder, encode_rows, encode_texts, row_method
+from skactivekd.utils.estimator_checks import check_encoder
 
 
 class LoudnessEncoder(Encoder):
@@ -102,6 +103,11 @@ def test_rows_have_norm_1_and_stand_where_their_samples_stand(make):
     np.testing.assert_allclose(turned, embeddings[order], atol=1e-5)
     np.testing.assert_allclose(encode(build(batch_size=1), X), embeddings, atol=1e-5)
     assert encode_texts(encoder, ["a", "b"]).shape == (2, embeddings.shape[1])
+
+
+def test_the_public_check(make):
+    build, X = make
+    check_encoder(build(), X)
 
 
 def test_the_cache_changes_nothing_but_the_work(make, monkeypatch):
