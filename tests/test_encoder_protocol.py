@@ -203,7 +203,7 @@ class NoRows(Encoder):
     [
         (Lengths(lambda rows, bad: rows), TypeError, "must return two things: .* got ndarray"),
         (Lengths(lambda rows, bad: (rows, list(bad))), TypeError, r"got \(ndarray, list\)"),
-        (Lengths(lambda rows, bad: (None, bad), "skip"), TypeError, "returned None .*on_error='ra"),
+        (Lengths(lambda rows, bad: (None, bad), "skip"), ValueError, "0 embeddings and 1 bad rows"),
         (
             Lengths(lambda rows, bad: (rows[:, 0], bad)),
             ValueError,
@@ -242,8 +242,9 @@ def test_what_an_encoder_of_ones_own_gets_wrong_is_said(encoder, error, fault):
 def test_no_good_row_needs_no_shape():
     with pytest.raises(RowError, match="row 1: no text"):
         Lengths().encode_text([None, None])
-    with pytest.warns(SkippedRowsWarning):
-        assert Lengths(on_error="skip").encode_text([None, None]).shape == (2, 0)
+    for answer in (lambda *both: both, lambda rows, bad: (None, bad)):
+        with pytest.warns(SkippedRowsWarning):
+            assert Lengths(answer, "skip").encode_text([None, None]).shape == (2, 0)
     with pytest.raises(NotImplementedError, match=r"_identity\(params, run\) .* None if that is"):
         Lengths().fingerprint()
 

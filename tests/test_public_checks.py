@@ -175,7 +175,7 @@ class NoMarker(Good):
         (Deaf, r"query with candidates chooses rows \[.*\], which it may not"),
         (Careless, "takes a y without unlabeled rows without an error"),
         (TwoBest, r"query for a model of one class, .* raises IndexError: index -2"),
-        (Dense, r"select raises \w+ for (tensors|features in a CSR).*np.asarray of a tensor"),
+        (Dense, r"select raises \w+ for (tensors|features in a csr).*np.asarray of a tensor"),
         (Placing, r"select chooses otherwise from tensors"),
         (NoMarker, "no parameter missing_label"),
     ],

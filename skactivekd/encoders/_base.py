@@ -37,9 +37,9 @@ class Encoder(BaseEstimator):
 
     - ``encode_image(X)``, public, with ``return self._encode("encode_image", X)``;
     - ``_embed_image(X, run)``, which returns embeddings of the good rows, an array of shape
-      (n_good, d) and of any norm, and the other rows with the reasons, a dict of int to str, empty
-      if all are good; `run` is the same object for all batches of a call: ``run.model``, None at
-      first, is the place of what is loaded once;
+      (n_good, d) and of any norm, or None if there is none, and the other rows with the reasons, a
+      dict of int to str, empty if all are good; `run` is the same object for all batches of a
+      call: ``run.model``, None at first, is the place of what is loaded once;
     - ``_identity(params, run)``: what the embeddings depend on beside the class and its
       parameters, such as the content of a model's files; None if there is nothing.
 

@@ -8,7 +8,7 @@ import numpy as np
 def check_embedded(answer, X, name, strict):
     """Return embeddings of the good rows and a dict of the bad ones, if they make up X.
 
-    None is allowed for embeddings where bad rows raise (`strict`): nobody needs them.
+    None stands for no embeddings, where no row is good, or bad ones raise anyway (`strict`).
     """
     if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], dict):
         raise TypeError(
@@ -18,14 +18,9 @@ def check_embedded(answer, X, name, strict):
     rows, bad = answer
     if rows is None and strict and bad:
         return None, bad
-    if rows is None:
-        raise TypeError(
-            f"{name} returned None for embeddings, which it may only where on_error='raise' and "
-            "rows are bad; else it must be an array of shape (n_good, d), if none is good (0, d)."
-        )
-    rows = np.asarray(rows, dtype=np.float32)
-    if not rows.size and bad:
-        rows = rows.reshape(0, rows.shape[-1] if rows.ndim == 2 else 0)
+    rows = np.asarray([] if rows is None else rows, dtype=np.float32)
+    if not rows.size and rows.ndim != 2:
+        rows = rows.reshape(0, 0)  # as wide as nobody knows
     if rows.ndim != 2:
         raise ValueError(f"{name} returned embeddings of shape {rows.shape}, and not (n_good, d).")
     n = X.shape[0] if getattr(X, "shape", ()) else len(X) if hasattr(X, "__len__") else None

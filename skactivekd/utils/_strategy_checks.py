@@ -125,9 +125,11 @@ def _check_containers(name, make, task):
     views = _views(task, task.y, task.pool)
     expected = make().select(**views, n_instances=3)
     dense = [view for view in views if view != "y_labeled"]
+    features = [view for view in dense if view.startswith("features")]
     forms = {
         "tensors": (torch.from_numpy, dense),
-        "features in a CSR matrix": (sparse.csr_array, [v for v in dense if v[0] == "f"]),
+        "features in a csr_array": (sparse.csr_array, features),
+        "features in a csr_matrix": (sparse.csr_matrix, features),
     }
     for what, (form, chosen) in forms.items():
         changed = {**views, **{view: form(views[view]) for view in chosen}}
