@@ -19,13 +19,13 @@ def expect(condition, name, fault):
         raise AssertionError(f"{name}: {fault}.")
 
 
-def attempt(name, what, call):
+def attempt(name, what, call, hint=""):
     """Return what a call returns; an error of any kind becomes one of the check."""
     try:
         return call()
     except Exception as error:
         fault = f"{name}: {what} raises {type(error).__name__}: {error}"
-        raise AssertionError(fault) from error
+        raise AssertionError(f"{fault}; {hint}." if hint else fault) from error
 
 
 def expect_instance(thing, check):

@@ -190,8 +190,8 @@ def check_encoder(encoder, X, texts=None):
     expect(joblib.hash(X) == given, name, f"{method} changes X")
     if method != "encode_text" and hasattr(encoder, "encode_text"):
         texts = ["a cat", "a dog on a sofa", "a cat"] if texts is None else list(texts)
-        what = f"encode_text({texts}), of the texts to pass as check_encoder(..., texts=),"
-        found = attempt(name, what, lambda: encoder.encode_text(texts))
+        call, hint = f"encode_text({texts})", "give texts that it takes: check_encoder(..., texts=)"
+        found = attempt(name, call, lambda: encoder.encode_text(texts), hint)
         found = _check_embeddings(name, "encode_text", found, len(texts))
         expect(
             found.shape[1] == embeddings.shape[1],
