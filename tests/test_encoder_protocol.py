@@ -1,5 +1,6 @@
 """What every encoder must do, those of this package and one of a user's own."""
 
+import inspect
 import pickle
 import warnings
 
@@ -8,7 +9,8 @@ import pytest
 import tiny_towers
 from sklearn.base import clone
 
-from skactivekd import OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
+import skactivekd.encoders
+from skactivekd import Embedder, OpenCLIPEncoder, SentenceEncoder, ZeroShotTeacher
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import (
     Encoder,
@@ -18,7 +20,8 @@ from skactivekd.encoders import (
     SkippedRowsWarning,
     TransformersEncoder,
 )
-from skactivekd.encoders._base import encode_rows, encode_texts, row_method
+from skactivekd.encoders._base import TextEncoder, encode_rows, encode_texts, row_method
+from skactivekd.utils.estimator_checks import check_encoder
 
 
 class LoudnessEncoder(Encoder):
@@ -54,6 +57,7 @@ def tiny_clap(tmp_path_factory):
 
 
 KINDS = ["OpenCLIPEncoder", "SentenceEncoder", "TransformersEncoder", "FrameEncoder"]
+ELSEWHERE = {"PrecomputedEncoder"}  # embeds no rows of its own: test_precomputed.py
 
 
 @pytest.fixture(params=[*KINDS, "a user's own"])
@@ -75,6 +79,16 @@ def make(request, tiny_clip, tiny_sentence, tiny_clap):
     }[request.param]
 
 
+def test_every_public_encoder_is_here():
+    kinds = {name: getattr(skactivekd.encoders, name) for name in skactivekd.encoders.__all__}
+    found = {
+        name
+        for name, kind in kinds.items()
+        if inspect.isclass(kind) and issubclass(kind, Encoder) and kind is not Encoder
+    }
+    assert found == {*KINDS, *ELSEWHERE}, "add new ones to KINDS, and to `make` with 9 samples"
+
+
 def encode(encoder, X):
     return np.asarray(getattr(encoder, row_method(encoder))(X))
 
@@ -89,6 +103,11 @@ def test_rows_have_norm_1_and_stand_where_their_samples_stand(make):
     np.testing.assert_allclose(turned, embeddings[order], atol=1e-5)
     np.testing.assert_allclose(encode(build(batch_size=1), X), embeddings, atol=1e-5)
     assert encode_texts(encoder, ["a", "b"]).shape == (2, embeddings.shape[1])
+
+
+def test_the_public_check(make):
+    build, X = make
+    check_encoder(build(), X)
 
 
 def test_the_cache_changes_nothing_but_the_work(make, monkeypatch):
@@ -140,6 +159,94 @@ def test_a_teacher_classifies_its_samples(make):
     proba = teacher.predict_proba(X)
     assert proba.shape == (9, 2)
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::skactivekd.encoders.SkippedRowsWarning")
+def test_where_all_rows_are_skipped_nothing_is_known_of_them(make):
+    build, X = make
+    encoder = build(on_error="skip")
+    teacher = ZeroShotTeacher(encoder, classes=["cat", "dog"], templates="the {}").fit()
+    np.testing.assert_array_equal(teacher.predict_proba([None, None]), np.full((2, 2), 0.5))
+    width = encode(encoder, X[:1]).shape[1]
+    embedder = Embedder(encoder).fit([None, X[0]])
+    assert len(embedder.get_feature_names_out()) == width
+    np.testing.assert_array_equal(embedder.transform([None]), np.zeros((1, width)))
+
+
+class Lengths(TextEncoder):
+    """Texts by their length; `answer` makes of this and the bad rows what `_embed_text` returns."""
+
+    def __init__(self, answer=lambda *both: both, on_error="raise", batch_size=9, cache=False):
+        self.answer, self.on_error = answer, on_error
+        self.batch_size, self.cache = batch_size, cache
+
+    def _embed_text(self, texts, run):
+        bad = {row: "no text" for row, text in enumerate(texts) if text is None}
+        return self.answer(np.array([[len(text), 1] for text in texts if text is not None]), bad)
+
+
+class NoParameters(Lengths):
+    def __init__(self):
+        pass
+
+
+class NoRows(Encoder):
+    def __init__(self, on_error="raise", batch_size=9, cache=False):
+        self.on_error, self.batch_size, self.cache = on_error, batch_size, cache
+
+    def encode_text(self, texts):
+        return self._encode("encode_text", texts)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "error", "fault"),
+    [
+        (Lengths(lambda rows, bad: rows), TypeError, "must return two things: .* got ndarray"),
+        (Lengths(lambda rows, bad: (rows, list(bad))), TypeError, r"got \(ndarray, list\)"),
+        (Lengths(lambda rows, bad: (None, bad), "skip"), ValueError, "0 embeddings and 1 bad rows"),
+        (
+            Lengths(lambda rows, bad: (rows[:, 0], bad)),
+            ValueError,
+            r"shape \(2,\), and not \(n_goo",
+        ),
+        (
+            Lengths(lambda rows, bad: (rows[:1], bad)),
+            ValueError,
+            "1 embeddings and 1 bad .* for 3 rows",
+        ),
+        (
+            Lengths(lambda rows, bad: (rows, {})),
+            ValueError,
+            "2 embeddings and 0 bad rows for 3 rows",
+        ),
+        (
+            Lengths(lambda rows, bad: (rows, {3: "no"})),
+            ValueError,
+            r"bad rows \[3\], but they are 0 t",
+        ),
+        (
+            NoParameters(),
+            TypeError,
+            "NoParameters has no on_error: an Encoder takes on_error, batch",
+        ),
+        (NoRows(), TypeError, "NoRows has no _embed_text"),
+    ],
+    ids=str,
+)
+def test_what_an_encoder_of_ones_own_gets_wrong_is_said(encoder, error, fault):
+    for call in (encoder.encode_text, lambda texts: encode_rows(encoder, texts)):
+        with pytest.raises(error, match=fault):
+            call(["a", None, "to"])
+
+
+def test_no_good_row_needs_no_shape():
+    with pytest.raises(RowError, match="row 1: no text"):
+        Lengths().encode_text([None, None])
+    for answer in (lambda *both: both, lambda rows, bad: (None, bad)):
+        with pytest.warns(SkippedRowsWarning):
+            assert Lengths(answer, "skip").encode_text([None, None]).shape == (2, 0)
+    with pytest.raises(NotImplementedError, match=r"_identity\(params, run\) .* None if that is"):
+        Lengths().fingerprint()
 
 
 def test_a_file_that_is_mended_is_no_longer_skipped(tiny_clip, tmp_path):

@@ -1,6 +1,7 @@
 """How the package is laid out: small files, imports in one direction, one room per concept."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,24 @@ def test_each_check_is_defined_once(name):
         if isinstance(node, ast.FunctionDef) and node.name == name
     ]
     assert [path.parent.name for path in defined] == ["utils"]
+
+
+@pytest.mark.parametrize("guide", ["CONTRIBUTING.md", "docs/user_guide/inside.rst"])
+def test_the_files_that_a_guide_names_exist(guide):
+    text = PACKAGE.parent.joinpath(guide).read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w/]+\.(?:py|rst)\b", text)) - {
+        "skactivekd/query/_your_rule.py",
+        "_name.py",
+    }
+    assert len(named) > 15
+    names = {path.name for path in FILES}
+    places = (PACKAGE.parent, PACKAGE)
+    missing = {
+        name
+        for name in named
+        if name not in names and not any(place.joinpath(name).is_file() for place in places)
+    }
+    assert not missing
 
 
 # Rooms whose errors reach the user as they are; those of persistence are parts of longer ones.

@@ -125,7 +125,7 @@ def model(X, y):
 def test_all_strategies_are_found_and_exported():
     names = {Strategy.__name__ for Strategy in STRATEGIES}
     assert {"PCoreSet", "CoreSet", "Entropy", "Margin", "Random", "Badge"} <= names
-    assert names <= set(skactivekd.query.__all__)
+    assert names <= set(skactivekd.query.__all__), "in skactivekd/query/__init__.py"
     others = {"QueryStrategy", "k_center_greedy", "to_skactiveml"}
     assert names | others == set(skactivekd.query.__all__)
 

@@ -229,7 +229,8 @@ class EmbeddingCache:
             warnings.warn(
                 f"{owner[0]} has no fingerprint() of its own, so that its embeddings cannot be "
                 f"told from others in another process: they are not kept in {self.path}. Give it "
-                "a method fingerprint() that returns a str of all that they depend on",
+                "a method fingerprint() that returns a str of all that they depend on, or, where "
+                "it is an Encoder, _identity(params, run)",
                 UserWarning,
                 stacklevel=4,
             )

@@ -18,6 +18,7 @@ from ..utils._row_identity import row_keys, text_keys
 from ..utils._urls import check_urls
 from ._errors import REMEDY, ImageError, RowError, TextError, collecting, report
 from ._inputs import LazyRows, is_lazy
+from ._unit_rows import check_embedded, unit_rows
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
 _PACKAGE = __name__.partition(".")[0] + "."
@@ -36,11 +37,11 @@ class Encoder(BaseEstimator):
 
     - ``encode_image(X)``, public, with ``return self._encode("encode_image", X)``;
     - ``_embed_image(X, run)``, which returns embeddings of the good rows, an array of shape
-      (n_good, d) and of any norm, and the other rows with the reasons, a dict of int to str;
-      `run` is the same object for all batches of a call: ``run.model``, None at first, is the
-      place of what is loaded once;
+      (n_good, d) and of any norm, or None if there is none, and the other rows with the reasons, a
+      dict of int to str, empty if all are good; `run` is the same object for all batches of a
+      call: ``run.model``, None at first, is the place of what is loaded once;
     - ``_identity(params, run)``: what the embeddings depend on beside the class and its
-      parameters, such as the content of a model's files.
+      parameters, such as the content of a model's files; None if there is nothing.
 
     Texts have ``encode_text`` and ``_embed_text``, sounds ``encode_audio`` and ``_embed_audio``.
 
@@ -66,6 +67,9 @@ class Encoder(BaseEstimator):
     ...         bad = {row: "no sound" for row, wave in enumerate(X) if not len(wave)}
     ...         levels = [np.abs(wave).mean() for wave in X if len(wave)]
     ...         return np.column_stack([np.cos(levels), np.sin(levels)]), bad
+    ...
+    ...     def _identity(self, params, run):
+    ...         return None
     >>> LoudnessEncoder().encode_audio([np.ones(3), np.zeros(0)])
     Traceback (most recent call last):
     ...
@@ -99,7 +103,10 @@ class Encoder(BaseEstimator):
 
     def _identity(self, params, run):
         """Return what the embeddings depend on; drop from `params` what that says already."""
-        raise NotImplementedError(f"{type(self).__name__} must say in _identity what it depends on")
+        raise NotImplementedError(
+            f"{type(self).__name__} must say in _identity(params, run) what its embeddings depend "
+            "on beside its class and parameters, such as a model's files; None if that is nothing"
+        )
 
     def _find_bad(self, method, X, run):
         """Return the bad rows among X and the reasons, where rows themselves are not asked for."""
@@ -117,12 +124,20 @@ class Encoder(BaseEstimator):
 
     def _embed(self, method, X, run):
         """Return rows of norm 1, nan where they are bad, and what was bad: a RowError or None."""
+        kind, embed = type(self).__name__, method.replace("encode", "_embed")
+        for name in ("on_error", "batch_size", embed):
+            if not hasattr(self, name):
+                raise TypeError(
+                    f"{kind} has no {name}: an Encoder takes on_error, batch_size and cache as "
+                    f"parameters, and has {embed}(X, run) for its {method}."
+                )
         size = self.batch_size
         if not isinstance(size, numbers.Integral) or size < 1:
             raise ValueError(f"batch_size={size!r} must be an int of at least 1")
         if self.on_error not in ("raise", "skip"):
             check_choice(self.on_error, "on_error", ("raise", "skip"))
-        rows, bad = getattr(self, method.replace("encode", "_embed"))(X, run)
+        answer = getattr(self, embed)(X, run)
+        rows, bad = check_embedded(answer, X, f"{kind}.{embed}", self.on_error == "raise")
         problem = "cannot be read" if method == "encode_image" else "cannot be encoded"
         if rows is not None:
             n_bad = len(bad)
@@ -171,36 +186,18 @@ class Run:
         self.verbose, self.source, self.model = verbose, None, None
 
 
-def unit_rows(embeddings, bad, n):
-    """Bring embeddings of the good rows to norm 1 and to their places among n rows.
-
-    Those without a usable embedding are added to `bad`, a dict of row to reason; bad rows are nan.
-    """
-    embeddings = np.asarray(embeddings, dtype=np.float32)
-    norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
-    good = np.array([row for row in range(n) if row not in bad], dtype=np.intp)
-    usable = np.isfinite(norms) & (norms > 0)
-    for i in np.flatnonzero(~usable):
-        bad[int(good[i])] = f"the model gives it an embedding of norm {norms[i]:g}"
-    unit = embeddings[usable] / norms[usable, None]
-    if len(unit) == n:
-        return unit
-    rows = np.full((n, embeddings.shape[1]), np.nan, dtype=np.float32)
-    rows[good[usable]] = unit
-    return rows
-
-
 def row_method(encoder):
     """Name the method that embeds samples: the first of `ROW_METHODS` the encoder has."""
     return next((name for name in ROW_METHODS if hasattr(encoder, name)), None)
 
 
-def encode_rows(encoder, X):
+def encode_rows(encoder, X, width=None):
     """Embed samples of any kind, giving the encoder only rows it has not seen.
 
     Its `cache` says where embeddings are kept: None, one cache for the process; an
     `EmbeddingCache`; False, nowhere. Rows are float32 of norm 1, nan where they were skipped;
-    bad rows are named by their place in X.
+    bad rows are named by their place in X. An encoder that skipped all of them may not know how
+    wide they are: they are as wide as `width` says.
     """
     method = row_method(encoder)
     if hasattr(encoder, "_as_rows"):  # an encoder that says itself what identifies a row
@@ -210,7 +207,8 @@ def encode_rows(encoder, X):
     elif method == "encode_image" and (isinstance(X, list) or getattr(X, "ndim", 0) == 1):
         if any(isinstance(item, str) and "://" in item for item in X):
             check_urls(X)  # here, where rows have their own numbers
-    return _encode_once(encoder, method, X, COUNTS.get())
+    rows = _encode_once(encoder, method, X, COUNTS.get())
+    return rows if rows.shape[1] or not width else np.full((len(rows), width), np.nan, np.float32)
 
 
 def encode_texts(encoder, texts):

@@ -74,7 +74,8 @@ def _fingerprint(encoder, method):
         raise TypeError(
             f"{type(encoder).__name__} has no fingerprint() of its own, so that files of its "
             "embeddings could not be told from others: give it a method fingerprint() that "
-            "returns a str of all that they depend on"
+            "returns a str of all that they depend on, or, where it is an Encoder, "
+            "_identity(params, run)"
         )
     return owner
 

@@ -119,21 +119,22 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
         """
         if self.encoder is None:
             raise TypeError(
-                "encoder is None; set it to what embeds the rows, such as "
-                "OpenCLIPEncoder('ViT-B-32', pretrained=...) or SentenceEncoder(folder). "
-                "OpenCLIPEncoder() is the model of this package, which knows handwritten digits "
-                "only."
+                "encoder is None; set it to what embeds the rows, as SentenceEncoder(folder) or "
+                "OpenCLIPEncoder('ViT-B-32', pretrained=...). OpenCLIPEncoder() is the model of "
+                "this package, which knows handwritten digits only."
             )
         encoder = check_encoder(self.encoder, ROW_METHODS)
         if n_rows(X) == 0:
             raise ValueError("X has no row to encode")
-        try:
-            with collecting():  # `transform` warns of all
-                first = encode_rows(encoder, _safe_indexing(X, [0]))
-        except RowError:
-            first = encode_rows(encoder, X)  # whose error names every bad row
-        self._n_features_out = first.shape[1]
-        self.encoder_ = encoder
+        with collecting():  # `transform` warns of all
+            try:
+                width = encode_rows(encoder, _safe_indexing(X, [0])).shape[1]
+            except RowError:
+                width = 0
+            width = width or encode_rows(encoder, X).shape[1]  # whose error names every bad row
+        if not width:
+            raise ValueError("The encoder skips all rows of X, so that their width is not known.")
+        self._n_features_out, self.encoder_ = width, encoder
         return self
 
     def transform(self, X):
@@ -149,11 +150,9 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, EncodesRows, TransformerMixin, B
             Rows of norm 1; zeros where the encoder skipped one.
         """
         check_is_fitted(self)
-        embeddings = np.asarray(encode_rows(self.encoder_, X))
-        skipped = np.isnan(embeddings).any(axis=1)
-        if skipped.any():
-            embeddings = np.where(skipped[:, None], np.float32(0), embeddings)
-        return embeddings
+        embeddings = np.asarray(encode_rows(self.encoder_, X, self._n_features_out))
+        skipped = np.isnan(embeddings).any(axis=1, keepdims=True)
+        return np.where(skipped, np.float32(0), embeddings) if skipped.any() else embeddings
 
 
 class KnowsClasses(LabeledScoreMixin, ClassifierMixin, BaseEstimator):
@@ -285,7 +284,7 @@ class EmbeddingTeacher(EncodesRows, Teacher):
         from scipy.special import softmax
 
         check_is_fitted(self)
-        embeddings = encode_rows(self.encoder_, X)
+        embeddings = encode_rows(self.encoder_, X, self.class_embeddings_.shape[1])
         proba = softmax(self._logits(embeddings), axis=1)
         proba[np.isnan(embeddings).any(axis=1)] = 1 / len(self.classes_)
         return proba
@@ -341,7 +340,8 @@ def _labeled_embeddings(teacher, X, y):
     if not len(rows):
         return teacher.class_embeddings_[:0], codes[rows]
     with numbered(rows):
-        embeddings = encode_rows(teacher.encoder_, take_rows(X, rows))
+        width = teacher.class_embeddings_.shape[1]
+        embeddings = encode_rows(teacher.encoder_, take_rows(X, rows), width)
     known = ~np.isnan(embeddings).any(axis=1)
     return embeddings[known], codes[rows[known]]
 

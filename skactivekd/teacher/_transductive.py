@@ -151,7 +151,8 @@ class TransductiveTeacher(Teacher):
         codes = np.full(n_rows(X), -1)
         if y is not None:
             codes = encode_labels(y, teacher.classes_, teacher.missing_label, n_rows=n_rows(X))
-        embeddings = np.asarray(encode_rows(teacher.encoder_, X))
+        width = teacher.class_embeddings_.shape[1]
+        embeddings = np.asarray(encode_rows(teacher.encoder_, X, width))
         known = np.flatnonzero(~np.isnan(embeddings).any(axis=1))
         if not len(known):
             raise ValueError("X has no row that the encoder could read: there is no pool")
@@ -186,7 +187,8 @@ class TransductiveTeacher(Teacher):
         from scipy.special import softmax
 
         check_is_fitted(self)
-        embeddings = np.asarray(encode_rows(self.encoder_, X))
+        width = self.estimator_.class_embeddings_.shape[1]
+        embeddings = np.asarray(encode_rows(self.encoder_, X, width))
         known = ~np.isnan(embeddings).any(axis=1)
         proba = np.full((len(embeddings), len(self.classes_)), 1 / len(self.classes_), np.float32)
         for block in _blocks(len(embeddings), len(self.classes_)):
