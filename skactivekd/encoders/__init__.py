@@ -1,7 +1,7 @@
 """Frozen encoders: from images and texts to embeddings of norm 1."""
 
+from ._bad_rows import ImageError, RowError, SkippedRowsWarning, TextError
 from ._base import Encoder
-from ._errors import ImageError, RowError, SkippedRowsWarning, TextError
 from ._frames import FrameEncoder
 from ._log_mel import LogMel
 from ._open_clip import OpenCLIPEncoder

@@ -16,7 +16,7 @@ from ..utils._fingerprint import class_name
 from ..utils._params import check_choice
 from ..utils._row_identity import row_keys, text_keys
 from ..utils._urls import check_urls
-from ._errors import REMEDY, ImageError, RowError, TextError, collecting, report
+from ._bad_rows import REMEDY, ImageError, RowError, TextError, collecting, report
 from ._inputs import LazyRows, is_lazy
 from ._unit_rows import check_embedded, unit_rows
 
@@ -73,7 +73,7 @@ class Encoder(BaseEstimator):
     >>> LoudnessEncoder().encode_audio([np.ones(3), np.zeros(0)])
     Traceback (most recent call last):
     ...
-    skactivekd.encoders._errors.RowError: 1 row cannot be encoded; mend or leave out ...:
+    skactivekd.encoders._bad_rows.RowError: 1 row cannot be encoded; mend or leave out ...:
       row 1: no sound
     """
 

@@ -7,8 +7,8 @@ from joblib import cpu_count
 from tqdm.auto import tqdm
 
 from ..utils._params import check_integer
+from ._bad_rows import REMEDY, ImageError
 from ._base import Encoder
-from ._errors import REMEDY, ImageError
 from ._preprocess import load_batches
 from ._read_clip import (
     as_clips,

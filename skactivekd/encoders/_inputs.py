@@ -10,7 +10,7 @@ from .._rows import one_column
 from ..utils._params import refuse_mask
 from ..utils._row_identity import tensor_values
 from ..utils._urls import check_urls, is_url
-from ._errors import ImageError
+from ._bad_rows import ImageError
 from ._pixels import SHAPES, range_problem, shape_problem, white_level
 
 _SHOWN, _SHOWN_OF_PATH = 60, 300  # characters of a text in a message, and of a path

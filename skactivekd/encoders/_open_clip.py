@@ -9,10 +9,10 @@ from importlib.metadata import version
 
 from joblib import cpu_count
 
-from ..utils._row_identity import hash_model_file
+from ..utils._file_hash import hash_model_file
 from . import _open_clip_models
+from ._bad_rows import REMEDY, ImageError
 from ._base import Run, TextEncoder, remember
-from ._errors import REMEDY, ImageError
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
 from ._preprocess import AheadList, embed, good_batches, load_batches, prepare_as

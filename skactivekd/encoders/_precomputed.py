@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ._bad_rows import RowError
 from ._base import Encoder, row_method
 from ._embedding_table import hash_table, open_table
-from ._errors import RowError
 from ._sentence import SENTENCE_SCALE
 from ._wrapped import OnlyWhere, WrapsEncoder, embed_texts, identity_of
 

@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
+from ..utils._file_hash import stamp_file
 from ..utils._replacing import replacing
-from ..utils._row_identity import stamp_file
-from ._errors import report
+from ._bad_rows import report
 from ._shards import checksum, list_shards, read_header, read_shard, shard_path
 
 _COMPLETE = "complete.json"  # rows and shards there are, once all were there

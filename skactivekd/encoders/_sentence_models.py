@@ -9,8 +9,8 @@ import re
 import threading
 from contextlib import contextmanager
 
-from ..utils._row_identity import hash_model_file, stamp_status
-from ._errors import explain_download
+from ..utils._file_hash import hash_model_file, stamp_status
+from ._bad_rows import explain_download
 from ._inputs import warn_of_long_texts
 
 LOCK = threading.RLock()

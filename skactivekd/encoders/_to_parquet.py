@@ -7,8 +7,8 @@ from collections import deque
 
 from ..utils._bar import bar as bar_of
 from ..utils._params import check_flag, check_integer
+from ._bad_rows import REMEDY, RowError, report
 from ._engines import AGAIN, check_engine, opened_engine
-from ._errors import REMEDY, RowError, report
 from ._make_shard import (
     Outcome,
     check_directory,

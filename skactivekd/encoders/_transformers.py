@@ -8,8 +8,8 @@ import numpy as np
 from joblib import cpu_count
 
 from . import _towers
+from ._bad_rows import REMEDY, ImageError, RowError
 from ._base import TextEncoder, remember
-from ._errors import REMEDY, ImageError, RowError
 from ._inputs import check_images, check_texts, holds_files
 from ._preprocess import AheadList, embed, good_batches, load_batches
 from ._read_image import open_image, reason

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples
 
 from .._rows import take_rows
-from ..encoders._errors import collecting, report
+from ..encoders._bad_rows import collecting, report
 from ..teacher._zero_shot import ZeroShotTeacher
 from ..utils._classes import check_classes, explain_kinds, refuse_learned_marker
 from ..utils._label_values import as_labels, of_two_kinds

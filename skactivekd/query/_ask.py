@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._rows import check_row_count, n_rows, take_rows
-from ..encoders._errors import numbered
+from ..encoders._bad_rows import numbered
 from ._embedding import ask_proba_embed, embed
 from ._proba import ask_proba
 

@@ -7,9 +7,9 @@ import torch
 from scipy.optimize import minimize
 
 _MAX_ITER = 50  # a convex problem, scaled: it took 5 to 15 steps on 10 to 1000 rows
-# Of the gradient, per row: far below what moves a prediction. Errors of many rows add up in the
-# likelihood that chooses the penalty, so from 1,100 rows on it falls with their root.
-_TOLERANCE, _TOLERANCE_ROOT = 3e-5, 1e-3
+# Of the gradient per label: far below what moves a prediction. The first, over the root of the
+# labels, holds from a hundred of them on; for fewer, whose steps cost little, the second, by label.
+_TOLERANCE, _TOLERANCE_FEW = 1e-3, 1e-6
 _CHANGE = 1e-7  # of the loss, per row: what float32 still tells apart
 # Directions in which the features hardly vary, as squares in float64, are left out; the second
 # number keeps features that are all zero from having any.
@@ -129,8 +129,8 @@ class Problem:
     def solve(self, penalty, start=None):
         """Return the parameters of a penalty, searched from those of another."""
         origin = self.start()
-        n, n_classes = self.teacher.shape
-        if not n:
+        total, n_classes = float(self.weight.sum()), self.teacher.shape[1]
+        if not total:
             return origin
         # Steps are taken in coordinates in which the loss bends alike in all directions.
         spread = self.weight.sum() / max(n_classes, 2)
@@ -144,7 +144,7 @@ class Problem:
             method="L-BFGS-B",
             options={
                 "maxiter": _MAX_ITER,
-                "gtol": min(_TOLERANCE, _TOLERANCE_ROOT / n**0.5),
+                "gtol": min(_TOLERANCE / total**0.5, _TOLERANCE_FEW * total),
                 "ftol": _CHANGE,
             },
         )
@@ -152,7 +152,7 @@ class Problem:
 
 
 class _Objective:
-    """The penalized loss per row and its gradient, at changes in units of `step`.
+    """The penalized loss per label and its gradient, at changes in units of `step`.
 
     On the CPU the arrays are numpy's: most problems are so small that calls are what they cost.
     """
@@ -163,11 +163,11 @@ class _Objective:
             values.detach().numpy() if self.xp is np else values.detach()
             for values in (problem.rows, problem.teacher, problem.codes, problem.weight, step)
         )
-        self.penalty = penalty
+        self.penalty, self.n = penalty, float(self.weight.sum())
         self.places = self.xp.arange(len(self.codes))
 
     def __call__(self, x):
-        xp, penalty, n, n_classes = self.xp, self.penalty, *self.teacher.shape
+        xp, penalty, n_classes = self.xp, self.penalty, self.teacher.shape[1]
         change = self.step * self._take(x.reshape(len(self.step), n_classes))
         logits = self.rows @ change[1:-1]
         logits += (1 + change[0]) * self.teacher
@@ -186,8 +186,8 @@ class _Objective:
         # The scale is one number that stands in the first row for each class: its gradient is
         # shared out evenly, so that these stay equal.
         gradient[0] = (gradient[0, 0] + (error * self.teacher).sum()) / n_classes
-        gradient *= self.step / n
-        return float(loss) / n, self._give(gradient)
+        gradient *= self.step / self.n
+        return float(loss) / self.n, self._give(gradient)
 
     def _take(self, x):
         if self.xp is np:

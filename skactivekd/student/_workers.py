@@ -4,7 +4,7 @@ import warnings
 
 from torch.utils.data import DataLoader
 
-from ..encoders._errors import REMEDY, ImageError
+from ..encoders._bad_rows import REMEDY, ImageError
 
 
 def make_loader(dataset, kind, **settings):

@@ -13,8 +13,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows, take_rows
+from ..encoders._bad_rows import RowError, collecting, numbered
 from ..encoders._base import ROW_METHODS, encode_rows, row_method
-from ..encoders._errors import RowError, collecting, numbered
 from ..encoders._open_clip import OpenCLIPEncoder
 from ..encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES, check_digits
 from ..encoders._sentence import SENTENCE_SCALE

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from .._rows import one_column
-from ..encoders._errors import ImageError, TextError
+from ..encoders._bad_rows import ImageError, TextError
 from ..encoders._inputs import LazyRows, check_images, check_texts, is_lazy
 from ..encoders._read_image import is_path, is_picture
 from ..utils._params import check_choice

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 import numpy as np
 
 from .._rows import n_rows, take_rows
+from ..encoders._bad_rows import numbered
 from ..encoders._base import row_method
-from ..encoders._errors import numbered
 from ..utils._asked import counted_as
 from ..utils._label_values import as_labels
 from ..utils._matrix import as_ndarray

@@ -3,7 +3,7 @@
 import re
 
 from ..cache._owner import named_owner
-from ..encoders._errors import report
+from ..encoders._bad_rows import report
 from ..utils._fingerprint import fingerprint_of
 from ..utils._params import WrongParameter
 from ._base import Teacher

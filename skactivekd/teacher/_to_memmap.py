@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._rows import n_rows, take_rows
-from ..encoders._errors import collecting, numbered, report
+from ..encoders._bad_rows import collecting, numbered, report
 from ..utils._bar import bar
 from ..utils._params import check_choice, check_integer
 from ..utils._proba import check_proba

@@ -72,7 +72,7 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
         )
     if len(rows) < len(y):
         X = take_rows(X, rows)
-    from ..encoders._errors import numbered  # which itself stands on this module
+    from ..encoders._bad_rows import numbered  # which itself stands on this module
 
     with numbered(rows):
         predicted = estimator.predict(X)
