@@ -19,6 +19,11 @@ from skactivekd import (
     load_glyph_digits,
     teacher_report,
 )
+from skactivekd.metrics import (
+    best_temperature,
+    expected_calibration_error,
+    reliability_curve,
+)
 
 X, y = load_glyph_digits(return_X_y=True)
 labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
@@ -40,13 +45,28 @@ print(report)
 report.plot()
 
 # %%
+# The report is a `~skactivekd.TeacherReport`, the picture a `~skactivekd.TeacherReportDisplay`.
+# Its figures can be had one by one: here a temperature from the labels, and how far confidence is
+# from accuracy on the rows without them, before and after. Teachers that compare embeddings do it
+# themselves with ``logit_scale="auto"``, by `~skactivekd.metrics.best_logit_scale`.
+
+proba, rest = teacher.predict_proba(X), known == -1
+temperature = best_temperature(proba[labeled], y[labeled])
+cooled = proba ** (1 / temperature)
+cooled /= cooled.sum(axis=1, keepdims=True)
+errors = [expected_calibration_error(rows[rest], y[rest]) for rows in (proba, cooled)]
+print(f"temperature {temperature:.2f}: {errors[0]:.3f} before, {errors[1]:.3f} after")
+reliability_curve(proba[rest], y[rest], n_bins=5).round(2)
+
+# %%
 # Labels show which habits are errors. Here are the clusters of at least two
 # labels, the class predicted at their center and how often that is right.
 
 report.to_frame("clusters").query("n_labeled >= 2").sort_values("accuracy").head()
 
 # %%
-# The predictions of all rows in the plane, and where the labels are among them.
+# The predictions of all rows in the plane, and where the labels are among them. The clusters are
+# those of `~skactivekd.inspection.prediction_clusters`.
 
 PredictionClustersDisplay.from_predictions(teacher.predict_proba(X), labeled=known != -1)
 
