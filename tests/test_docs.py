@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,28 @@ def test_what_markdown_links_is_there(name):
         if not there.exists() or (anchor and anchor not in anchors(there.read_text("utf-8"))):
             missing.append(link)
     assert not missing
+
+
+def test_broken_links_of_a_built_site_are_found(tmp_path):
+    check = runpy.run_path(str(ROOT / "docs" / "check_links.py"))["check"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "template.html").write_text('<script src="{{ path }}">')
+    (tmp_path / "a" / "index.html").write_text(
+        '<h1 id="top">A</h1><a href="../index.html#b%20c">B</a>'
+    )
+    (tmp_path / "index.html").write_text(
+        '<p id="b c"><a href="a/#top">A</a> <a href="#b c">B</a> <a href="https://example.org/x">X</a>'
+        '<a href="a/#bottom"> <img src="a/no.png"> <img src="data:image/png;base64,AA==">'
+    )
+    assert check(tmp_path) == (
+        2,
+        5,
+        [
+            ("index.html", "a/#bottom", "no such anchor"),
+            ("index.html", "a/no.png", "no such file"),
+        ],
+    )
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "examples" / "README.rst"], ids=lambda p: p.stem)
