@@ -46,17 +46,23 @@ report.plot()
 
 # %%
 # The report is a `~skactivekd.TeacherReport`, the picture a `~skactivekd.TeacherReportDisplay`.
-# Its figures can be had one by one: here a temperature from the labels, and how far confidence is
-# from accuracy on the rows without them, before and after. Teachers that compare embeddings do it
-# themselves with ``logit_scale="auto"``, by `~skactivekd.metrics.best_logit_scale`.
+# Its figures can be had one by one, of any probabilities. Here are those of a teacher that is twice
+# as sure as it should be. The labels say what to divide its logits by, and on the rows without them
+# confidence comes near accuracy. Teachers that compare embeddings do this themselves with
+# ``logit_scale="auto"``, by `~skactivekd.metrics.best_logit_scale`.
 
-proba, rest = teacher.predict_proba(X), known == -1
-temperature = best_temperature(proba[labeled], y[labeled])
-cooled = proba ** (1 / temperature)
-cooled /= cooled.sum(axis=1, keepdims=True)
-errors = [expected_calibration_error(rows[rest], y[rest]) for rows in (proba, cooled)]
-print(f"temperature {temperature:.2f}: {errors[0]:.3f} before, {errors[1]:.3f} after")
-reliability_curve(proba[rest], y[rest], n_bins=5).round(2)
+
+def soften(proba, temperature):
+    powers = proba ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+too_sure, rest = soften(teacher.predict_proba(X), 0.5), known == -1
+temperature = best_temperature(too_sure[labeled], y[labeled])
+for proba in (too_sure, soften(too_sure, temperature)):
+    print(f"calibration error {expected_calibration_error(proba[rest], y[rest]):.3f}")
+print(f"temperature {temperature:.2f}")
+reliability_curve(too_sure[rest], y[rest], n_bins=5).round(2)
 
 # %%
 # Labels show which habits are errors. Here are the clusters of at least two
