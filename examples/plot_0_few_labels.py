@@ -1,6 +1,6 @@
 """
-Ninety per cent from a handful of labels
-========================================
+Ninety percent from a handful of labels
+=======================================
 
 Handwritten digits, a teacher that has never seen one, a small convolutional network, and
 labels bought ten at a time: with and without the teacher, asked well and at random.
@@ -51,7 +51,8 @@ display = LabelEfficiencyDisplay.from_results(
 display.plot_facets()
 
 # %%
-# In words, and with what two seeds can say. The report of the benchmarks has five.
+# In words, and with what two seeds can say. The report of the benchmarks has five. A
+# `~skactivekd.ValueReport` has its tables as attributes.
 
 print(value_report(results, targets=0.9, baseline=("labels alone", "random")))
 plt.show()

@@ -64,3 +64,11 @@ for ax, question in zip(axes, found, strict=True):
 session.close()
 folder.cleanup()
 plt.show()
+
+# %%
+# Each `~skactivekd.session.Question` says which row it is about and what the student thinks. For
+# people there is a page: `~skactivekd.app.serve` opens it, `~skactivekd.app.make_app` is for a
+# server of one's own. What it shows of a row are `~skactivekd.app.ImageArrays`,
+# `~skactivekd.app.ImageFiles`, `~skactivekd.app.Texts`, `~skactivekd.app.TableRows`,
+# `~skactivekd.app.SoundFiles`, or `~skactivekd.app.Items` of your own. Here it would be
+# ``serve(session, items=ImageArrays(images), title="Digits")``.

@@ -18,6 +18,7 @@ import numpy as np
 from skactivekd import OpenCLIPEncoder, PCoreSet, ZeroShotTeacher, load_glyph_digits
 from skactivekd.encoders import PrecomputedEncoder, embed_to_parquet, read_embeddings
 from skactivekd.inspection import teacher_report
+from skactivekd.teacher import proba_to_memmap
 
 X, y = load_glyph_digits(return_X_y=True)
 folder = Path(tempfile.mkdtemp())
@@ -31,12 +32,13 @@ ids, embeddings = read_embeddings(folder)
 print(type(embeddings).__name__, embeddings.shape, embeddings.dtype)
 
 # %%
-# The teacher takes ids for rows. What to label first, of all rows, by probabilities alone:
+# The teacher takes ids for rows, and its answers go block by block into a file. What to label
+# first, of all rows, by probabilities alone:
 
 encoder = PrecomputedEncoder(folder, OpenCLIPEncoder())
 names = dict(enumerate("zero one two three four five six seven eight nine".split()))
 teacher = ZeroShotTeacher(encoder, names, "the digit {}").fit()
-proba = teacher.predict_proba(ids)
+proba = proba_to_memmap(teacher, ids, folder / "proba.npy")
 first = PCoreSet().select(proba, proba[:1], n_instances=8)
 
 fig, axes = plt.subplots(1, 8, figsize=(8, 1.5), layout="constrained")

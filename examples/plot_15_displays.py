@@ -45,8 +45,7 @@ ClassConfusionDisplay.from_estimator(student, rows[rest], y[rest])
 
 # %%
 # Points below the diagonal are surer of themselves than they should be, points above less sure, as
-# this student is; the bars say how many
-# rows stand behind each.
+# this student is; the bars say how many rows stand behind each.
 
 ReliabilityDisplay.from_estimator(student, rows[rest], y[rest], teacher=teacher_proba[rest])
 plt.show()

@@ -41,7 +41,8 @@ print(f"Zero-shot teacher: {teacher.score(X_test, y_test):.3f}")
 # student. The search may set any parameter of the pipeline, those of the network
 # included; this one asks how far the student should follow its teacher, for which
 # the network is trained once for each fold. `LabeledStratifiedKFold` keeps unlabeled
-# rows in training and out of the scores, and the teacher encodes no row twice.
+# rows in training and out of the scores, and the teacher encodes no row twice. For classifiers
+# that know nothing of unlabeled rows, `~skactivekd.labeled_accuracy` is the ``scoring=``.
 
 pipe = make_pipeline(TeacherProba(teacher), DHOClassifier(random_state=0))
 weights = [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]

@@ -7,7 +7,7 @@ estimator as modAL wants it.
 """
 
 # %%
-# The learner holds the whole pool from the start, so that the student distils
+# The learner holds the whole pool from the start, so that the student distills
 # from every row; those nobody has labeled carry ``-1``.
 
 import matplotlib.pyplot as plt

@@ -19,6 +19,11 @@ from skactivekd import (
     load_glyph_digits,
     teacher_report,
 )
+from skactivekd.metrics import (
+    best_temperature,
+    expected_calibration_error,
+    reliability_curve,
+)
 
 X, y = load_glyph_digits(return_X_y=True)
 labeled = np.random.default_rng(0).choice(len(y), 100, replace=False)
@@ -40,13 +45,34 @@ print(report)
 report.plot()
 
 # %%
+# The report is a `~skactivekd.TeacherReport`, the picture a `~skactivekd.TeacherReportDisplay`.
+# Its figures can be had one by one, of any probabilities. Here are those of a teacher that is twice
+# as sure as it should be. The labels say what to divide its logits by, and on the rows without them
+# confidence comes near accuracy. Teachers that compare embeddings do this themselves with
+# ``logit_scale="auto"``, by `~skactivekd.metrics.best_logit_scale`.
+
+
+def soften(proba, temperature):
+    powers = proba ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+too_sure, rest = soften(teacher.predict_proba(X), 0.5), known == -1
+temperature = best_temperature(too_sure[labeled], y[labeled])
+for proba in (too_sure, soften(too_sure, temperature)):
+    print(f"calibration error {expected_calibration_error(proba[rest], y[rest]):.3f}")
+print(f"temperature {temperature:.2f}")
+reliability_curve(too_sure[rest], y[rest], n_bins=5).round(2)
+
+# %%
 # Labels show which habits are errors. Here are the clusters of at least two
 # labels, the class predicted at their center and how often that is right.
 
 report.to_frame("clusters").query("n_labeled >= 2").sort_values("accuracy").head()
 
 # %%
-# The predictions of all rows in the plane, and where the labels are among them.
+# The predictions of all rows in the plane, and where the labels are among them. The clusters are
+# those of `~skactivekd.inspection.prediction_clusters`.
 
 PredictionClustersDisplay.from_predictions(teacher.predict_proba(X), labeled=known != -1)
 

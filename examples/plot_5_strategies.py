@@ -53,3 +53,8 @@ for ax, (name, strategy) in zip(axes.flat, strategies.items(), strict=True):
     ax.set(title=f"{name}: {len(set(truth[picks]))} classes", xticks=[], yticks=[])
 axes[0, 0].legend(loc="lower left")
 plt.show()
+
+# %%
+# `Entropy` and `~skactivekd.LeastConfidence` ask much as `Margin` does; `~skactivekd.ClassBalanced`
+# gives each predicted class its share. Strategies of scikit-activeml take part as
+# `~skactivekd.FromSkactiveml`, and ours in its loops by `~skactivekd.to_skactiveml`.

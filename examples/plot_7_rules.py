@@ -82,3 +82,10 @@ ax.axhline(alone, color="gray", linestyle="dotted", label="the rules")
 ax.set(xlabel="labels", ylabel="accuracy")
 ax.legend()
 plt.show()
+
+# %%
+# A model takes the place of the rules in one line: `ZeroShotTeacher` on a
+# `~skactivekd.SentenceEncoder` compares texts with the names of the classes,
+# `~skactivekd.GenerativeTeacher` asks a language model from a folder,
+# `~skactivekd.EndpointTeacher` one behind a server. What a server did not answer, a
+# `~skactivekd.teacher.EndpointError` names; what it did is kept.

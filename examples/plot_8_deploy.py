@@ -39,7 +39,8 @@ print("equal to the bit:", np.array_equal(again.predict_proba(X), model.predict_
 
 # %%
 # One program from pixels to probabilities. ``export`` compares it with ``predict_proba`` before
-# it returns, and the classes stand in its metadata.
+# it returns, and the classes stand in its metadata. Of a whole pipeline
+# `~skactivekd.export` writes the steps before the student beside the program.
 
 path = Path(folder.name, "digits.onnx")
 model[-1].export(path)

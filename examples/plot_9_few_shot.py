@@ -42,3 +42,7 @@ ax.set(xlabel="labels of each class", ylabel="accuracy", xscale="log", xticks=co
 ax.set_xticklabels(counts)
 ax.legend()
 plt.show()
+
+# %%
+# The sums behind them stand on their own too: `~skactivekd.teacher.clap_loss` in PyTorch,
+# `~skactivekd.teacher.tip_adapter_logits` in numpy.

@@ -31,7 +31,7 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     Returns
     -------
     table : pandas.DataFrame
-        Mean accuracy in per cent: a row per method, a column per number of
+        Mean accuracy in percent: a row per method, a column per number of
         labels.
 
     Raises
@@ -62,7 +62,7 @@ def run_demo(out="skactivekd-demo.png", seeds=3):
     )
     table = tabulate(results)
     print(f"Handwritten digits: {len(y)} in the pool, {len(y_test)} to test, {seeds} seeds.")
-    print("Accuracy in per cent on the test set, mean (standard deviation), by labels spent.\n")
+    print("Accuracy in percent on the test set, mean (standard deviation), by labels spent.\n")
     print(table.to_string())
     print(f"\nZero-shot teacher, no labels: {100 * accuracy:.1f}")
     display = LabelEfficiencyDisplay.from_results(

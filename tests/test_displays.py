@@ -22,6 +22,7 @@ from skactivekd import (
     PredictionClustersDisplay,
     ReliabilityDisplay,
     TeacherProba,
+    TeacherReportDisplay,
     TrainingHistoryDisplay,
     load,
     save,
@@ -192,6 +193,41 @@ def test_facets_have_one_line_each_that_stands_out():
         np.testing.assert_allclose(chosen.get_ydata(), display.curves[name]["mean"])
     with pytest.raises(ValueError, match="must be 12"):
         display.plot_facets(axes=display.axes_[:3])
+
+
+@pytest.mark.parametrize("labels", [[10], [10, 11], [10, 15], [10, 12, 20, 25], [0, 100]])
+def test_counts_have_whole_ticks(labels):
+    curve = pd.DataFrame({"mean": 0.5, "std": 0.1}, index=labels)
+    curves = LabelEfficiencyDisplay({"one": curve, "another": curve})
+    losses = pd.DataFrame({"train_loss": 0.5}, index=labels)
+    n = len(labels)
+    pairs = ClassConfusionDisplay(np.full((2, 2), n), ["a", "b"], max_classes=0)
+    reliability = ReliabilityDisplay.from_predictions({"student": PROBA[:n]}, Y3[:n])
+    clusters = pd.DataFrame({"mean_radius": np.linspace(0.1, 0.2, n)})
+    control = clusters.assign(shuffle=0)
+    empty = pd.DataFrame(columns=["confidence", "accuracy", "low", "high", "n"], dtype=float)
+    tables = {"reliability": empty, "per_class": empty, "clusters": clusters, "control": control}
+    report = TeacherReportDisplay(**tables, accuracy=0.5, chance=0.1)
+    for axis in (
+        curves.plot().ax_.xaxis,
+        *(ax.xaxis for ax in curves.plot_facets().axes_),
+        TrainingHistoryDisplay(losses).plot().ax_.xaxis,
+        pairs.plot().ax_.xaxis,
+        reliability.axes_[1].yaxis,
+        report.plot().axes_[2].xaxis,
+    ):
+        ticks = axis.get_major_locator()()
+        assert len(ticks)
+        assert (ticks == np.round(ticks)).all()
+
+
+def test_ticks_of_the_user_stay():
+    ax = plt.figure().add_subplot(xscale="log")
+    LabelEfficiencyDisplay.from_results(RESULTS, ax=ax)
+    assert isinstance(ax.xaxis.get_major_locator(), plt.matplotlib.ticker.LogLocator)
+    ax = plt.figure().add_subplot(xticks=[12.5])
+    LabelEfficiencyDisplay.from_results(RESULTS, ax=ax)
+    assert ax.get_xticks().tolist() == [12.5]
 
 
 def test_spread_keeps_order_gap_and_bounds():

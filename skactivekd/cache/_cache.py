@@ -27,7 +27,7 @@ _GROUP_SECONDS, _GROUP_SHARE, _GROUP_BYTES = 1.0, 20, 2**26
 class EmbeddingCache:
     """Embeddings in memory or in one file, found by the content of what was encoded.
 
-    In a file, embeddings outlive the process: they are written each second or oftener, so that
+    In a file, embeddings outlive the process: they are written once a second or more often, so that
     whatever ends the process, at most one group of rows is lost. Several processes may fill one
     file at once. A different model, precision or preprocessing never gets the embeddings of
     another, and a model or a data file that only moved gets its own.

@@ -51,7 +51,7 @@ def simulate(source, project, strategies, rounds, labels, seeds, test, out, **op
         seeds,
         test,
     )
-    say("Accuracy in per cent, mean (standard deviation), by labels:\n")
+    say("Accuracy in percent, mean (standard deviation), by labels:\n")
     say(table.to_string())
     display.figure_.savefig(plot, dpi=120)
     say(f"\nPicture: {plot}")

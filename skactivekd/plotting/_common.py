@@ -39,6 +39,15 @@ def own_axes(ax, **settings):
     return plt.subplots(layout="constrained", **settings)[1] if ax is None else ax
 
 
+def whole_ticks(axis):
+    """Keep ticks of counts whole; those that the user set, or a logarithm's, stay as they are."""
+    from matplotlib.ticker import AutoLocator
+
+    locator = axis.get_major_locator()
+    if isinstance(locator, AutoLocator):
+        locator.set_params(integer=True, min_n_ticks=1)  # one tick where there is one count
+
+
 def check_axes(axes, n, what):
     """Return axes as an array, if there are as many as pictures."""
     axes = np.asarray(axes, dtype=object).ravel()

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..utils._labels import check_labels, encode_labels
 from ..utils._params import check_integer
-from ._common import classes_in_order, own_axes
+from ._common import classes_in_order, own_axes, whole_ticks
 
 _LONG_NAME = 3  # letters that stand side by side
 
@@ -214,7 +214,7 @@ class ClassConfusionDisplay:
         ax.set_yticks(places, texts, size="small")
         ax.invert_yaxis()
         ax.margins(x=0.18)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        whole_ticks(ax.xaxis)
         ax.set(xlabel="rows (share of the true class)", ylabel="true → predicted")
         ax.set_title(
             f"{len(shown)} most confused of {len(self.pairs_)} pairs:\n"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ..metrics._curves import check_rows
 from ..utils._params import check_flag, check_number
-from ._common import check_axes, line_styles, own_axes, pyplot, spread
+from ._common import check_axes, line_styles, own_axes, pyplot, spread, whole_ticks
 
 _FEW_LINES = 4  # whose legend finds a free corner
 _FACETS = 4  # in a row
@@ -122,6 +122,7 @@ class LabelEfficiencyDisplay:
         for (name, score), dash in zip((self.baselines or {}).items(), dashes, strict=False):
             ax.axhline(score, color="gray", linestyle=dash, label=str(name))
         ax.set(xlabel="labels", ylabel=self.score_name)
+        whole_ticks(ax.xaxis)
         self.ax_, self.figure_ = ax, ax.figure
         if direct_labels:
             self._label_ends(styles)
@@ -179,6 +180,7 @@ class LabelEfficiencyDisplay:
             for score in (self.baselines or {}).values():
                 ax.axhline(score, color="gray", linestyle="--", lw=0.8)
             ax.set_title(str(chosen), fontsize="small", color=styles[chosen]["color"])
+            whole_ticks(ax.xaxis)
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         return self
 

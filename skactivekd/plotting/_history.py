@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from ._common import own_axes
+from ._common import own_axes, whole_ticks
 
 _TERMS = {
     "label_loss": ("label head", "#1f77b4"),
@@ -119,7 +119,7 @@ class TrainingHistoryDisplay:
                     style = {"color": color, "linestyle": dash, "marker": marker, "markersize": 3}
                     ax.plot(values.index, values, label=name + held_out, **style)
         ax.set(xlabel="epoch", ylabel="loss")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        whole_ticks(ax.xaxis)
         if self.note:
             ax.set_title(self.note, size="medium")
         ax.legend()

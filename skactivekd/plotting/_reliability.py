@@ -8,7 +8,15 @@ from ..metrics import expected_calibration_error, reliability_curve
 from ..utils._classes import classes_of
 from ..utils._labels import encode_labels
 from ..utils._proba import check_proba
-from ._common import ABOVE, SHARE, check_axes, draw_diagonal, draw_reliability, pyplot
+from ._common import (
+    ABOVE,
+    SHARE,
+    check_axes,
+    draw_diagonal,
+    draw_reliability,
+    pyplot,
+    whole_ticks,
+)
 
 _COLORS = ("#1f77b4", "#c76a00", "#2a8a2a", "#9467bd", "#d62728", "#222222")
 
@@ -208,5 +216,6 @@ class ReliabilityDisplay:
             counts.bar(left, curve["n"], width, align="edge", color=color)
         points.set(ylabel="accuracy")
         counts.set(xlabel="confidence", ylabel="rows", xlim=SHARE)
+        whole_ticks(counts.yaxis)
         points.legend(**{**ABOVE, "ncols": 1})
         return self

@@ -1,6 +1,15 @@
 """The pictures of a teacher report."""
 
-from ._common import ABOVE, SHARE, bars, check_axes, draw_diagonal, draw_reliability, pyplot
+from ._common import (
+    ABOVE,
+    SHARE,
+    bars,
+    check_axes,
+    draw_diagonal,
+    draw_reliability,
+    pyplot,
+    whole_ticks,
+)
 
 _MOST_NAMES = 30  # of classes at an axis, to be read at the usual size
 
@@ -123,4 +132,5 @@ class TeacherReportDisplay:
         radii = self.clusters["mean_radius"].sort_values(ascending=False)
         ax.plot(range(1, len(radii) + 1), radii, marker=".", label=self.subject)
         ax.set(xlabel="clusters of predictions", ylabel="mean radius", ylim=(0, None))
+        whole_ticks(ax.xaxis)
         ax.legend(**ABOVE)

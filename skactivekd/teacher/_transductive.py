@@ -79,7 +79,7 @@ class TransductiveTeacher(Teacher):
     -----
     The model is that of TransCLIP [1]_ without its graph of neighbors. Its rounds go on until
     nothing changes, with densities at face value, which in hundreds of dimensions outvote the
-    names: on sentences of good and bad opinions that cost 25 points. Here :math:`\tau` gives the
+    names: few broad classes then drift away from them. Here :math:`\tau` gives the
     clusters and the names an equal voice, rounds are few, and the sum is scaled back to the spread
     of the teacher's logits, so that it is no surer than before. The pool should look like the rows
     to be judged: from one that lacks most of the classes it learns nothing of these.
