@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import sys
 import tempfile
 from types import SimpleNamespace
 
@@ -65,6 +66,25 @@ def save_random_clip(folder, name, seed):
         preprocess=PREPROCESS,
         config=CONFIG,
     )
+
+
+@pytest.fixture(autouse=True)
+def _short_training(request, monkeypatch):
+    """Most tests ask how things fit together, not how well a network learns in 1,000 steps.
+
+    Those marked `full_training`, and doctests, train as a user does.
+    """
+    epochs = sys.modules.get("skactivekd.student._epochs")
+    if epochs is None:
+        return
+    if isinstance(request.node, pytest.Function) and not request.node.get_closest_marker(
+        "full_training"
+    ):
+        monkeypatch.setattr(epochs, "_STEPS", 200)
+        monkeypatch.setattr(epochs, "_EPOCHS", 40)
+    else:
+        # What was trained for less is not to be found in memory.
+        sys.modules["skactivekd.student._reuse"].memory.clear()
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def processes(tmp_path_factory):
     return [np.load(folder / f"{process}.npz") for process in (0, 1)]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_end_alike(processes):
     first, second = processes
     assert set(first) == set(second)
@@ -141,7 +141,7 @@ def test_two_processes_end_alike(processes):
     assert rows[0].isdisjoint(rows[1])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", [*CASES, "twice"])
 def test_two_processes_train_as_one(processes, case):
     one = outcome(train(DHONet, *(("both halves full", 2) if case == "twice" else (case,))))
@@ -153,7 +153,7 @@ def test_two_processes_train_as_one(processes, case):
             np.testing.assert_allclose(found[f"{case}/weights"], one["weights"], atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES)
 def test_shares_of_a_batch_stay_paired(processes, case):
     whole = outcome(train(DHONet, case))["batches"]
@@ -259,6 +259,7 @@ def test_a_search_trains_in_other_processes():
     assert np.array_equal(*scores)
 
 
+@pytest.mark.thorough
 def test_a_trained_student_predicts_in_another_process(tmp_path):
     clf = train(AcceleratedDHONet, "both halves full", accelerator=Accelerator(cpu=True))
     (tmp_path / "student.pkl").write_bytes(pickle.dumps((clf, X)))

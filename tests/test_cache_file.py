@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, clone
 from skactivekd.cache import EmbeddingCache, _cache, _sqlite, _store
 from skactivekd.cache._owner import identify
 from skactivekd.encoders._base import encode_rows
-from skactivekd.utils import _file_hash
+from skactivekd.utils import _row_identity
 
 
 class Encoder(BaseEstimator):
@@ -479,14 +479,14 @@ def test_an_interrupt_loses_no_batch_that_was_encoded(path, monkeypatch):
 
 
 def test_a_model_file_is_read_once_for_all_processes(path, files, monkeypatch):
-    found = _file_hash.hash_model_file(*files[:3], cache=EmbeddingCache(path))
+    found = _row_identity.hash_model_file(*files[:3], cache=EmbeddingCache(path))
     read = []
-    monkeypatch.setattr(_file_hash, "_HASHES", OrderedDict())  # as in a new process
+    monkeypatch.setattr(_row_identity, "_HASHES", OrderedDict())  # as in a new process
     monkeypatch.setattr(_cache, "hash_file", lambda path: read.append(path))
     cache = EmbeddingCache(path)
-    assert _file_hash.hash_model_file(*files[:3], cache=cache) == found
+    assert _row_identity.hash_model_file(*files[:3], cache=cache) == found
     assert read == []
     files[1].write_bytes(b"other weights")
     monkeypatch.undo()
-    assert _file_hash.hash_model_file(*files[:3], cache=cache) != found
-    assert _file_hash.hash_model_file(*files[:3]) != found
+    assert _row_identity.hash_model_file(*files[:3], cache=cache) != found
+    assert _row_identity.hash_model_file(*files[:3]) != found

@@ -146,6 +146,7 @@ def test_the_teacher_is_what_the_formulas_say(weighting, metric, adaptive):
     assert teacher.n_labeled_ == 14
 
 
+@pytest.mark.thorough
 def test_the_default_step_does_not_depend_on_the_scale():
     coarse, fine = (
         CLAPTeacher(Directions(), CLASSES, logit_scale=s, constraint_weight=0).fit(X, Y)

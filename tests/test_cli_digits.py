@@ -39,7 +39,7 @@ def truth(path):
     return Path(path).stem[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_sixty_answers_on_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if N_IMAGES < 3000:

@@ -68,7 +68,7 @@ def asked(log):
     return log.read_text().splitlines() if log.exists() else []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_teacher_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("d").mkdir()

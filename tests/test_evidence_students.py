@@ -91,6 +91,7 @@ def measure_toy(name, seed):
     return [{"value": f"{name}{seed}"}]
 
 
+@pytest.mark.thorough
 def test_processes_measure_what_is_missing_and_keep_runs_together(tmp_path):
     store = tmp_path / "rows.csv"
     grid = [(name, seed) for name in "abc" for seed in (0, 1)]

@@ -10,7 +10,7 @@ import pytest
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import OpenCLIPEncoder, _sentence_models
 from skactivekd.encoders._base import encode_rows
-from skactivekd.utils import _file_hash
+from skactivekd.utils import _row_identity
 
 
 @pytest.fixture
@@ -44,18 +44,18 @@ def test_a_checkpoint_counts_by_its_content(tiny_clip, tmp_path):
 def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     file = tmp_path / "weights"
     file.write_bytes(b"one")
-    first = _file_hash.hash_model_file(file)
+    first = _row_identity.hash_model_file(file)
     with monkeypatch.context() as patch:
-        patch.setattr(_file_hash, "hash_file", None)
-        assert _file_hash.hash_model_file(file) == first
+        patch.setattr(_row_identity, "hash_file", None)
+        assert _row_identity.hash_model_file(file) == first
     file.write_bytes(b"two")
     os.utime(file, ns=(0, 0))
-    assert _file_hash.hash_model_file(file) != first
+    assert _row_identity.hash_model_file(file) != first
 
 
 def test_weights_replaced_with_size_and_time_kept_are_noticed(tmp_path, tiny_sentence):
     for place, hash_it in (
-        (tmp_path / "weights.pt", _file_hash.hash_model_file),
+        (tmp_path / "weights.pt", _row_identity.hash_model_file),
         (shutil.copytree(tiny_sentence, tmp_path / "model"), _sentence_models.hash_folder),
     ):
         file = place / "model.safetensors" if place.is_dir() else place

@@ -151,6 +151,7 @@ def test_texts_of_77_classes_found_by_typing(here, driver, monkeypatch, capsys):
     assert run(["export", "tasks.json"]) == 0
 
 
+@pytest.mark.thorough
 def test_rows_of_a_table(here, driver, monkeypatch, capsys):
     X, y = load_iris(return_X_y=True)
     measured = ["sepal length", "sepal width", "petal length", "petal width"]

@@ -106,7 +106,7 @@ def check(folder, runs, most):
     assert made.total() - SHARDS <= most
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_killed_with_its_cluster_and_then_a_worker(folder, tmp_path):
     first = Run(folder, tmp_path / "first", 0.2, "cluster")
     first.get_ready().begin()

@@ -13,9 +13,8 @@ from hashlib import blake2b
 import numpy as np
 
 from ..utils._bar import bar
-from ..utils._file_hash import hash_file
 from ..utils._params import check_choice, check_number
-from ..utils._row_identity import file_key
+from ..utils._row_identity import file_key, hash_file
 from ._store import BATCH_LIMIT, KEY_SIZE, WIDTHS, Store, follow_forks
 
 _MEMORY_BYTES = 2**29  # 262,144 rows of 512 float32 values

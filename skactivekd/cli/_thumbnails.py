@@ -10,7 +10,7 @@ import numpy as np
 from ..encoders._inputs import item_problem
 from ..encoders._read_image import open_image, reason, upright_size
 from ..student._views import PlainView
-from ..utils._file_hash import stamp_file
+from ..utils._row_identity import stamp_file
 from ._progress import in_blocks, progress
 
 _BATCH = 512  # files whose pixels are written at once

@@ -9,8 +9,7 @@ import tempfile
 import numpy as np
 import pandas as pd
 
-from ..utils._file_hash import hash_model_file, stamp_status
-from ..utils._row_identity import identify_row
+from ..utils._row_identity import hash_model_file, identify_row, stamp_status
 from ._read_embeddings import holds_shards, identify_shards, read_embeddings, read_headers
 
 _SHOWN = 60  # characters of an id in a message

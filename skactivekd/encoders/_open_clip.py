@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from joblib import cpu_count
 
-from ..utils._file_hash import hash_model_file
+from ..utils._row_identity import hash_model_file
 from . import _open_clip_models
 from ._bad_rows import REMEDY, ImageError
 from ._base import Run, TextEncoder, remember

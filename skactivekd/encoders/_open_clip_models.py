@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..utils._file_hash import hash_model_file
+from ..utils._row_identity import hash_model_file
 from ._bad_rows import explain_download
 from ._inputs import warn_of_long_texts
 

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from .._rows import one_column
-from ..utils._file_hash import stamp_file
+from ..utils._row_identity import stamp_file
 from ._inputs import LazyRows, is_lazy
 from ._read_image import (
     UnreadableError,

@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from ..utils._file_hash import stamp_file
 from ..utils._replacing import replacing
+from ..utils._row_identity import stamp_file
 from ._bad_rows import report
 from ._shards import checksum, list_shards, read_header, read_shard, shard_path
 

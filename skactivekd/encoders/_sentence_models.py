@@ -9,7 +9,7 @@ import re
 import threading
 from contextlib import contextmanager
 
-from ..utils._file_hash import hash_model_file, stamp_status
+from ..utils._row_identity import hash_model_file, stamp_status
 from ._bad_rows import explain_download
 from ._inputs import warn_of_long_texts
 

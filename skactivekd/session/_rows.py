@@ -9,8 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from .._rows import n_rows
-from ..utils._file_hash import hash_file, stamp_file
-from ..utils._row_identity import identify_row, identify_sparse_rows
+from ..utils._row_identity import hash_file, identify_row, identify_sparse_rows, stamp_file
 
 
 class Pool:

@@ -13,9 +13,8 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from ..encoders._bad_rows import REMEDY, ImageError, list_rows, report
 from ..encoders._inputs import LazyRows, check_images, is_lazy, is_path, is_picture
 from ..encoders._read_image import describe, open_image, row_reason, upright_size
-from ..utils._file_hash import hash_content, settle_file, stamp_file
 from ..utils._picture_files import PICTURE
-from ..utils._row_identity import content_key
+from ..utils._row_identity import content_key, hash_content, settle_file, stamp_file
 from ..utils._urls import is_url
 from ._views import drawing, row_seed
 from ._workers import Unreadable, make_loader, worker_settings

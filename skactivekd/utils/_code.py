@@ -10,7 +10,7 @@ import types
 from collections import deque
 from pathlib import Path
 
-from ._file_hash import stamp_path
+from ._row_identity import stamp_path
 
 
 class Unsure(Exception):

@@ -10,9 +10,8 @@ import stat
 
 import numpy as np
 
-from ._file_hash import hash_file
 from ._identity import hash_array
-from ._row_identity import identify_row, tensor_values
+from ._row_identity import hash_file, identify_row, tensor_values
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta
 
