@@ -18,7 +18,7 @@ from ..utils._row_identity import row_keys, text_keys
 from ..utils._urls import check_urls
 from ._bad_rows import REMEDY, ImageError, RowError, TextError, collecting, report
 from ._inputs import LazyRows, is_lazy
-from ._unit_rows import check_embedded, unit_rows
+from ._unit_rows import unit_rows
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
 _PACKAGE = __name__.partition(".")[0] + "."
@@ -137,12 +137,10 @@ class Encoder(BaseEstimator):
         if self.on_error not in ("raise", "skip"):
             check_choice(self.on_error, "on_error", ("raise", "skip"))
         answer = getattr(self, embed)(X, run)
-        rows, bad = check_embedded(answer, X, f"{kind}.{embed}", self.on_error == "raise")
-        problem = "cannot be read" if method == "encode_image" else "cannot be encoded"
-        if rows is not None:
-            n_bad = len(bad)
-            rows = unit_rows(rows, bad, len(rows) + n_bad)
-            problem = problem if len(bad) == n_bad else "cannot be encoded"
+        strict = self.on_error == "raise"
+        rows, bad, unusable = unit_rows(answer, X, f"{kind}.{embed}", strict)
+        unread = method == "encode_image" and not unusable
+        problem = "cannot be read" if unread else "cannot be encoded"
         return rows, _ERRORS.get(method, RowError)(bad, f"{problem}; {REMEDY}") if bad else None
 
 
@@ -237,10 +235,10 @@ def _encode_once(encoder, method, X, counts=()):
         rows = call(call.all)
         call.finish(call.all)
         return rows
-    keys, files, order = (text_keys if method == "encode_text" else row_keys)(X)
     owner = owner_of(encoder, method, call.run)
     if owner is None:  # for one call, the encoder is who it is
         cache = EmbeddingCache(max_bytes=2**62)
+    keys, files, order = (text_keys if method == "encode_text" else row_keys)(X)
     size = int(size) if isinstance(size, numbers.Integral) and size > 0 else 64
     options = {"files": files, "order": order, "batch_size": size, "verbose": verbose}
     try:

@@ -5,11 +5,36 @@ import numbers
 import numpy as np
 
 
-def check_embedded(answer, X, name, strict):
-    """Return embeddings of the good rows and a dict of the bad ones, if they make up X.
+def unit_rows(answer, X, name, strict):
+    """Bring embeddings of the good rows to norm 1 and to their places in X; bad rows are nan.
 
-    None stands for no embeddings, where no row is good, or bad ones raise anyway (`strict`).
+    Parameters
+    ----------
+    answer : tuple of embeddings of the good rows, and a dict of the bad ones to the reasons
+        None stands for no embeddings, where no row is good, or bad ones raise anyway.
+    X : samples
+    name : str
+        Whose answer it is.
+    strict : bool
+        Whether bad rows raise.
+
+    Returns
+    -------
+    rows : ndarray of float32 of shape (n, d), or None
+    bad : dict of int to str
+        Those too whose embedding is of no use.
+    unusable : bool
+        Whether there are such.
     """
+    rows, bad = _check_answer(answer, X, name, strict)
+    if rows is None:
+        return None, bad, False
+    n_bad = len(bad)
+    rows = _place(rows, bad, len(rows) + n_bad)
+    return rows, bad, len(bad) > n_bad
+
+
+def _check_answer(answer, X, name, strict):
     if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[1], dict):
         raise TypeError(
             f"{name} must return two things: the embeddings of the good rows, and a dict of the "
@@ -43,12 +68,7 @@ def _describe(answer):
     return type(answer).__name__
 
 
-def unit_rows(embeddings, bad, n):
-    """Bring embeddings of the good rows to norm 1 and to their places among n rows.
-
-    Those without a usable embedding are added to `bad`, a dict of row to reason; bad rows are nan.
-    """
-    embeddings = np.asarray(embeddings, dtype=np.float32)
+def _place(embeddings, bad, n):
     norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
     good = np.array([row for row in range(n) if row not in bad], dtype=np.intp)
     usable = np.isfinite(norms) & (norms > 0)
