@@ -2,19 +2,31 @@
 
 import click
 
+from ._begin import begin
 from ._opening import open_project
-from ._options import project_option
+from ._options import model_options, source_options
 from ._progress import say
-from ._project import find_project
 from ._trouble import Trouble
 
 
-@click.command(help="Train the student on all labels of a project, and save it in model/.")
-@project_option
-def fit(project):
+@click.command(
+    help="""Train the student on all labels of a project, and save it in model/.
+
+    SOURCE, as for `label`, begins a project without the page: for labels that are there already,
+    in the subfolders or the label column, or for a teacher alone. Without it a project goes on."""
+)
+@click.argument("source", required=False)
+@model_options
+@source_options
+@click.option(
+    "--project",
+    metavar="DIR",
+    help="Folder of the project; without it SOURCE-project, or the one that is here.",
+)
+def fit(source, project, **options):
     """Fit and save."""
-    project = find_project(project)
-    if not project.journal.exists():
+    project = begin(source, project, options)
+    if source is None and not project.journal.exists():
         raise Trouble(
             f"{project.folder} has no labels yet; give some by `skactivekd label --project "
             f"{project.folder}`."
@@ -51,6 +63,7 @@ def fit_project(project):
     opened = open_project(project)
     session = opened.session
     try:
+        project.write()  # a journal without its settings would be no project
         known = session.progress(fresh=False)
         n = known["labels"]
         if n == 0 and not opened.has_teacher:
@@ -76,7 +89,6 @@ def fit_project(project):
         save(opened.student.deployable(model), project.model, overwrite=True, scores=scores)
     finally:
         session.close()
-    project.write()
     return accuracy
 
 

@@ -7,7 +7,7 @@ import click
 
 from ._begin import begin, begin_demo
 from ._opening import STRATEGIES, open_project
-from ._options import annotator_option, source_options
+from ._options import annotator_option, model_options, source_options
 from ._port import choose_port
 from ._progress import say
 from ._project import PREDICTIONS
@@ -25,19 +25,11 @@ _WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 )
 @click.argument("source", required=False)
 @click.option("--demo", is_flag=True, help="Handwritten digits with the embedded teacher, offline.")
-@click.option("--classes", metavar="A,B,C", help="Names of the classes, or @FILE with one a line.")
-@click.option(
-    "--teacher",
-    metavar="MODEL",
-    help="open_clip's model and weights (ViT-B-32:laion2b_s34b_b79k), a folder of such a model, of "
-    "a sentence-transformers model for texts, or none.  [default: none]",
-)
+@model_options
 @click.option("--project", metavar="DIR", help="Folder of the project.  [default: SOURCE-project]")
-@click.option("--student", metavar="MODEL", help="auto, or a model of timm for images.")
 @click.option("--strategy", metavar="NAME", help=f"One of {', '.join(STRATEGIES)}.")
 @click.option("--audit", type=float, help="Share of random questions that measure the accuracy.")
 @click.option("--overlap", type=float, help="Share of questions that several persons are asked.")
-@click.option("--seed", type=int, help="Of everything that is drawn.")
 @click.option("--guideline", metavar="FILE", help="Text that the page shows to who labels.")
 @source_options
 @annotator_option

@@ -156,7 +156,12 @@ def tell_notes(student):
     for note in [*student.source.notes, *student.notes]:
         say(note, err=True)
     if student.bad:
-        say(f"{len(student.bad)} images cannot be read and are left out:", err=True)
+        are = (
+            "image cannot be read and is"
+            if len(student.bad) == 1
+            else "images cannot be read and are"
+        )
+        say(f"{len(student.bad)} {are} left out:", err=True)
         for path, why in list(student.bad.items())[:_SHOWN]:
             say(f"  {path}: {one_line(why).removeprefix(f'{path}: ')}", err=True)
         if len(student.bad) > _SHOWN:

@@ -16,7 +16,7 @@ from ..utils._fingerprint import class_name
 from ..utils._params import check_choice
 from ..utils._row_identity import row_keys, text_keys
 from ..utils._urls import check_urls
-from ._errors import REMEDY, ImageError, RowError, TextError, collecting, report
+from ._errors import ImageError, RowError, TextError, collecting, remedy, report
 from ._inputs import LazyRows, is_lazy
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
@@ -128,7 +128,9 @@ class Encoder(BaseEstimator):
             n_bad = len(bad)
             rows = unit_rows(rows, bad, len(rows) + n_bad)
             problem = problem if len(bad) == n_bad else "cannot be encoded"
-        return rows, _ERRORS.get(method, RowError)(bad, f"{problem}; {REMEDY}") if bad else None
+        return rows, _ERRORS.get(method, RowError)(
+            bad, f"{problem}; {remedy(self)}"
+        ) if bad else None
 
 
 class TextEncoder(Encoder):

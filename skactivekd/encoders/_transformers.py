@@ -9,7 +9,7 @@ from joblib import cpu_count
 
 from . import _towers
 from ._base import TextEncoder, remember
-from ._errors import REMEDY, ImageError, RowError
+from ._errors import ImageError, RowError, remedy
 from ._inputs import check_images, check_texts, holds_files
 from ._preprocess import AheadList, embed, good_batches, load_batches
 from ._read_image import open_image, reason
@@ -325,7 +325,7 @@ class TransformersEncoder(TextEncoder):
                     read(X[row])
                 except Exception as error:  # of as many kinds as there are files
                     bad[row] = why(X[row], error)
-        return kind(bad, f"{problem}; {REMEDY}") if bad else None
+        return kind(bad, f"{problem}; {remedy(self)}") if bad else None
 
     def _identity(self, params, run):
         for name in ("model", "revision"):  # which a subclass may set itself
