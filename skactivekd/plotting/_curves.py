@@ -122,6 +122,7 @@ class LabelEfficiencyDisplay:
         for (name, score), dash in zip((self.baselines or {}).items(), dashes, strict=False):
             ax.axhline(score, color="gray", linestyle=dash, label=str(name))
         ax.set(xlabel="labels", ylabel=self.score_name)
+        _tick_whole_numbers(ax)
         self.ax_, self.figure_ = ax, ax.figure
         if direct_labels:
             self._label_ends(styles)
@@ -179,6 +180,7 @@ class LabelEfficiencyDisplay:
             for score in (self.baselines or {}).values():
                 ax.axhline(score, color="gray", linestyle="--", lw=0.8)
             ax.set_title(str(chosen), fontsize="small", color=styles[chosen]["color"])
+            _tick_whole_numbers(ax)
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         return self
 
@@ -219,6 +221,15 @@ class LabelEfficiencyDisplay:
                     "relpos": (0, 0.5),
                 },
             )
+
+
+def _tick_whole_numbers(ax):
+    """Count labels, of which there are no halves; leave ticks that a user has set as they are."""
+    from matplotlib.ticker import AutoLocator
+
+    locator = ax.xaxis.get_major_locator()
+    if isinstance(locator, AutoLocator):
+        locator.set_params(integer=True)
 
 
 def _draw_curve(ax, curve, **style):
