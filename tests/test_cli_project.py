@@ -91,6 +91,9 @@ def test_texts_from_a_table_to_a_model(here, monkeypatch, capsys):
 def test_labels_that_are_there_make_a_model_without_a_page(here, monkeypatch, capsys):
     write_csv("t.csv", {"text": TEXTS, "label": NAMES[:40] + [""] * 20})
     assert run(["fit", "t.csv", "--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "t-project: 60 texts and 40 labels, 3 classes, teacher none." in said
+    assert "The classes are card, rate, transfer; --classes names others." in said
     assert read_config(Path("t-project/config.toml")).seed == 3
     assert "sentence-transformers" in Path("t-project/config.toml").read_text()
     write_csv("new.csv", {"text": ["my card is lost"]})

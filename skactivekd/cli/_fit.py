@@ -3,10 +3,12 @@
 import click
 
 from ._begin import begin
-from ._opening import open_project
+from ._opening import open_project, tell_state
 from ._options import model_options, source_options
 from ._progress import say
 from ._trouble import Trouble
+
+_SHOWN = 100  # classes
 
 
 @click.command(
@@ -31,7 +33,7 @@ def fit(source, project, **options):
             f"{project.folder} has no labels yet; give some by `skactivekd label --project "
             f"{project.folder}`."
         )
-    accuracy = fit_project(project)
+    accuracy = fit_project(project, begun=source is not None)
     say(f"The model is saved: {project.model}")
     if accuracy is not None:
         say(
@@ -40,12 +42,14 @@ def fit(source, project, **options):
         )
 
 
-def fit_project(project):
+def fit_project(project, begun=False):
     """Fit the student of a project and save it.
 
     Parameters
     ----------
     project : Project
+    begun : bool, default=False
+        Whether to say what was found, which no page has shown.
 
     Returns
     -------
@@ -64,6 +68,10 @@ def fit_project(project):
     session = opened.session
     try:
         project.write()  # a journal without its settings would be no project
+        if begun:
+            tell_state(project, opened)
+            names = ", ".join(session.classes[:_SHOWN]) + ", ..." * (len(session.classes) > _SHOWN)
+            say(f"The classes are {names}; --classes names others.")
         known = session.progress(fresh=False)
         n = known["labels"]
         if n == 0 and not opened.has_teacher:

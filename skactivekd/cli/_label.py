@@ -6,14 +6,12 @@ import shlex
 import click
 
 from ._begin import begin, begin_demo
-from ._opening import STRATEGIES, open_project
+from ._opening import STRATEGIES, open_project, tell_state
 from ._options import annotator_option, model_options, source_options
 from ._port import choose_port
 from ._progress import say
 from ._project import PREDICTIONS
 from ._trouble import Trouble
-
-_WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 
 
 @click.command(
@@ -136,21 +134,6 @@ def read_guideline(project):
         raise Trouble(f"--guideline {path} is no UTF-8; save it as such.") from None
     except OSError as error:
         raise Trouble(f"--guideline {path} cannot be read: {error.strerror}.") from None
-
-
-def tell_state(project, opened):
-    """Say what is about to be labeled."""
-    settings, session = project.settings, opened.session
-    n = session.progress(fresh=False)["labels"]
-    say(
-        f"{project.folder.name}: {len(opened.source)} {_WHAT[settings.kind]} and {n} labels, "
-        f"{len(session.classes)} classes, teacher {settings.teacher}."
-    )
-    if not opened.has_teacher and settings.kind != "table":
-        say(
-            "Without a teacher the student learns from your labels alone: its first guesses are "
-            "poor. --teacher names a model that knows what the classes are called."
-        )
 
 
 commands = {"label": label}

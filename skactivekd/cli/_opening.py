@@ -23,6 +23,7 @@ STRATEGIES = (
 )
 _CONFLICT = re.compile(r"Row (\d+) of X has the content of an earlier row, but y says (.*)\.$")
 _SHOWN = 5
+_WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 
 
 @dataclass
@@ -149,6 +150,21 @@ def read_project_source(project, classes):
     for name, value in source.columns.items():
         setattr(settings, name, value)
     return source
+
+
+def tell_state(project, opened):
+    """Say what there is to label and to learn from."""
+    settings, session = project.settings, opened.session
+    n = session.progress(fresh=False)["labels"]
+    say(
+        f"{project.folder.name}: {len(opened.source)} {_WHAT[settings.kind]} and {n} labels, "
+        f"{len(session.classes)} classes, teacher {settings.teacher}."
+    )
+    if not opened.has_teacher and settings.kind != "table":
+        say(
+            "Without a teacher the student learns from your labels alone: its first guesses are "
+            "poor. --teacher names a model that knows what the classes are called."
+        )
 
 
 def tell_notes(student):
