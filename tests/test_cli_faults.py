@@ -547,6 +547,9 @@ def test_a_project_without_answers_has_no_model(tmp_path, monkeypatch, capsys):
     fake_page(monkeypatch, tell_all(lambda row: "a", 5))
     assert run(["label", "--project", "p"]) == 0
     refused(["fit"], "All labels are of one class", capsys)
+    new = ["fit", "t.csv", *TWO, "--project", "q"]
+    refused(new, "q has no labels yet; give some by `skactivekd label --project", capsys)
+    assert run(["label", "--project", "q"]) == 0  # it is a project all the same
 
 
 def test_a_model_that_was_changed_is_refused(text_project, tmp_path, monkeypatch, capsys):

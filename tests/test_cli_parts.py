@@ -95,6 +95,7 @@ def test_what_teachers_may_be(here, tiny_clip, tiny_sentence):
         (str(here), "images", "holds no open_clip_config.json"),
         (str(here), "texts", "holds no"),
         ("glyph", "texts", "knows pictures of digits alone"),
+        ("ViT-B-32:laion2b_s34b_b79k", "texts", "names a model of images, but these are texts"),
         ("ViT-B-32", "images", "does not say which weights"),
         ("ViT-B-32:/gone/file", "images", "no such file of weights"),
         ("ViT-B-33:x", "images", "neither a folder nor a model of open_clip"),

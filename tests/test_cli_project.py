@@ -88,6 +88,23 @@ def test_texts_from_a_table_to_a_model(here, monkeypatch, capsys):
     assert sum(row["kind"] == "answered" for row in read_csv("l.csv")) == 24
 
 
+def test_labels_that_are_there_make_a_model_without_a_page(here, monkeypatch, capsys):
+    write_csv("t.csv", {"text": TEXTS, "label": NAMES[:40] + [""] * 20})
+    assert run(["fit", "t.csv", "--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "t-project: 60 texts and 40 labels, 3 classes, teacher none." in said
+    assert "The classes are card, rate, transfer; --classes names others." in said
+    assert read_config(Path("t-project/config.toml")).seed == 3
+    assert "sentence-transformers" in Path("t-project/config.toml").read_text()
+    write_csv("new.csv", {"text": ["my card is lost"]})
+    assert run(["predict", "new.csv"]) == 0
+    assert [row["class"] for row in read_csv("predictions.csv")] == ["card"]
+    assert "1 row is predicted" in capsys.readouterr().out
+    monkeypatch.setattr(skactivekd.DHOClassifier, "fit", None)  # a report has nothing to measure
+    assert run(["report"]) == 0
+    assert "40 of 60 items labeled" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_table_of_numbers(here, monkeypatch, capsys):
     rng = np.random.default_rng(0)
@@ -134,7 +151,7 @@ def test_images_in_folders_and_beside_them(here, monkeypatch, capsys):
     assert run(["label", "d", "--project", "d/p"]) == 0
     said = capsys.readouterr()
     assert "1 files that are no images are left out" in said.err
-    assert "1 images cannot be read" in said.err
+    assert "1 image cannot be read and is left out" in said.err
     assert "broken.png" in said.err
     assert "40 images and 12 labels, 3 classes" in said.out
     assert len(calls[0]["items"].rows) == 40

@@ -200,7 +200,8 @@ def test_bad_files_are_all_named(encoder, X, tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for path in paths[:2]:
         Image.fromarray(X[0]).save(path)
-    with pytest.raises(ImageError, match="3 images cannot be read") as error:
+    remedy = "mend or leave out these rows, or in OpenCLIPEncoder set on_error='skip':"
+    with pytest.raises(ImageError, match=f"3 images cannot be read; {remedy}") as error:
         encoder.encode_image(paths)
     assert sorted(error.value.bad) == [2, 3, 4]
 

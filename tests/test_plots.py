@@ -42,6 +42,16 @@ def test_a_long_legend_stands_beside_the_curves(n_lines):
     assert len(display.ax_.get_legend().get_texts()) == n_lines
 
 
+def test_labels_are_counted_in_whole_numbers_unless_a_user_set_the_ticks():
+    curves = {name: CURVE.set_axis([1, 2]) for name in "ab"}
+    display = LabelEfficiencyDisplay(curves)
+    for ax in [display.plot().ax_, *display.plot_facets().axes_]:
+        assert (ax.get_xticks() == ax.get_xticks().round()).all()
+    ax = plt.figure().add_subplot(xscale="log")
+    display = LabelEfficiencyDisplay({"line": CURVE}).plot(ax=ax)
+    assert display.ax_.get_xscale() == "log"
+
+
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = (X[:, 0] > 0).astype(int)
 

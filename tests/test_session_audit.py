@@ -36,6 +36,17 @@ def test_the_interval_covers_the_true_accuracy():
     check_coverage([play(seed, 50, 0.4) for seed in range(100)], 0.9)
 
 
+def test_nothing_is_fitted_where_there_is_nothing_to_measure(memory_path):
+    session, fits = open_session(memory_path, audit=0), []
+    session._figures.tick = lambda: fits.append(1)
+    answer(session, TRUTH, 9, n_ask=10)
+    assert session.progress()["advice"].startswith("Too early to tell")
+    assert not fits
+    answer(session, TRUTH, 1, n_ask=10)
+    assert len(session.progress()["changed"]) == 1
+    assert fits
+
+
 @pytest.mark.thorough
 def test_the_interval_covers_the_true_accuracy_as_it_is_used():
     check_coverage([play(seed, 200, 0.1, n_pool=1000) for seed in range(200)], 0.9)

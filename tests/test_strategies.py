@@ -256,6 +256,12 @@ def test_a_y_that_does_not_fit_is_explained(y, missing_label, hint):
         PCoreSet(missing_label=missing_label).query(np.full((3, 2), 0.5), y, Echo())
 
 
+def test_a_marker_of_another_name_is_guessed():
+    model = LogisticRegression().fit([[0.0], [1.0]], ["cat", "dog"])
+    with pytest.raises(ValueError, match=r"no class 'open': .* pass missing_label='open'"):
+        Margin().query(np.zeros((3, 1)), ["cat", "dog", "open"], model)
+
+
 def test_an_estimator_without_probabilities_is_named():
     model = LinearSVC().fit([[0.0], [1.0]], [0, 1])
     with pytest.raises(TypeError, match=r"Margin needs an estimator with predict_proba.*LinearSVC"):

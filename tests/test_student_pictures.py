@@ -350,7 +350,7 @@ def test_what_is_no_picture_is_named_with_its_remedy(digits, proba, tmp_path, on
     found = student(on_error=on_error)
     early, all_bad = {3, 5, 34}, set(reasons)
     if on_error == "raise":
-        with pytest.raises(ImageError, match=r"set on_error='skip':\n") as caught:
+        with pytest.raises(ImageError, match=r"in DHONet set on_error='skip':\n") as caught:
             found.fit(paths, y, proba)
         assert set(caught.value.bad) == early  # at a glance
         good = [paths[0] if row in early else path for row, path in enumerate(paths)]
@@ -387,7 +387,7 @@ def test_a_file_that_breaks_during_training_is_named(digits, proba, tmp_path):
     found = student().fit(paths, y, proba)
     expected = found.predict_proba(digits[0])
     found.set_params(net__callbacks=[("break", Break())])
-    with pytest.raises(ImageError, match=r"on_error='skip':\n  row 4: .*broken\.png"):
+    with pytest.raises(ImageError, match=r"in DHONet set on_error='skip':\n  row 4: .*broken\.png"):
         found.fit(paths, y, proba)
     assert np.array_equal(found.predict_proba(digits[0]), expected)
 

@@ -97,6 +97,21 @@ def test_unknown_models_of_timm():
         )
 
 
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_weights_of_timm_that_cannot_be_had_say_what_to_do(monkeypatch, pretrained):
+    def offline(*_, **__):
+        raise OSError("nobody is there")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    net = DHONet("resnet18", module__pretrained=pretrained, max_epochs=1)
+    what_to_do = (
+        r"'resnet18' with its trained weights cannot be loaded.*\n.*pretrained_cfg_overlay="
+    )
+    kind, message = (RuntimeError, what_to_do) if pretrained else (OSError, "^nobody is there$")
+    with pytest.raises(kind, match=message):
+        DHOClassifier(net, random_state=0).fit(np.zeros((30, 3, 8, 8)), y, teacher_proba=proba)
+
+
 def test_rows_must_be_numbers_or_images():
     with pytest.raises(ValueError, match="X must have rows of numbers"):
         DHOClassifier(DHONet(max_epochs=2)).fit(X.reshape(30, 1, 1, 2, 2), y, teacher_proba=proba)

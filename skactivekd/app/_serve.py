@@ -132,7 +132,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and ends in order however often Ctrl-C is pressed."""
 
     def __init__(self, config, announce):
         super().__init__(config)
@@ -143,6 +143,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._announce()
+
+    def handle_exit(self, sig, frame):
+        """Take the first signal; a second one would cut off the student in its thread."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
 
 def _tell_labels(session):

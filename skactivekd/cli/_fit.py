@@ -2,24 +2,38 @@
 
 import click
 
-from ._opening import open_project
-from ._options import project_option
+from ._begin import begin
+from ._opening import open_project, tell_state
+from ._options import model_options, source_options
 from ._progress import say
-from ._project import find_project
 from ._trouble import Trouble
 
+_SHOWN = 100  # classes
 
-@click.command(help="Train the student on all labels of a project, and save it in model/.")
-@project_option
-def fit(project):
+
+@click.command(
+    help="""Train the student on all labels of a project, and save it in model/.
+
+    SOURCE, as for `label`, begins a project without the page: for labels that are there already,
+    in the subfolders or the label column, or for a teacher alone. Without it a project goes on."""
+)
+@click.argument("source", required=False)
+@model_options
+@source_options
+@click.option(
+    "--project",
+    metavar="DIR",
+    help="Folder of the project; without it SOURCE-project, or the one that is here.",
+)
+def fit(source, project, **options):
     """Fit and save."""
-    project = find_project(project)
-    if not project.journal.exists():
+    project = begin(source, project, options)
+    if source is None and not project.journal.exists():
         raise Trouble(
             f"{project.folder} has no labels yet; give some by `skactivekd label --project "
             f"{project.folder}`."
         )
-    accuracy = fit_project(project)
+    accuracy = fit_project(project, begun=source is not None)
     say(f"The model is saved: {project.model}")
     if accuracy is not None:
         say(
@@ -28,12 +42,14 @@ def fit(project):
         )
 
 
-def fit_project(project):
+def fit_project(project, begun=False):
     """Fit the student of a project and save it.
 
     Parameters
     ----------
     project : Project
+    begun : bool, default=False
+        Whether to say what was found, which no page has shown.
 
     Returns
     -------
@@ -51,6 +67,11 @@ def fit_project(project):
     opened = open_project(project)
     session = opened.session
     try:
+        project.write()  # a journal without its settings would be no project
+        if begun:
+            tell_state(project, opened)
+            names = ", ".join(session.classes[:_SHOWN]) + ", ..." * (len(session.classes) > _SHOWN)
+            say(f"The classes are {names}; --classes names others.")
         known = session.progress(fresh=False)
         n = known["labels"]
         if n == 0 and not opened.has_teacher:
@@ -76,7 +97,6 @@ def fit_project(project):
         save(opened.student.deployable(model), project.model, overwrite=True, scores=scores)
     finally:
         session.close()
-    project.write()
     return accuracy
 
 

@@ -6,14 +6,12 @@ import shlex
 import click
 
 from ._begin import begin, begin_demo
-from ._opening import STRATEGIES, open_project
-from ._options import annotator_option, source_options
+from ._opening import STRATEGIES, open_project, tell_state
+from ._options import annotator_option, model_options, source_options
 from ._port import choose_port
 from ._progress import say
 from ._project import PREDICTIONS
 from ._trouble import Trouble
-
-_WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 
 
 @click.command(
@@ -25,19 +23,11 @@ _WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 )
 @click.argument("source", required=False)
 @click.option("--demo", is_flag=True, help="Handwritten digits with the embedded teacher, offline.")
-@click.option("--classes", metavar="A,B,C", help="Names of the classes, or @FILE with one a line.")
-@click.option(
-    "--teacher",
-    metavar="MODEL",
-    help="open_clip's model and weights (ViT-B-32:laion2b_s34b_b79k), a folder of such a model, of "
-    "a sentence-transformers model for texts, or none.  [default: none]",
-)
+@model_options
 @click.option("--project", metavar="DIR", help="Folder of the project.  [default: SOURCE-project]")
-@click.option("--student", metavar="MODEL", help="auto, or a model of timm for images.")
 @click.option("--strategy", metavar="NAME", help=f"One of {', '.join(STRATEGIES)}.")
 @click.option("--audit", type=float, help="Share of random questions that measure the accuracy.")
 @click.option("--overlap", type=float, help="Share of questions that several persons are asked.")
-@click.option("--seed", type=int, help="Of everything that is drawn.")
 @click.option("--guideline", metavar="FILE", help="Text that the page shows to who labels.")
 @source_options
 @annotator_option
@@ -144,21 +134,6 @@ def read_guideline(project):
         raise Trouble(f"--guideline {path} is no UTF-8; save it as such.") from None
     except OSError as error:
         raise Trouble(f"--guideline {path} cannot be read: {error.strerror}.") from None
-
-
-def tell_state(project, opened):
-    """Say what is about to be labeled."""
-    settings, session = project.settings, opened.session
-    n = session.progress(fresh=False)["labels"]
-    say(
-        f"{project.folder.name}: {len(opened.source)} {_WHAT[settings.kind]} and {n} labels, "
-        f"{len(session.classes)} classes, teacher {settings.teacher}."
-    )
-    if not opened.has_teacher and settings.kind != "table":
-        say(
-            "Without a teacher the student learns from your labels alone: its first guesses are "
-            "poor. --teacher names a model that knows what the classes are called."
-        )
 
 
 commands = {"label": label}

@@ -23,6 +23,7 @@ STRATEGIES = (
 )
 _CONFLICT = re.compile(r"Row (\d+) of X has the content of an earlier row, but y says (.*)\.$")
 _SHOWN = 5
+_WHAT = {"images": "images", "texts": "texts", "table": "rows"}
 
 
 @dataclass
@@ -151,12 +152,32 @@ def read_project_source(project, classes):
     return source
 
 
+def tell_state(project, opened):
+    """Say what there is to label and to learn from."""
+    settings, session = project.settings, opened.session
+    n = session.progress(fresh=False)["labels"]
+    say(
+        f"{project.folder.name}: {len(opened.source)} {_WHAT[settings.kind]} and {n} labels, "
+        f"{len(session.classes)} classes, teacher {settings.teacher}."
+    )
+    if not opened.has_teacher and settings.kind != "table":
+        say(
+            "Without a teacher the student learns from your labels alone: its first guesses are "
+            "poor. --teacher names a model that knows what the classes are called."
+        )
+
+
 def tell_notes(student):
     """Say what a person should know of the rows."""
     for note in [*student.source.notes, *student.notes]:
         say(note, err=True)
     if student.bad:
-        say(f"{len(student.bad)} images cannot be read and are left out:", err=True)
+        are = (
+            "image cannot be read and is"
+            if len(student.bad) == 1
+            else "images cannot be read and are"
+        )
+        say(f"{len(student.bad)} {are} left out:", err=True)
         for path, why in list(student.bad.items())[:_SHOWN]:
             say(f"  {path}: {one_line(why).removeprefix(f'{path}: ')}", err=True)
         if len(student.bad) > _SHOWN:

@@ -22,6 +22,24 @@ annotator_option = click.option(
 )
 
 
+def model_options(command):
+    """Add what a project is begun with: classes, teacher, student, seed."""
+    for name, metavar, text in (
+        ("--seed", None, "Of everything that is drawn."),
+        ("--student", "MODEL", "auto, or a model of timm for images."),
+        (
+            "--teacher",
+            "MODEL",
+            "open_clip's model and weights (ViT-B-32:laion2b_s34b_b79k), a folder of such a "
+            "model, of a sentence-transformers model for texts, or none.  [default: none]",
+        ),
+        ("--classes", "A,B,C", "Names of the classes, or @FILE with one a line."),
+    ):
+        kind = int if name == "--seed" else str
+        command = click.option(name, metavar=metavar, type=kind, help=text)(command)
+    return command
+
+
 def source_options(command):
     """Add what says how a source is to be read."""
     for name, text in (

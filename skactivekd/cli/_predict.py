@@ -29,7 +29,7 @@ def predict(ctx, files, project, out, every):
         raise Trouble("Name files to predict: images, folders of them, or tables.")
     project = find_project(project)
     n, bad = predict_project(project, files, out, every)
-    say(f"{n} rows are predicted: {os.path.abspath(out)}")
+    say(f"{n} {'row is' if n == 1 else 'rows are'} predicted: {os.path.abspath(out)}")
     if bad:
         say(f"{len(bad)} of them cannot be read, as the column 'error' says:", err=True)
         for name, why in list(bad.items())[:_SHOWN]:

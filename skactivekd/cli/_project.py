@@ -27,7 +27,8 @@ _COMMENTS = {
     "kind": "images, texts or table.",
     "text_column": "Columns of a table, where it is one.",
     "classes": "A name that is added here becomes a class; those with labels stay.",
-    "teacher": "open_clip model and weights, a folder of a model, glyph (digits) or none.",
+    "teacher": "open_clip model and weights (images), sentence-transformers model (texts), folder "
+    "of either, glyph (digits) or none.",
     "names": "What the teacher calls a class, where that is not its name.",
     "student": "auto, or a model of timm for images.",
     "strategy": "What chooses the questions.",
@@ -206,8 +207,8 @@ def find_project(folder=None):
             "say which by --project."
         )
     raise Trouble(
-        "There is no project here: begin one by `skactivekd label SOURCE`, or say where it is by "
-        "--project."
+        "There is no project here: begin one by `skactivekd label SOURCE`, or by `skactivekd fit "
+        "SOURCE` if it has labels, or say where it is by --project."
     )
 
 

@@ -45,7 +45,7 @@ def report_project(project):
     try:
         n = session.progress(fresh=False)["labels"]
         with training_bar(len(opened.source), n, opened.has_teacher):
-            if n:
+            if session._figures.needs_fits(session._view()):  # else a training would tell nothing
                 session.fit()
         with measuring_bar(session):
             found = session.progress()

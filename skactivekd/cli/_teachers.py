@@ -66,6 +66,11 @@ def make_encoder(name, kind, cache=None):
         return _open_clip(name, settings)
     if name == GLYPH:
         raise Trouble("--teacher glyph knows pictures of digits alone, but these are texts.")
+    if ":" in place and not folder:
+        raise Trouble(
+            f"--teacher {name!r} names a model of images, but these are texts; name one of "
+            "sentence-transformers, such as all-MiniLM-L6-v2, a folder of one, or none."
+        )
     if folder and not any(os.path.isfile(os.path.join(place, mark)) for mark in _MARKS):
         raise Trouble(
             f"--teacher {name!r} holds no {_MARKS[0]}; for texts name a folder of a "

@@ -4,8 +4,11 @@ import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# What to do about rows that cannot be read or encoded, wherever they can be skipped.
-REMEDY = "mend or leave out these rows, or set on_error='skip'"
+
+def remedy(who):
+    """Return what to do about rows that cannot be read or encoded; `who` can skip them."""
+    who = who if isinstance(who, str) else type(who).__name__
+    return f"mend or leave out these rows, or in {who} set on_error='skip'"
 
 
 class RowError(ValueError):

@@ -16,7 +16,7 @@ from ..utils._fingerprint import class_name
 from ..utils._params import check_choice
 from ..utils._row_identity import row_keys, text_keys
 from ..utils._urls import check_urls
-from ._bad_rows import REMEDY, ImageError, RowError, TextError, collecting, report
+from ._bad_rows import ImageError, RowError, TextError, collecting, remedy, report
 from ._inputs import LazyRows, is_lazy
 from ._unit_rows import unit_rows
 
@@ -141,7 +141,9 @@ class Encoder(BaseEstimator):
         rows, bad, unusable = unit_rows(answer, X, f"{kind}.{embed}", strict)
         unread = method == "encode_image" and not unusable
         problem = "cannot be read" if unread else "cannot be encoded"
-        return rows, _ERRORS.get(method, RowError)(bad, f"{problem}; {REMEDY}") if bad else None
+        return rows, _ERRORS.get(method, RowError)(
+            bad, f"{problem}; {remedy(self)}"
+        ) if bad else None
 
 
 class TextEncoder(Encoder):

@@ -7,7 +7,7 @@ from joblib import cpu_count
 from tqdm.auto import tqdm
 
 from ..utils._params import check_integer
-from ._bad_rows import REMEDY, ImageError
+from ._bad_rows import ImageError, remedy
 from ._base import Encoder
 from ._preprocess import load_batches
 from ._read_clip import (
@@ -209,7 +209,7 @@ class FrameEncoder(WrapsEncoder, Encoder):
                 read_frames(X[row], self.n_frames)
             except Exception as error:  # of as many kinds as there are files
                 bad[row] = clip_reason(X[row], error)
-        return ImageError(bad, f"cannot be read; {REMEDY}") if bad else None
+        return ImageError(bad, f"cannot be read; {remedy(self)}") if bad else None
 
     def _embed_text(self, texts, run):
         return embed_texts(self.image_encoder, texts)

@@ -8,7 +8,7 @@ from joblib import cpu_count
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..utils._params import check_choice, check_integer, check_number
-from ._bad_rows import REMEDY, RowError, report
+from ._bad_rows import RowError, remedy, report
 from ._preprocess import good_batches, load_batches
 from ._read_sound import LONGEST, check_sounds, holds_sound_files, read_sound, sound_reason
 
@@ -146,7 +146,7 @@ class LogMel(TransformerMixin, BaseEstimator):
             for row, picture in made:
                 pictures[row] = picture
         if bad and strict:
-            raise RowError(bad, f"cannot be read; {REMEDY}")
+            raise RowError(bad, f"cannot be read; {remedy(self)}")
         if bad:
             report(bad, "sound", stacklevel=3)
         if cut:

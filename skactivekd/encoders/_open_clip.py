@@ -11,7 +11,7 @@ from joblib import cpu_count
 
 from ..utils._row_identity import hash_model_file
 from . import _open_clip_models
-from ._bad_rows import REMEDY, ImageError
+from ._bad_rows import ImageError, remedy
 from ._base import Run, TextEncoder, remember
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
@@ -234,7 +234,7 @@ class OpenCLIPEncoder(TextEncoder):
         n_workers = self._count_workers(holds_files(X))
         with closing(self._read(X, bad, lambda row: open_image(X[row]), n_workers)) as batches:
             list(good_batches(batches, bad, lambda *failed: row_reason(X, *failed), stop=True))
-        return ImageError(bad, f"cannot be read; {REMEDY}") if bad else None
+        return ImageError(bad, f"cannot be read; {remedy(self)}") if bad else None
 
     def _read(self, X, bad, prepare, n_workers):
         rows = [row for row in range(len(X)) if row not in bad]

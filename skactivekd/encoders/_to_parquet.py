@@ -7,7 +7,7 @@ from collections import deque
 
 from ..utils._bar import bar as bar_of
 from ..utils._params import check_flag, check_integer
-from ._bad_rows import REMEDY, RowError, report
+from ._bad_rows import RowError, remedy, report
 from ._engines import AGAIN, check_engine, opened_engine
 from ._make_shard import (
     Outcome,
@@ -258,7 +258,8 @@ class _Run:
             raise RowError(self.failed, f"and perhaps more {self._problem()}", 10)
 
     def _problem(self):
-        return f"cannot be encoded; {REMEDY}, and call again for the shards that are left"
+        what_to_do = remedy("the encoder")
+        return f"cannot be encoded; {what_to_do}, and call again for the shards that are left"
 
     def finish(self):
         """Say that the directory is complete, or which rows are bad."""

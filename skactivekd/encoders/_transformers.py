@@ -8,7 +8,7 @@ import numpy as np
 from joblib import cpu_count
 
 from . import _towers
-from ._bad_rows import REMEDY, ImageError, RowError
+from ._bad_rows import ImageError, RowError, remedy
 from ._base import TextEncoder, remember
 from ._inputs import check_images, check_texts, holds_files
 from ._preprocess import AheadList, embed, good_batches, load_batches
@@ -325,7 +325,7 @@ class TransformersEncoder(TextEncoder):
                     read(X[row])
                 except Exception as error:  # of as many kinds as there are files
                     bad[row] = why(X[row], error)
-        return kind(bad, f"{problem}; {REMEDY}") if bad else None
+        return kind(bad, f"{problem}; {remedy(self)}") if bad else None
 
     def _identity(self, params, run):
         for name in ("model", "revision"):  # which a subclass may set itself

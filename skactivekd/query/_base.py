@@ -219,6 +219,7 @@ class QueryStrategy(BaseEstimator):
         if not missing.any():
             raise ValueError(
                 f"y has no missing_label={self.missing_label!r}: no row is left to select."
+                f"{_hint_at_marker(y, classes_of(estimator))}"
             )
         pool, known = np.flatnonzero(missing), np.flatnonzero(labeled)
         if candidates is not None:
@@ -356,6 +357,17 @@ def _equal(one, other):
     return all(
         a is b or (a is not None and b is not None and same_rows(a, b))
         for a, b in zip(one, other, strict=True)
+    )
+
+
+def _hint_at_marker(y, classes):
+    """Name the one label that the model does not know, which may mark the unlabeled rows."""
+    strange = [] if classes is None else list(set(y.tolist()) - set(np.asarray(classes).tolist()))
+    if len(strange) != 1:
+        return ""
+    return (
+        f" The estimator knows no class {strange[0]!r}: if that marks unlabeled rows, pass "
+        f"missing_label={strange[0]!r}."
     )
 
 

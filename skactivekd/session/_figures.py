@@ -73,7 +73,13 @@ class Figures:
         predicted = cross_fitted(lambda hidden: self._classes(view, hidden), audited, self._seed)
         return accuracy(predicted, view.labels, len(view.labels))
 
+    def needs_fits(self, view):
+        """Tell whether there is anything to measure: an audit row, or two points to compare."""
+        return bool(view.audited) or view.n_counting >= 2 * STEP
+
     def _measure(self, view):
+        if not self.needs_fits(view):
+            return _figures(None, [], [], view)
         audited = [item for item in view.audited if item in view.labels]
         now = self._accuracy(view)
         snapshots = self._take_snapshots(view)

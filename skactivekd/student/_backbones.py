@@ -8,6 +8,14 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from ..encoders._bad_rows import explain_download
+
+_WHAT_TO_DO = (
+    "Without a network name a file of the weights: DHONet({0!r}, module__pretrained=True, "
+    "module__pretrained_cfg_overlay={{'file': '/path/to/model.safetensors'}}); or leave "
+    "module__pretrained out, to learn from scratch."
+)
+
 
 class MLP(nn.Sequential):
     """Perceptron on rows of numbers, the default for 2-D X.
@@ -145,12 +153,24 @@ def build_backbone(module, input_shape, **kwargs):
         if len(input_shape) == 3 and _takes_size(module, kwargs):
             # A Vision Transformer is built for one size.
             kwargs = {"img_size": input_shape[1:], **kwargs}
-        return timm.create_model(module, num_classes=0, in_chans=input_shape[0], **kwargs)
+        try:
+            return timm.create_model(module, num_classes=0, in_chans=input_shape[0], **kwargs)
+        except Exception as error:
+            if kwargs.get("pretrained") and _is_of_download(error):
+                what = f"The backbone {module!r} with its trained weights"
+                raise explain_download(what, error, _WHAT_TO_DO.format(module)) from error
+            raise
     if module is not None:
         return module(**kwargs)
     if len(input_shape) == 1:
         return MLP(*input_shape, **kwargs)
     return SmallCNN(input_shape[0], max(input_shape[1:]), **kwargs)
+
+
+def _is_of_download(error):
+    """Tell what a file, the network or a hub says from wrong arguments."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or library in ("huggingface_hub", "httpx", "requests")
 
 
 @dataclass(frozen=True)

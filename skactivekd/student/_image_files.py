@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..encoders._bad_rows import REMEDY, ImageError, list_rows, report
+from ..encoders._bad_rows import ImageError, list_rows, remedy, report
 from ..encoders._inputs import LazyRows, check_images, is_lazy, is_path, is_picture
 from ..encoders._read_image import describe, open_image, row_reason, upright_size
 from ..utils._picture_files import PICTURE
@@ -90,7 +90,7 @@ class Pictures:
     def __init__(self, X, on_error="raise"):
         self.items, bad = check_images(X, on_error)
         if bad and on_error == "raise":
-            raise ImageError(bad, f"cannot be read; {REMEDY}")
+            raise ImageError(bad, f"cannot be read; {remedy('DHONet')}")
         self.on_error = on_error
         self.places = np.arange(len(self.items))
         self.view = None

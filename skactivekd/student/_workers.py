@@ -4,7 +4,7 @@ import warnings
 
 from torch.utils.data import DataLoader
 
-from ..encoders._bad_rows import REMEDY, ImageError
+from ..encoders._bad_rows import ImageError, remedy
 
 
 def make_loader(dataset, kind, **settings):
@@ -46,7 +46,7 @@ class Unreadable:
 
     def throw(self):
         """Raise what it stands for."""
-        raise ImageError(self.bad, f"cannot be read; {REMEDY}")
+        raise ImageError(self.bad, f"cannot be read; {remedy('DHONet')}")
 
 
 def worker_settings(n_workers, training):
