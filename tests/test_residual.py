@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from skactivekd.student._penalty import PENALTIES, choose_residual, plan_folds
-from skactivekd.student._residual import Basis, Problem, Residual, _Objective, fit_residual
+from skactivekd.student._residual import Residual, fit_residual
 
 INF = float("inf")
 
@@ -51,20 +51,6 @@ def predict(residual, features, logits):
 
 def same(a, b, atol=1e-3):
     np.testing.assert_allclose(flatten(a), flatten(b), atol=atol)
-
-
-def test_tensors_and_arrays_give_the_same_loss():
-    """On a GPU the objective is computed with tensors."""
-    features, logits, codes = problem()
-    found = Problem(Basis(torch.from_numpy(features)), torch.from_numpy(logits), codes, np.ones(20))
-    step = torch.rand(len(found.start()), 1, dtype=torch.float64)
-    arrays, on_device = _Objective(found, 0.3, step), _Objective(found, 0.3, step)
-    on_device.xp, on_device.step = torch, step
-    on_device.rows, on_device.teacher, on_device.weight = found.rows, found.teacher, found.weight
-    on_device.codes, on_device.places = found.codes, torch.arange(20)
-    x = np.random.RandomState(2).normal(size=found.start().numel())
-    for one, other in zip(arrays(x), on_device(x), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 @pytest.mark.parametrize("penalty", [0.03, 1.0, 32.0])

@@ -26,8 +26,8 @@ def training_bar(n_rows, n_labels, has_teacher):
     here = threading.get_ident()
     with progress("Training the student", total, "steps") as bar:
 
-        def step(*_):
-            if threading.get_ident() == here:
+        def step(optimizer, *_):
+            if threading.get_ident() == here and type(optimizer).__name__ != "LBFGS":
                 bar.update(1)
 
         hook = register_optimizer_step_post_hook(step)

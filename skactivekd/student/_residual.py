@@ -4,12 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 
 _MAX_ITER = 50  # a convex problem, scaled: it took 5 to 15 steps on 10 to 1000 rows
-# Of the gradient per label: far below what moves a prediction. The first, over the root of the
-# labels, holds from a hundred of them on; for fewer, whose steps cost little, the second, by label.
-_TOLERANCE, _TOLERANCE_FEW = 1e-3, 1e-6
+_TOLERANCE = 1e-3  # of a gradient, per row: far below what moves a prediction
 _CHANGE = 1e-7  # of the loss, per row: what float32 still tells apart
 # Directions in which the features hardly vary, as squares in float64, are left out; the second
 # number keeps features that are all zero from having any.
@@ -129,75 +126,51 @@ class Problem:
     def solve(self, penalty, start=None):
         """Return the parameters of a penalty, searched from those of another."""
         origin = self.start()
-        total, n_classes = float(self.weight.sum()), self.teacher.shape[1]
-        if not total:
+        n, n_classes = self.teacher.shape
+        if not n:
             return origin
         # Steps are taken in coordinates in which the loss bends alike in all directions.
         spread = self.weight.sum() / max(n_classes, 2)
         bend = torch.cat([spread[None], self.basis.squares / max(n_classes, 2), spread[None]])
         step = (bend + penalty).rsqrt()[:, None]
-        first = torch.zeros_like(origin) if start is None else (start - origin) / step
-        found = minimize(
-            _Objective(self, penalty, step),
-            first.double().cpu().numpy().ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options={
-                "maxiter": _MAX_ITER,
-                "gtol": min(_TOLERANCE / total**0.5, _TOLERANCE_FEW * total),
-                "ftol": _CHANGE,
-            },
+        x = ((origin if start is None else start) - origin) / step
+        x.requires_grad_(True)
+        optimizer = torch.optim.LBFGS(
+            [x],
+            max_iter=_MAX_ITER,
+            tolerance_grad=_TOLERANCE * n**0.5,
+            tolerance_change=_CHANGE * n,
+            line_search_fn="strong_wolfe",
         )
-        return origin + step * torch.from_numpy(found.x).to(origin).reshape(origin.shape)
 
+        def closure():
+            change = step * x.detach()
+            loss, gradient = self._loss(origin + change)
+            loss += penalty / 2 * ((change[1:] ** 2).sum() + change[0, 0] ** 2)
+            gradient[1:] += penalty * change[1:]
+            gradient[0] += penalty / n_classes * change[0]
+            x.grad = step * gradient
+            return loss
 
-class _Objective:
-    """The penalized loss per label and its gradient, at changes in units of `step`.
+        optimizer.step(closure)
+        return origin + step * x.detach()
 
-    On the CPU the arrays are numpy's: most problems are so small that calls are what they cost.
-    """
+    def _loss(self, theta):
+        """Return the loss of the labels and its gradient.
 
-    def __init__(self, problem, penalty, step):
-        self.xp = np if step.device.type == "cpu" else torch
-        self.rows, self.teacher, self.codes, self.weight, self.step = (
-            values.detach().numpy() if self.xp is np else values.detach()
-            for values in (problem.rows, problem.teacher, problem.codes, problem.weight, step)
+        The scale is one number that stands in the first row for each class: its
+        gradient is shared out evenly, so that these stay equal.
+        """
+        log_proba = corrected(theta, self.rows, self.teacher).log_softmax(dim=1)
+        own = self.codes[:, None]
+        loss = -(self.weight * log_proba.gather(1, own)[:, 0]).sum()
+        error = log_proba.exp_().scatter_add_(
+            1, own, torch.full_like(own, -1, dtype=log_proba.dtype)
         )
-        self.penalty, self.n = penalty, float(self.weight.sum())
-        self.places = self.xp.arange(len(self.codes))
-
-    def __call__(self, x):
-        xp, penalty, n_classes = self.xp, self.penalty, self.teacher.shape[1]
-        change = self.step * self._take(x.reshape(len(self.step), n_classes))
-        logits = self.rows @ change[1:-1]
-        logits += (1 + change[0]) * self.teacher
-        logits += change[-1]
-        logits -= xp.amax(logits, 1)[:, None]
-        own = logits[self.places, self.codes]
-        error = xp.exp(logits)
-        total = error.sum(1)
-        loss = self.weight @ (xp.log(total) - own)
-        loss = loss + penalty / 2 * ((change[1:] ** 2).sum() + change[0, 0] ** 2)
-        error *= (self.weight / total)[:, None]
-        error[self.places, self.codes] -= self.weight
-        gradient = penalty * change
-        gradient[1:-1] += self.rows.T @ error
-        gradient[-1] += error.sum(0)
-        # The scale is one number that stands in the first row for each class: its gradient is
-        # shared out evenly, so that these stay equal.
-        gradient[0] = (gradient[0, 0] + (error * self.teacher).sum()) / n_classes
-        gradient *= self.step / self.n
-        return float(loss) / self.n, self._give(gradient)
-
-    def _take(self, x):
-        if self.xp is np:
-            return x.astype(self.step.dtype)
-        return torch.from_numpy(x).to(self.step)
-
-    def _give(self, gradient):
-        if self.xp is torch:
-            return gradient.double().cpu().numpy().ravel()
-        return gradient.astype(np.float64).ravel()
+        error *= self.weight[:, None]
+        scale = (error * self.teacher).sum() / error.shape[1]
+        parts = scale.expand(1, error.shape[1]), self.rows.T @ error, error.sum(dim=0)[None]
+        return loss, torch.cat(parts)
 
 
 def corrected(theta, rows, teacher_logits):
