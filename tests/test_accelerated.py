@@ -245,6 +245,7 @@ def test_what_is_not_finite_is_refused():
             clf.fit(X, Y, teacher_proba=TEACHER)
 
 
+@pytest.mark.thorough
 def test_a_search_trains_in_other_processes():
     net = AcceleratedDHONet(accelerator=Accelerator(cpu=True), max_epochs=3)
     grid = {"net__lr": [0.1, 0.01]}

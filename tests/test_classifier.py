@@ -267,6 +267,7 @@ def test_same_seed_same_bits(blobs, fitted):
     assert not np.array_equal(other.predict_proba(X), fitted.predict_proba(X))
 
 
+@pytest.mark.thorough
 def test_same_bits_in_another_process(tmp_path):
     script = (
         "import sys; import numpy as np; from skactivekd import DHOClassifier, DHONet;"

@@ -82,7 +82,6 @@ class EmbedderOfMatrices(Embedder):
     [
         student(missing_label=np.nan),
         student(),
-        student(heads="dual", missing_label=np.nan),
         TeacherProba(),
         LabeledOnly(LogisticRegression(), missing_label=np.nan),
         EmbedderOfMatrices(Waves()),
@@ -94,3 +93,12 @@ def test_scikit_learn_checks(estimator, check):
     if isinstance(estimator, DHOClassifier) and check.func.__name__ in ROUNDING:
         pytest.skip("wants more digits than float32 has")
     check(estimator)
+
+
+@pytest.mark.thorough
+@parametrize_with_checks(
+    [student(heads="dual", missing_label=np.nan)], expected_failed_checks=expected_failures
+)
+def test_scikit_learn_checks_of_two_heads(estimator, check):
+    """The same of heads that share all of the above but their training."""
+    test_scikit_learn_checks(estimator, check)

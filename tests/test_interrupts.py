@@ -182,7 +182,7 @@ def _wait(folder, n_lines, pause):
     ("mode", "whom"),
     [
         ("one process", "main"),
-        ("two processes", "group"),
+        pytest.param("two processes", "group", marks=pytest.mark.thorough),
         pytest.param("one process", "group", marks=pytest.mark.thorough),
         pytest.param("two processes", "main", marks=pytest.mark.thorough),
     ],
@@ -207,7 +207,9 @@ def test_an_interrupted_simulation_goes_on_to_the_same_table(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["cross_val_score", "GridSearchCV"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param("cross_val_score", marks=pytest.mark.thorough), "GridSearchCV"]
+)
 def test_an_interrupted_validation_is_no_result(server, tmp_path, mode):
     seconds = server.finish(mode, tmp_path / "timed")
     moments, n_early = random.Random(mode), 0
