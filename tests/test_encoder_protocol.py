@@ -231,7 +231,7 @@ class NoRows(Encoder):
         ),
         (NoRows(), TypeError, "NoRows has no _embed_text"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__ if isinstance(value, Encoder) else str(value),
 )
 def test_what_an_encoder_of_ones_own_gets_wrong_is_said(encoder, error, fault):
     for call in (encoder.encode_text, lambda texts: encode_rows(encoder, texts)):
