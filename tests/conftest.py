@@ -72,7 +72,7 @@ def save_random_clip(folder, name, seed):
 def _short_training(request, monkeypatch):
     """Most tests ask how things fit together, not how well a network learns in 1,000 steps.
 
-    Those marked `full_training`, and doctests, train as a user does.
+    Those marked `full_training`, doctests and other processes train as a user does.
     """
     epochs = sys.modules.get("skactivekd.student._epochs")
     if epochs is None:
@@ -82,6 +82,7 @@ def _short_training(request, monkeypatch):
     ):
         monkeypatch.setattr(epochs, "_STEPS", 200)
         monkeypatch.setattr(epochs, "_EPOCHS", 40)
+        monkeypatch.setattr(sys.modules["skactivekd.student._residual"], "_MAX_ITER", 6)
     else:
         # What was trained for less is not to be found in memory.
         sys.modules["skactivekd.student._reuse"].memory.clear()

@@ -267,6 +267,7 @@ def test_same_seed_same_bits(blobs, fitted):
     assert not np.array_equal(other.predict_proba(X), fitted.predict_proba(X))
 
 
+@pytest.mark.full_training
 @pytest.mark.thorough
 def test_same_bits_in_another_process(tmp_path):
     script = (

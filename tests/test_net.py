@@ -264,6 +264,7 @@ def test_length_of_an_epoch(n_labels, epoch, expected):
         clf.set_params(net__epoch="some").fit(X, y, teacher_proba=TEACHER)
 
 
+@pytest.mark.full_training
 @pytest.mark.parametrize(
     ("heads", "n_rows", "expected"),
     [

@@ -115,6 +115,8 @@ THINGS = ("card", "transfer", "top up", "refund", "pin", "fee", "account", "rate
 THINGS += ("passcode",)
 
 
+@pytest.mark.thorough
+@pytest.mark.full_training
 def test_texts_of_77_classes_found_by_typing(here, driver, monkeypatch, capsys):
     from selenium.webdriver.common.keys import Keys
 

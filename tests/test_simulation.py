@@ -63,6 +63,7 @@ def test_the_same_call_gives_the_same_numbers():
     pd.testing.assert_frame_equal(run(strategies=[Entropy()]), run(strategies=[Entropy()]))
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 def test_processes_give_the_same_numbers(tmp_path):
     expected = run()

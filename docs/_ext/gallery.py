@@ -13,6 +13,7 @@ ORDER = [
     "plot_9_few_shot.py",
     "plot_16_prompts.py",
     "plot_13_pool.py",
+    "plot_19_photos.py",
     "plot_6_table.py",
     "plot_7_rules.py",
     "plot_11_sound.py",
