@@ -9,6 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
+
+def pytest_xdist_auto_num_workers(config):
+    """One process more than there are cores: browsers, servers and kills are waited for."""
+    return (os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) + 1
+
+
 # The networks here are small: more threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -82,7 +88,6 @@ def _short_training(request, monkeypatch):
     ):
         monkeypatch.setattr(epochs, "_STEPS", 200)
         monkeypatch.setattr(epochs, "_EPOCHS", 40)
-        monkeypatch.setattr(sys.modules["skactivekd.student._residual"], "_MAX_ITER", 6)
     else:
         # What was trained for less is not to be found in memory.
         sys.modules["skactivekd.student._reuse"].memory.clear()

@@ -516,7 +516,7 @@ np.save(out, step.fit_transform(X, np.full(400, -1)).proba)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "kill") or os.name == "nt", reason="needs signals")
 def test_after_a_kill_at_most_one_batch_is_asked_again(tmp_path):
     log, out, wanted = tmp_path / "log", tmp_path / "proba.npy", random.randint(40, 300)

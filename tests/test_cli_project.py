@@ -345,7 +345,7 @@ def test_what_was_learned_from_thumbnails_predicts_files(here, monkeypatch):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_begin_one_project_at_once(here, monkeypatch):
     import subprocess
 

@@ -404,6 +404,7 @@ def test_a_teacher_on_disk_is_read_in_parts(tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(rows[:100]), plain.predict_proba(rows[:100]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("reuse", [True, False])
 def test_fits_in_threads_are_those_of_one(reuse):
     seeds = [0, 1, 0, 2, 0, 1, 2, 0]

@@ -11,7 +11,6 @@ from skactivekd.student._penalty import PENALTIES, choose_residual, plan_folds
 from skactivekd.student._residual import Residual, fit_residual
 
 INF = float("inf")
-pytestmark = pytest.mark.full_training
 
 
 def problem(n=20, d=4, n_classes=3, seed=0):

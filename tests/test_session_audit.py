@@ -218,6 +218,7 @@ def stops_at(seed, spread):
     return n, later - then
 
 
+@pytest.mark.thorough
 def test_the_advice_to_stop_is_right():
     """After it another 100 labels bring a point of accuracy at most, nine times of ten."""
     runs = [stops_at(seed, spread) for seed in range(5) for spread in (0.6, 1.0)]

@@ -115,7 +115,7 @@ def test_a_conflict_that_was_reviewed_says_so(session):
     assert np.sum(session.y == "bee") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_thousand_digits_take_few_clicks(tmp_path):
     """40 answers, then grids: a click for each wrong one, and one for each grid."""
     X, y = load_digits(return_X_y=True)
