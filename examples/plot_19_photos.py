@@ -2,9 +2,9 @@
 Photos of clothes, from files to a student
 ==========================================
 
-Six hundred photos in a folder, a hundred questions, and a small network that reads files as they are.
-The photos are those of Fashion-MNIST, as Debian's package ``dataset-fashion-mnist`` has them; where
-it is not installed, handwritten digits take their place.
+Six hundred photos in a folder, a hundred questions, and a small network that reads files as they
+are. The photos are those of Fashion-MNIST, as Debian's package ``dataset-fashion-mnist`` has them;
+where it is not installed, handwritten digits take their place.
 """
 
 # %%
