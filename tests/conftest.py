@@ -9,12 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-
-def pytest_xdist_auto_num_workers(config):
-    """One process more than there are cores: browsers, servers and kills are waited for."""
-    return (os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) + 1
-
-
 # The networks here are small: more threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

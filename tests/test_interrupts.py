@@ -177,7 +177,7 @@ def _wait(folder, n_lines, pause):
     time.sleep(pause)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("mode", "whom"),
     [

@@ -297,6 +297,7 @@ def run_slowly(store):
     return run(store, Slow(GaussianNB(), classes=range(3)), n_rounds=5, seeds=1, strategies=[])
 
 
+@pytest.mark.thorough
 def test_a_killed_process_goes_on_in_another(tmp_path):
     store, whole = tmp_path / "s.csv", tmp_path / "whole.csv"
     code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import test_journal\n"

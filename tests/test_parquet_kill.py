@@ -138,6 +138,7 @@ def test_killed_while_it_writes(folder, tmp_path):
     check(folder, [run, again], most=1)
 
 
+@pytest.mark.thorough
 def test_two_at_once_share_the_work(folder, tmp_path):
     runs = [Run(folder, tmp_path / name, 0.03) for name in ("one", "other")]
     for run in [run.get_ready() for run in runs]:
@@ -148,6 +149,7 @@ def test_two_at_once_share_the_work(folder, tmp_path):
     assert all(run.made() for run in runs)
 
 
+@pytest.mark.thorough
 def test_the_shard_of_a_killed_process_is_made_by_another(folder, tmp_path):
     """The claim of a process ends with it."""
     slow = Run(folder, tmp_path / "slow", 60.0)

@@ -64,7 +64,7 @@ def test_the_same_call_gives_the_same_numbers():
 
 
 @pytest.mark.full_training
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_processes_give_the_same_numbers(tmp_path):
     expected = run()
     pd.testing.assert_frame_equal(run(n_jobs=2, store=tmp_path / "s.csv"), expected)
