@@ -7,7 +7,8 @@ Each takes a few lines, and one more line tests it as those of the package are t
 
 # %%
 # A strategy says what it looks at, and picks. This one asks what the model is least sure of, the
-# predicted classes taking turns. The check says nothing where nothing is wrong.
+# predicted classes taking turns. The check says nothing where nothing is wrong; it also asks for
+# picks by a model that knows one class.
 
 import warnings
 
@@ -42,9 +43,10 @@ class MarginInTurns(QueryStrategy):
         self.missing_label = missing_label
 
     def _pick(self, views, n_instances):
-        ordered = np.sort(views.proba_pool, axis=1)
+        proba = np.asarray(views.proba_pool)
+        ordered = np.sort(np.pad(proba, ((0, 0), (1, 0))), axis=1)  # one class has no second
         by_margin = np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")
-        predicted = views.proba_pool.argmax(axis=1)[by_margin]
+        predicted = proba.argmax(axis=1)[by_margin]
         turn = pd.Series(predicted).groupby(predicted).cumcount()
         return by_margin[np.argsort(turn, kind="stable")][:n_instances]
 
