@@ -133,7 +133,7 @@ def _losses(points, targets, weights, change):
     weights = weights[changed]
     for rows, similar in _blocks(points, few):
         lost = similar.clamp(before, after).sub_(before)
-        losses[rows] = (lost @ weights).cpu()
+        losses[rows] = (lost @ weights).cpu().numpy()
     return losses
 
 
@@ -141,7 +141,7 @@ def _gains(points, targets, weights, covered):
     """What each point alone would add, as float64."""
     gains = np.empty(points.shape[0])
     for rows, similar in _blocks(points, targets):
-        gains[rows] = (similar.sub_(covered).relu_() @ weights).cpu()
+        gains[rows] = (similar.sub_(covered).relu_() @ weights).cpu().numpy()
     return gains
 
 
