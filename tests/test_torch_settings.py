@@ -67,7 +67,7 @@ SETTINGS = {
 def look():
     return (
         torch.get_default_dtype(),
-        torch.get_default_device(),
+        torch.empty(0).device,  # torch 2.9.1 cannot say its default device here
         torch.is_inference_mode_enabled(),
         torch.is_grad_enabled(),
         torch.is_autocast_enabled("cpu"),

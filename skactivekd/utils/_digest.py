@@ -10,7 +10,7 @@ import stat
 
 import numpy as np
 
-from ._identity import hash_array
+from ._identity import hash_array, name_of
 from ._row_identity import hash_file, identify_row, tensor_values
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta
@@ -160,4 +160,4 @@ def _describe_object(value):
         params = value.get_params(deep=False).items()
         kept = {name: param for name, param in params if name not in _IDLE}
         return type(value).__qualname__, describe(kept)
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    return name_of(value)

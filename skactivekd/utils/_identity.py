@@ -95,7 +95,7 @@ class _Describer(Reach, pickle.Pickler):
     def reducer_override(self, value):
         kind = type(value)
         if isinstance(value, functools._lru_cache_wrapper):
-            raise Unsure(f"{_name(value)} remembers earlier results (functools.lru_cache)")
+            raise Unsure(f"{name_of(value)} remembers earlier results (functools.lru_cache)")
         if kind in _LOCKS or getattr(kind, "_decides_nothing", False):
             return _mark, (kind,)
         if kind is property:
@@ -165,8 +165,11 @@ def _mark(*parts):
     """Stand for an object in a description; it is never called."""
 
 
-def _name(value):
-    return getattr(value, "__qualname__", type(value).__qualname__)
+def name_of(value):
+    """Name a function, a class, or else the class of a value."""
+    # A ufunc of numpy has no qualified name before 2.2.
+    short = value.__name__ if isinstance(value, np.ufunc) else type(value).__qualname__
+    return getattr(value, "__qualname__", short)
 
 
 def _content(cell):
