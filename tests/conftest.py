@@ -84,7 +84,9 @@ def _short_training(request, monkeypatch):
         monkeypatch.setattr(epochs, "_EPOCHS", 40)
     else:
         # What was trained for less is not to be found in memory.
-        sys.modules["skactivekd.student._reuse"].memory.clear()
+        from skactivekd.student._reuse import memory
+
+        memory.clear()
 
 
 @pytest.fixture(scope="session")

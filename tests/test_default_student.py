@@ -67,6 +67,7 @@ def texts():
 
 
 @pytest.mark.slow
+@pytest.mark.full_training
 @pytest.mark.parametrize("data", ["digits", "texts"])
 def test_first_labels_do_not_destroy_what_the_teacher_taught(data, request):
     X, y, teacher = request.getfixturevalue(data)
