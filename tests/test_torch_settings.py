@@ -43,6 +43,8 @@ def default_device():
         yield
     finally:
         torch.set_default_device(None)
+        # What torch 2.9 leaves behind breaks its own get_default_device, and so transformers.
+        vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)
 
 
 @contextmanager

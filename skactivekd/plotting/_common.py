@@ -71,7 +71,7 @@ def draw_reliability(ax, curve, label, **style):
 def bars(table):
     """Lengths of the bars below and above the accuracies; rounding leaves none negative."""
     below, above = table["accuracy"] - table["low"], table["high"] - table["accuracy"]
-    return [below.clip(lower=0), above.clip(lower=0)]
+    return np.array([below.clip(lower=0), above.clip(lower=0)])
 
 
 def classes_in_order(classes, missing_label):
