@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import sys
 import tempfile
 from types import SimpleNamespace
 
@@ -68,29 +67,41 @@ def save_random_clip(folder, name, seed):
     )
 
 
-@pytest.fixture(autouse=True)
-def _short_training(request, monkeypatch):
-    """Most tests ask how things fit together, not how well a network learns in 1,000 steps.
+@pytest.fixture(scope="session", autouse=True)
+def _short_training():
+    """Most tests ask how things fit together, not how well a student learns in 1,000 steps.
 
     Those marked `full_training`, doctests and other processes train as a user does.
     """
-    epochs = sys.modules.get("skactivekd.student._epochs")
-    if epochs is None:
-        return
-    from skactivekd.student import _penalty
+    from skactivekd.student import _epochs, _penalty
 
+    two = lambda n_labeled: (min(max(n_labeled, 1), 2),) * 2  # noqa: E731
+    short = (
+        (_epochs, "_STEPS", 200),
+        (_epochs, "_EPOCHS", 40),
+        (_penalty, "_count_folds", two),
+    )
+    full = [(module, name, getattr(module, name)) for module, name, _ in short]
+    with pytest.MonkeyPatch.context() as patch:
+        for setting in short:
+            patch.setattr(*setting)
+        yield full
+
+
+@pytest.fixture(autouse=True)
+def _full_training(request, _short_training, monkeypatch):
     if isinstance(request.node, pytest.Function) and not request.node.get_closest_marker(
         "full_training"
     ):
-        monkeypatch.setattr(epochs, "_STEPS", 200)
-        monkeypatch.setattr(epochs, "_EPOCHS", 40)
-        two = lambda n_labeled: (min(max(n_labeled, 1), 2),) * 2  # noqa: E731
-        monkeypatch.setattr(_penalty, "_count_folds", two)
-    else:
-        # What was trained for less is not to be found in memory.
-        from skactivekd.student._reuse import memory
+        yield
+        return
+    from skactivekd.student._reuse import memory
 
-        memory.clear()
+    for setting in _short_training:
+        monkeypatch.setattr(*setting)
+    memory.clear()  # what was trained for less is not to be found there, nor the other way about
+    yield
+    memory.clear()
 
 
 @pytest.fixture(scope="session")

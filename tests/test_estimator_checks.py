@@ -53,7 +53,7 @@ def expected_failures(estimator):
 
 def student(**params):
     """A student that learns what the checks ask for in few steps."""
-    return DHOClassifier(DHONet(max_epochs=60, module__hidden=32), **params)
+    return DHOClassifier(DHONet(max_epochs=15, module__hidden=32, lr=0.01), **params)
 
 
 class Waves(BaseEstimator):

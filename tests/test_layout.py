@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ LATE = {
 }
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def nodes_of(path):
+    return list(ast.walk(parsed(path)))
+
+
 def room_of(name):
     if name == "__main__":
         return "cli"
@@ -54,9 +65,8 @@ def room_of(name):
 def imports_of(path):
     """Yield the room of each import within the package, and whether it takes place on import."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    at_once = set(map(id, tree.body))
-    for node in ast.walk(tree):
+    at_once = set(map(id, parsed(path).body))
+    for node in nodes_of(path):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         folder = parts[:-1][: len(parts) - node.level]
@@ -85,7 +95,7 @@ def test_imports_go_one_way(path):
 def modules_imported(path):
     """Yield the files within the package that a file imports when it is imported itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = PACKAGE.joinpath(*parts[:-1][: len(parts) - node.level])
             target = folder.joinpath(*(node.module or "").split("."))
@@ -109,7 +119,7 @@ def test_no_imports_run_in_circles():
 
 def test_nothing_is_imported_by_its_full_name():
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Import):
                 assert not any(alias.name.startswith("skactivekd") for alias in node.names), path
             if isinstance(node, ast.ImportFrom) and not node.level:
@@ -189,11 +199,7 @@ def refuses_weights(node):
     ],
 )
 def test_each_is_decided_in_one_room(is_it, home):
-    found = {
-        str(path.relative_to(PACKAGE))
-        for path in FILES
-        if any(map(is_it, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
-    }
+    found = {str(path.relative_to(PACKAGE)) for path in FILES if any(map(is_it, nodes_of(path)))}
     assert found == {str(Path("utils", f"{home}.py"))}
 
 
@@ -218,7 +224,7 @@ def test_each_check_is_defined_once(name):
     defined = [
         path
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef) and node.name == name
     ]
     assert [path.parent.name for path in defined] == ["utils"]
@@ -261,7 +267,7 @@ def end_of(message):
 def test_errors_are_sentences(room):
     home = PACKAGE / room
     for path in [home.with_suffix(".py")] if not home.is_dir() else sorted(home.glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             call = node.exc if isinstance(node, ast.Raise) else None
             if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") in ERRORS):
                 continue

@@ -12,6 +12,8 @@ from skactivekd.student._residual import Residual, fit_residual
 
 INF = float("inf")
 
+pytestmark = pytest.mark.full_training
+
 
 def problem(n=20, d=4, n_classes=3, seed=0):
     """Features and teacher's logits in double precision, and labels."""

@@ -22,7 +22,7 @@ from .tasks import load
 def main():
     arguments = parse_arguments()
     use_one_thread()
-    cells = pd.read_csv(arguments.results, float_precision="round_trip")
+    cells = pd.read_csv(arguments.results, converters={"score": float})  # to the last digit
     drawn = cells.sample(arguments.cells, random_state=arguments.seed)
     wrong = 0
     for name, rows in drawn.groupby("estimator"):
