@@ -226,7 +226,7 @@ BUILT = [
     "coca_ViT-B-32",
     "ViT-B-16-SigLIP",
     "MobileCLIP-S1",
-    "PE-Core-B-16",
+    pytest.param("PE-Core-B-16", marks=pytest.mark.thorough),  # ten seconds
 ]
 
 
