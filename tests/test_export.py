@@ -24,6 +24,8 @@ CASES = [
     for name in MODELS
     if name not in ("mlp-settings", "strings", "dual-no-teacher", "dual-no-labels")
 ]
+# For torch's programs, the cheap ones, these are tested each time.
+ALIKE = ("booleans", "no-labels", "scaled", "single", "cnn-bytes")
 
 
 def as_the_program(model, X):
@@ -47,7 +49,15 @@ def check(run, model, X):
         np.testing.assert_allclose(found, expected[picked], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            *case.values, marks=pytest.mark.thorough if case.values[0] in ALIKE else case.marks
+        )
+        for case in CASES
+    ],
+)
 def test_onnx_runtime_predicts_the_same(name, tmp_path, monkeypatch):
     model, X = MODELS[name]()
     before = np.random.get_state()[1].copy(), torch.get_rng_state()

@@ -9,7 +9,7 @@ from torch import nn
 
 from skactivekd import DHOClassifier, DHONet, load
 from skactivekd.student import WarmupDecay
-from skactivekd.student._backbones import RandomShift, build_backbone, count_features
+from skactivekd.student._backbones import AveragePool, RandomShift, build_backbone, count_features
 from skactivekd.student._dataset import RowDataset
 from skactivekd.student._schedule import warmup_decay
 
@@ -100,6 +100,12 @@ def test_shifts_move_all_of_a_batch_by_some_pixels():
     assert layer.eval()(X) is X
     with pytest.raises(ValueError, match="shift must be from 0 to"):
         RandomShift(2)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 3), (2, 4), (5, 5)])
+def test_average_pooling_is_that_of_torch(shape):
+    X = torch.from_numpy(RNG.rand(2, 3, *shape))
+    assert torch.equal(AveragePool(4)(X), nn.AdaptiveAvgPool2d(4)(X))
 
 
 def test_default_perceptron_takes_widths():

@@ -95,12 +95,12 @@ class SmallCNN(nn.Sequential):
         while image_size > 4:
             layers += [*convolve(), nn.MaxPool2d(2, ceil_mode=True)]
             channels, width, image_size = width, min(2 * width, 128), -(-image_size // 2)
-        layers += [*convolve(), _Pool(4)]
+        layers += [*convolve(), AveragePool(4)]
         layers += [nn.Flatten(), nn.Linear(16 * width, hidden), nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers)
 
 
-class _Pool(nn.AdaptiveAvgPool2d):
+class AveragePool(nn.AdaptiveAvgPool2d):
     """Average pooling, which costs nothing where there is nothing to average."""
 
     def forward(self, X):
