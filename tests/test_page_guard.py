@@ -18,7 +18,7 @@ def app(tmp_path_factory):
     session = page_session(folder, TEXTS, [SCRIPT, "b"], audit=0)
     app = make_app(session, items=Texts(TEXTS), title=SCRIPT, token=TOKEN)
     yield app
-    app.state.desk.stop()
+    app.state.live.stop()
     session.close()
 
 

@@ -47,13 +47,13 @@ def opened(tmp_path):
         session = page_session(tmp_path, X, classes, **settings)
         items = ImageArrays(IMAGES) if items is None else items
         app = make_app(session, items=items, title="Digits", token=TOKEN, guideline="Look well.")
-        made.append(app.state.desk)
+        made.append(app.state.live)
         return app, session
 
     yield open_app
-    for desk in made:
-        desk.stop()
-        desk.session.close()
+    for live in made:
+        live.stop()
+        live.session.close()
 
 
 def events(session, kind):
@@ -309,8 +309,8 @@ def test_the_end_gives_up_a_training(opened):
     client = Client(app)
     label_all(client, 3)
     wait_for(lambda: client.get("state").json()["first"])
-    app.state.desk.stop()
-    assert not any(thread.is_alive() for thread in app.state.desk._threads)
+    app.state.live.stop()
+    assert not any(thread.is_alive() for thread in app.state.live._threads)
     assert session.model is None
 
 
@@ -350,10 +350,10 @@ def test_examples_are_spread_and_rows_that_cannot_be_shown_say_so(opened):
     app, session = opened(X=[f"text {n}" for n in range(300)], items=Shy(["x"] * 300))
     for row in range(40):
         session.tell(row, "2")
-    shown = app.state.desk.examples("2")
+    shown = app.state.live.examples("2")
     assert len(shown) == 8
     assert shown[-1]["index"] == 39
-    assert app.state.desk.example(3)["show"] == {"error": "no such thing."}
+    assert app.state.live.example(3)["show"] == {"error": "no such thing."}
 
 
 def test_tables_without_names_are_shown_and_kinds_of_items_are_told():

@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ._desk import Desk, sentence
 from ._guard import Guard
+from ._live_session import LiveSession, sentence
 
 _STATIC = {
     "page.html": "text/html; charset=utf-8",
@@ -95,14 +95,14 @@ def make_app(
     kind = getattr(items, "kind", None)
     if kind not in ("image", "text", "sound", "row"):
         raise ValueError(f"items.kind is {kind!r}; it must be image, text, sound or row.")
-    desk = Desk(session, items)
-    page = _Page(desk, title, guideline, on_finish)
+    live = LiveSession(session, items)
+    page = _Page(live, title, guideline, on_finish)
 
     @asynccontextmanager
     async def lifespan(_):
-        desk.start()
+        live.start()
         yield
-        await run_in_threadpool(desk.stop)
+        await run_in_threadpool(live.stop)
 
     answers = {
         "answer": page.answer,
@@ -124,8 +124,8 @@ def make_app(
         Route("/page.js", _static("page.js")),
         Route("/page.css", _static("page.css")),
         Route("/favicon.ico", lambda _: Response(status_code=204)),
-        Route("/media/{index:int}", _media(desk, "media")),
-        Route("/thumbnail/{index:int}", _media(desk, "thumbnail")),
+        Route("/media/{index:int}", _media(live, "media")),
+        Route("/thumbnail/{index:int}", _media(live, "thumbnail")),
     ]
     routes += [Route(f"/api/{name}", _asked(work)) for name, work in asked.items()]
     routes += [
@@ -138,15 +138,15 @@ def make_app(
         lifespan=lifespan,
     )
     Guard(None, token, hosts)  # Starlette makes its own later, too late to complain
-    app.state.desk = desk
+    app.state.live = live
     return app
 
 
 class _Page:
-    """Reads what a browser sends, field by field, and asks the desk."""
+    """Reads what a browser sends, field by field, and asks the live session."""
 
-    def __init__(self, desk, title, guideline, on_finish):
-        self.desk, self.session = desk, desk.session
+    def __init__(self, live, title, guideline, on_finish):
+        self.live, self.session = live, live.session
         self.title, self.guideline, self.on_finish = str(title), guideline, on_finish
 
     def start(self, fields):
@@ -154,7 +154,7 @@ class _Page:
         texts = self.guideline if isinstance(self.guideline, dict) else {}
         return {
             "title": self.title,
-            "kind": self.desk.items.kind,
+            "kind": self.live.items.kind,
             "annotator": self.session.annotator,
             "guideline": None if isinstance(self.guideline, dict) else self.guideline,
             "guidelines": [[name, str(text)] for name, text in texts.items()],
@@ -166,53 +166,53 @@ class _Page:
 
     def state(self, fields):
         """Everything that changes."""
-        return self.desk.state(self._who(fields), _browser(fields))
+        return self.live.state(self._who(fields), _browser(fields))
 
     def confirm(self, fields):
         """A grid of the surest rows of a class."""
         n = _integer(fields, "n", 1, _MOST)
-        why = self.desk.no_student()
+        why = self.live.no_student()
         if why is not None:
             return {"questions": [], "note": why}
-        return {"questions": self.desk.grid(self._who(fields), self._class(fields), n)}
+        return {"questions": self.live.grid(self._who(fields), self._class(fields), n)}
 
     def review(self, fields):
         """Labels for a second look."""
-        return self.desk.review(self._who(fields))
+        return self.live.review(self._who(fields))
 
     def examples(self, fields):
         """Rows that have a label."""
-        return {"examples": self.desk.examples(self._class(fields))}
+        return {"examples": self.live.examples(self._class(fields))}
 
     def item(self, fields):
         """What is shown of a row."""
         n = len(self.session.y)
-        return self.desk.example(_integer(fields, "index", 0, n - 1), fields.get("key"))
+        return self.live.example(_integer(fields, "index", 0, n - 1), fields.get("key"))
 
     def answer(self, fields):
         """One answer."""
         seconds = _seconds(fields)
         kind, key, label = fields.get("kind"), _text(fields, "key"), fields.get("label")
-        self.desk.answer(self._who(fields), kind, key, label, seconds, _uid(fields))
+        self.live.answer(self._who(fields), kind, key, label, seconds, _uid(fields))
         return self._next(fields)
 
     def undo(self, fields):
         """The last answer back."""
-        rows = self.desk.undo(self._who(fields), _uid(fields))
+        rows = self.live.undo(self._who(fields), _uid(fields))
         return {"undone": rows, **self._next(fields)}
 
     def add_class(self, fields):
         """A class on the way."""
         name = fields.get("name")
         name = name.strip() if isinstance(name, str) else name
-        name = self.desk.add_class(self._who(fields), name, _uid(fields))
+        name = self.live.add_class(self._who(fields), name, _uid(fields))
         return {"name": name, **self._next(fields)}
 
     def accept(self, fields):
         """A grid, but for some."""
         keys, wrong = _texts(fields, "keys"), _texts(fields, "wrong")
         label, seconds = fields.get("class"), _seconds(fields)
-        self.desk.accept(self._who(fields), label, keys, wrong, seconds, _uid(fields))
+        self.live.accept(self._who(fields), label, keys, wrong, seconds, _uid(fields))
         return self._next(fields)
 
     def finish(self, fields):
@@ -223,7 +223,7 @@ class _Page:
         return {"said": None if said is None else str(said)}
 
     def _next(self, fields):
-        questions = self.desk.questions(self._who(fields), _browser(fields))
+        questions = self.live.questions(self._who(fields), _browser(fields))
         return {"questions": questions, "classes": self.session.classes}
 
     def _who(self, fields):
@@ -253,12 +253,12 @@ def _static(name):
     return serve
 
 
-def _media(desk, what):
-    items, n = desk.items, len(desk.session.y)
+def _media(live, what):
+    items, n = live.items, len(live.session.y)
     read = getattr(items, what, items.media)
 
     def load(index, key):
-        desk.check_row(index, key)
+        live.check_row(index, key)
         return read(index)
 
     async def serve(request):

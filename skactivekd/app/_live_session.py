@@ -25,7 +25,7 @@ _PULSE = 3.0  # seconds between looks at what other processes wrote
 _STALE = "The pool has changed, and this item is elsewhere or no longer in it. Reload the page."
 
 
-class Desk:
+class LiveSession:
     """Keeps questions ready, the student fitted and the figures fresh, in the background.
 
     Three threads, since none may wait for another: drawing questions, fitting, and measuring.
