@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.parallel import Parallel
+from skorch.callbacks import Callback
 
 from skactivekd import DHOClassifier, DHONet, LabeledOnly, simulate
 from skactivekd._interrupts import noticed_interrupts, stopped_by
@@ -220,6 +221,22 @@ def test_an_interrupted_validation_is_no_result(server, tmp_path, mode):
 
         n_early += not interrupt(server, mode, "main", tmp_path / str(number), wait)
     assert n_early > 0
+
+
+def test_an_interrupt_that_is_dropped_during_a_fit_ends_it_all_the_same():
+    class Dropping(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            with suppress(KeyboardInterrupt):  # as Python does in __del__
+                signal.raise_signal(signal.SIGINT)
+
+    X, y = np.random.RandomState(0).rand(20, 3), np.arange(20) % 2
+    student = DHOClassifier(DHONet(max_epochs=2, module__hidden=4), random_state=0).fit(X, y)
+    net, before = student.net_, student.predict_proba(X)
+    student.set_params(net__callbacks=[("dropping", Dropping())])
+    with pytest.raises(KeyboardInterrupt):
+        student.fit(X, 1 - y)
+    assert student.net_ is net
+    np.testing.assert_array_equal(student.predict_proba(X), before)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file")  # a dropped file closes, which is enough

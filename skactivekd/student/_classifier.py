@@ -4,6 +4,7 @@ import copy
 
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from .._interrupts import noticed_interrupts
 from .._torch import alone, own_settings
 from ..utils._params import (
     check_choice,
@@ -272,7 +273,7 @@ class DHOClassifier(
         self._check_params()
         # One fit at a time, from the first seed to the last weight: threads side by side would
         # draw from each other's random numbers.
-        with alone(), own_settings():
+        with alone(), own_settings(), noticed_interrupts() as interrupts:
             # All happens to a copy, so that what fails leaves this model as it was.
             trained = copy.copy(self)
             keep = keep and hasattr(self, "net_")
@@ -282,6 +283,7 @@ class DHOClassifier(
                 if not hasattr(self.net_, "accelerator"):
                     trained.net_ = copy.deepcopy(self.net_)
             trained._learn(X, y, teacher_proba, sample_weight, keep, classes, on)
+            interrupts.check()
             self.__dict__ = trained.__dict__
         return self
 
