@@ -108,6 +108,28 @@ def test_average_pooling_is_that_of_torch(shape):
     assert torch.equal(AveragePool(4)(X), nn.AdaptiveAvgPool2d(4)(X))
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("last", [False, True])
+def test_pooling_before_the_relu_changes_no_bit(last, batch_norm):
+    layers = list(build_backbone(None, (2, 13, 11), batch_norm=batch_norm))
+    assert [type(layer) for layer in layers].count(nn.MaxPool2d) == 2
+    usual = layers.copy()
+    for place, layer in enumerate(layers):
+        if isinstance(layer, nn.MaxPool2d):
+            usual[place : place + 2] = layers[place + 1], layer
+    assert usual != layers
+    images = torch.from_numpy(RNG.normal(size=(6, 2, 13, 11)).astype(np.float32))
+    if last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    seen = []
+    for net in (nn.Sequential(*layers), nn.Sequential(*usual)):
+        out = net(images)
+        out.square().sum().backward()
+        seen.append([out.detach(), *(weight.grad.clone() for weight in net.parameters())])
+        net.zero_grad()
+    assert all(map(torch.equal, *seen))
+
+
 def test_default_perceptron_takes_widths():
     widths = [
         m.out_features for m in build_backbone(None, (5,), hidden=(4, 3)) if hasattr(m, "bias")
