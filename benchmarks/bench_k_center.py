@@ -217,11 +217,14 @@ def cluster(n_rows, n_picks):
     import dask.array as da
     from distributed import Client, LocalCluster
 
-    from skactivekd.query import _cluster
+    from skactivekd.query import _k_center_dask
 
     counted = []
-    forget = _cluster.RemoteShards.forget
-    _cluster.RemoteShards.forget = lambda self: (counted.append(self.bytes_moved), forget(self))
+    forget = _k_center_dask.RemoteShards.forget
+    _k_center_dask.RemoteShards.forget = lambda self: (
+        counted.append(self.bytes_moved),
+        forget(self),
+    )
     points, centers = split(structured(n_rows + 1000), 1000)
     here = k_center_greedy(points, centers, n_picks)[0]
     alone = seconds(lambda: k_center_greedy(points, centers, n_picks))

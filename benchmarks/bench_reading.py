@@ -19,9 +19,9 @@ from PIL import Image
 from skactivekd import OpenCLIPEncoder
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import _open_clip as encoders
-from skactivekd.encoders import _preprocess as preprocess
+from skactivekd.encoders import _open_clip_preprocess as preprocess
 from skactivekd.encoders._base import encode_rows
-from skactivekd.encoders._preprocess import embed
+from skactivekd.encoders._open_clip_preprocess import embed
 
 CONFIG = {
     "embed_dim": 64,

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing
 
-from .utils._params import naming, refuse_mask
+from .utils._check_params import naming, refuse_mask
 from .utils._row_identity import identify_row
 
 

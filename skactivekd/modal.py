@@ -7,8 +7,8 @@ from modAL.models import ActiveLearner as _ModALActiveLearner
 
 from ._rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
-from .utils._missing import is_missing
-from .utils._params import naming, refuse_mask
+from .utils._check_params import naming, refuse_mask
+from .utils._missing_label import is_missing
 
 __all__ = ["ActiveLearner"]
 

@@ -7,8 +7,8 @@ from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 from sklearn.utils import check_random_state
 
 from ._rows import n_rows
+from .utils._check_params import check_flag, check_integer, naming
 from .utils._labels import check_labels, encode_labels, find_classes
-from .utils._params import check_flag, check_integer, naming
 from .utils._score import labeled_score
 
 __all__ = ["LabeledStratifiedKFold", "labeled_accuracy"]

@@ -95,7 +95,7 @@ def _full_training(request, _short_training, monkeypatch):
     ):
         yield
         return
-    from skactivekd.student._reuse import memory
+    from skactivekd.student._reuse_distilled import memory
 
     for setting in _short_training:
         monkeypatch.setattr(*setting)

@@ -385,7 +385,7 @@ def test_batches_are_of_the_size_that_was_asked_for():
 
 
 def test_progress_is_shown(capsys, monkeypatch):
-    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
+    monkeypatch.setattr("skactivekd.utils._progress_bar.LATE", 0)
     kept(Asks(), batch_size=30, verbose=1).fit(X, Y)
     assert "60/60" in capsys.readouterr().err
 

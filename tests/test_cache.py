@@ -318,7 +318,7 @@ def test_long_texts_come_first(encoder):
 
 
 def test_progress_is_shown_once_for_all_batches(encoder, X, capsys, monkeypatch):
-    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
+    monkeypatch.setattr("skactivekd.utils._progress_bar.LATE", 0)
     encoder.batch_size, encoder.verbose = 3, 1
     encode_rows(encoder, X)
     assert encoder.seen == [3, 3, 3, 1]

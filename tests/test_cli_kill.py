@@ -26,11 +26,11 @@ import sys, time
 sys.path.insert(0, sys.argv[1])
 import pytest
 from cli_tools import fake_page, run
-from skactivekd.cli import _opening
+from skactivekd.cli import _open_session
 from skactivekd.encoders import OpenCLIPEncoder
-from skactivekd.utils import _bar
+from skactivekd.utils import _progress_bar
 
-_bar._SELDOM = 0.1  # as on a screen
+_progress_bar._SELDOM = 0.1  # as on a screen
 embed = OpenCLIPEncoder._embed_image
 
 def slowly(self, X, n):
@@ -40,8 +40,8 @@ def slowly(self, X, n):
     return embed(self, X, n)
 
 OpenCLIPEncoder._embed_image = slowly
-make = _opening.make_encoder
-_opening.make_encoder = lambda *args: make(*args).set_params(batch_size=8)
+make = _open_session.make_encoder
+_open_session.make_encoder = lambda *args: make(*args).set_params(batch_size=8)
 fake_page(pytest.MonkeyPatch())
 sys.exit(run(["label", *sys.argv[3:]]))
 """

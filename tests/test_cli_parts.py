@@ -13,12 +13,12 @@ from cli_tools import fake_page, run, sentences, write_csv, write_images
 from skactivekd import OpenCLIPEncoder
 from skactivekd.cli import _main, _teachers
 from skactivekd.cli._class_names import check_class_names
+from skactivekd.cli._errors import Trouble, explain
 from skactivekd.cli._predictions import Rows, predict_files
 from skactivekd.cli._project import Project, Settings, read_config
 from skactivekd.cli._sources import read_source
 from skactivekd.cli._students import Student
 from skactivekd.cli._teachers import make_encoder
-from skactivekd.cli._trouble import Trouble, explain
 from skactivekd.encoders import SkippedRowsWarning
 
 
@@ -141,7 +141,7 @@ def test_classes_that_differ_in_case_alone_are_one_slip():
 def test_a_simulation_with_a_teacher(here, capsys, monkeypatch):
     monkeypatch.setattr("skactivekd.student._epochs._STEPS", 40)
     monkeypatch.setattr("os.cpu_count", lambda: 1)  # so that it is this process that plays
-    from skactivekd.cli._begin import write_digits
+    from skactivekd.cli._new_project import write_digits
 
     write_digits(here / "all")
     from skactivekd import load_glyph_digits

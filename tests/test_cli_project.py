@@ -25,7 +25,7 @@ from PIL import Image
 import skactivekd
 from skactivekd.cli import _label
 from skactivekd.cli._class_names import read_classes
-from skactivekd.cli._opening import open_project
+from skactivekd.cli._open_session import open_project
 from skactivekd.cli._project import Project, Settings, read_config, write_config
 from skactivekd.cli._sources import read_source
 from skactivekd.cli._thumbnails import Thumbnails, choose_size
@@ -260,7 +260,7 @@ def test_names_of_classes_of_all_kinds(here, monkeypatch):
     fake_page(monkeypatch, tell_all(lambda row: names[row % 4], 12))
     assert run(["label", "t.csv", "--classes", "@c.txt", "--project", "p"]) == 0
     with monkeypatch.context() as patch:  # the curve is left to the report
-        patch.setattr("skactivekd.session._figures.Figures._take_snapshots", None)
+        patch.setattr("skactivekd.session._held_out_fits.Figures._take_snapshots", None)
         assert run(["fit"]) == 0
     assert run(["predict", "t.csv"]) == 0
     assert {row["class"] for row in read_csv("predictions.csv")} <= {*names[:3], "'=cmd"}

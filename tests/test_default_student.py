@@ -422,7 +422,7 @@ def test_what_the_linear_imitation_warns_of_is_not_the_users_business():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make(reuse=False).fit(rows, hide(20), teacher_proba=TEACHER)
-    from skactivekd.student import _distilled
+    from skactivekd.student import _distillation
 
     class Loud:
         def __init__(self, **params):
@@ -436,6 +436,6 @@ def test_what_the_linear_imitation_warns_of_is_not_the_users_business():
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
-        patch.setattr(_distilled, "LogisticRegression", Loud)
+        patch.setattr(_distillation, "LogisticRegression", Loud)
         with pytest.raises(RuntimeError, match="reached"):
             make(reuse=False).fit(X, hide(20), teacher_proba=TEACHER)

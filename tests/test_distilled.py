@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
 
 from skactivekd import DHOClassifier, DHONet, LabeledStratifiedKFold, TeacherProba, simulate
-from skactivekd.student import RowDataset, _distilled, _reuse
+from skactivekd.student import RowDataset, _distillation, _reuse_distilled
 
 RNG = np.random.RandomState(0)
 X = RNG.normal(size=(60, 5)).astype(np.float32)
@@ -46,7 +46,7 @@ def fit(clf, X=X, y=HIDDEN, teacher=TEACHER, **kwargs):
 @pytest.fixture(autouse=True)
 def trainings(monkeypatch):
     """The trainings of any network, beginning with nothing remembered."""
-    _reuse.memory.clear()
+    _reuse_distilled.memory.clear()
     seen, train = [], DHONet.fit_loop
 
     def fit_loop(net, *args, **kwargs):
@@ -55,7 +55,7 @@ def trainings(monkeypatch):
 
     monkeypatch.setattr(DHONet, "fit_loop", fit_loop)
     yield seen
-    _reuse.memory.clear()
+    _reuse_distilled.memory.clear()
 
 
 def changed(array, value):
@@ -117,7 +117,7 @@ def test_what_touches_the_training_trains_anew(name, trainings):
     fit(make())
     found = call(OTHER[name])
     assert len(trainings) == 2
-    _reuse.memory.clear()
+    _reuse_distilled.memory.clear()
     rows = OTHER[name].get("X", X)
     assert np.array_equal(found.predict_proba(rows), call(OTHER[name]).predict_proba(rows))
     call(OTHER[name])
@@ -126,11 +126,11 @@ def test_what_touches_the_training_trains_anew(name, trainings):
 
 def test_devices_are_told_apart():
     rows = RowDataset(X, None, TEACHER)
-    keys = [_reuse.identify(DHONet(device=device), rows, 0) for device in ("cpu", "cuda")]
+    keys = [_reuse_distilled.identify(DHONet(device=device), rows, 0) for device in ("cpu", "cuda")]
     assert None not in keys
     assert keys[0] != keys[1]
-    assert keys[0] == _reuse.identify(DHONet(device="cpu"), rows, 0)
-    assert keys[0] != _reuse.identify(DHONet(device="cpu"), rows, 1)
+    assert keys[0] == _reuse_distilled.identify(DHONet(device="cpu"), rows, 0)
+    assert keys[0] != _reuse_distilled.identify(DHONet(device="cpu"), rows, 1)
 
 
 def test_other_weights_train_anew(trainings):
@@ -147,7 +147,7 @@ def test_without_a_number_for_a_seed_nothing_is_kept(random_state, trainings):
     fit(clf)
     fit(clf)
     assert len(trainings) == 2
-    assert not _reuse.memory._entries
+    assert not _reuse_distilled.memory._entries
 
 
 def test_reuse_false_neither_takes_nor_keeps(trainings):
@@ -155,7 +155,7 @@ def test_reuse_false_neither_takes_nor_keeps(trainings):
     fit(make())
     fit(make(reuse=False))
     assert len(trainings) == 3
-    assert len(_reuse.memory._entries) == 1
+    assert len(_reuse_distilled.memory._entries) == 1
 
 
 def is_new(net, trainings):
@@ -268,7 +268,7 @@ def test_a_function_that_calls_itself_is_described():
         return nn.Sequential(nn.Linear(5, 5), factory(depth - 1)) if depth else nn.Tanh()
 
     fit(make({"module": factory}))
-    assert len(_reuse.memory._entries) == 1
+    assert len(_reuse_distilled.memory._entries) == 1
 
 
 def test_what_cannot_be_described_is_trained_anew(trainings):
@@ -334,7 +334,7 @@ def test_a_student_that_was_found_trains_on_as_one_that_was_trained(trainings):
 def test_the_memory_is_bounded(monkeypatch, trainings):
     for seed in range(20):
         fit(make({"max_epochs": 1}, random_state=seed))
-    assert len(_reuse.memory._entries) == 16
+    assert len(_reuse_distilled.memory._entries) == 16
     fit(make({"max_epochs": 1}, random_state=19))
     fit(make({"max_epochs": 1}, random_state=4))
     assert len(trainings) == 20
@@ -348,19 +348,19 @@ def test_the_memory_is_bounded(monkeypatch, trainings):
 
 def test_the_memory_is_bounded_in_bytes(monkeypatch):
     fit(make())
-    ((_, size),) = _reuse.memory._entries.values()
+    ((_, size),) = _reuse_distilled.memory._entries.values()
     n_weights = sum(value.numel() for value in fit(make()).net_.module_.parameters())
     assert size >= 3 * 4 * n_weights  # the optimizer keeps two numbers for each weight
-    monkeypatch.setattr(_reuse, "_MAX_BYTES", 3 * size)
+    monkeypatch.setattr(_reuse_distilled, "_MAX_BYTES", 3 * size)
     for seed in range(1, 6):
         fit(make(random_state=seed))
-    assert len(_reuse.memory._entries) == 3
+    assert len(_reuse_distilled.memory._entries) == 3
     fit(make({"module__hidden": 100}, random_state=9))  # too large to be kept at all
-    assert len(_reuse.memory._entries) == 3
+    assert len(_reuse_distilled.memory._entries) == 3
 
 
 def test_the_memory_holds_a_gibibyte():
-    assert _reuse._MAX_BYTES == 2**30
+    assert _reuse_distilled._MAX_BYTES == 2**30
 
 
 def test_a_grid_over_distill_weight_distills_once_per_fold(trainings):
@@ -387,7 +387,7 @@ def test_without_a_teacher_nothing_is_kept(trainings):
     for _ in range(2):
         make().fit(X, HIDDEN)
     assert len(trainings) == 2
-    assert not _reuse.memory._entries
+    assert not _reuse_distilled.memory._entries
 
 
 # What the pass over the pool finds
@@ -398,7 +398,7 @@ def test_the_surest_rows_and_the_mass_are_those_of_the_distilled_student():
     proba = np.concatenate([TEACHER] * 10)
     many = many + np.random.RandomState(1).normal(scale=0.1, size=many.shape).astype(np.float32)
     clf = make().fit(many, np.full(600, -1), teacher_proba=proba)
-    ((distilled, _),) = _reuse.memory._entries.values()
+    ((distilled, _),) = _reuse_distilled.memory._entries.values()
     sure = clf.predict_proba(many, head="kd")
     np.testing.assert_allclose(distilled.class_mass, sure.mean(axis=0), atol=1e-5)
     assert distilled.anchors.shape == (2, 16)
@@ -411,20 +411,20 @@ def test_the_surest_rows_and_the_mass_are_those_of_the_distilled_student():
 
 def test_stand_ins_are_unlabeled_rows_of_classes_with_few_labels():
     anchors = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 4, 5]])
-    distilled = _distilled.Distilled(None, None, None, 1.0, anchors, np.ones(len(anchors)))
+    distilled = _distillation.Distilled(None, None, None, 1.0, anchors, np.ones(len(anchors)))
     codes = np.full(12, -1)
     codes[[0, 1, 4]] = 0, 0, 1
-    rows, classes = _distilled.stand_ins(distilled, codes)
+    rows, classes = _distillation.stand_ins(distilled, codes)
     assert rows.tolist() == [5, 6, 7, 8, 9, 5]  # row 4 has a label
     assert classes.tolist() == [1, 1, 1, 2, 2, 2]
     codes[:] = 0
     codes[[3, 4]], codes[[8, 9]] = 1, 2
-    rows, classes = _distilled.stand_ins(distilled, codes)
+    rows, classes = _distillation.stand_ins(distilled, codes)
     assert len(rows) == len(classes) == 0
 
 
 def test_nobody_stands_for_a_class_that_the_pool_does_not_hold():
     anchors = np.arange(12).reshape(3, 4)
-    distilled = _distilled.Distilled(None, None, None, 1.0, anchors, np.array([0.6, 0.4, 1e-6]))
-    _, classes = _distilled.stand_ins(distilled, np.full(12, -1))
+    distilled = _distillation.Distilled(None, None, None, 1.0, anchors, np.array([0.6, 0.4, 1e-6]))
+    _, classes = _distillation.stand_ins(distilled, np.full(12, -1))
     assert set(classes) == {0, 1}

@@ -400,7 +400,7 @@ def test_fingerprint_tells_subclasses_and_their_parameters_apart(encoder):
 def test_progress_is_shown_when_asked_for(encoder, X, capsys, monkeypatch):
     encoder.encode_image(X)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
+    monkeypatch.setattr("skactivekd.utils._progress_bar.LATE", 0)
     clone(encoder).set_params(verbose=1).encode_image(X)
     assert "7/7" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from skactivekd import (
 )
 from skactivekd.encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES
 from skactivekd.teacher import class_prompts
-from skactivekd.teacher._trust import choose_trust, evenness, keep_unlabeled
+from skactivekd.teacher._few_shot_trust import choose_trust, evenness, keep_unlabeled
 
 N_CLASSES, WIDTH = 10, 32
 KINDS = {

@@ -507,6 +507,6 @@ def test_a_class_that_no_token_stands_for(saved):
 
 
 def test_progress_is_shown(saved, capsys, monkeypatch):
-    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
+    monkeypatch.setattr("skactivekd.utils._progress_bar.LATE", 0)
     make(saved("llama"), verbose=1).predict_proba(TEXTS)
     assert "6/6" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 
 from skactivekd import DHOClassifier, DHONet, UncertaintyHerding
-from skactivekd.query import _coverage
-from skactivekd.query._coverage import greedy_coverage
+from skactivekd.query import _greedy_coverage
+from skactivekd.query._greedy_coverage import greedy_coverage
 from skactivekd.query._uncertainty import margins
 
 
@@ -38,8 +38,8 @@ def test_the_lazy_search_picks_as_the_full_one(seed, n_points, n_centers, n_feat
     weights = rng.uniform(0.01, 1, size=len(targets))
     n_select = int(rng.integers(1, min(n_points, n_features) + 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_coverage, "FRONT", int(rng.integers(1, 9)))
-        patch.setattr(_coverage, "_BLOCK", int(rng.integers(1, 200)))
+        patch.setattr(_greedy_coverage, "FRONT", int(rng.integers(1, 9)))
+        patch.setattr(_greedy_coverage, "_BLOCK", int(rng.integers(1, 200)))
         picks = greedy_coverage(
             *(torch.from_numpy(part) for part in (points, targets, weights, centers)), n_select
         )
@@ -50,9 +50,11 @@ def test_few_points_are_measured_again(monkeypatch):
     rng = np.random.default_rng(0)
     points = torch.from_numpy(unit_rows(rng, 4000, 16)).float()
     measured = []
-    gains = _coverage._gains
+    gains = _greedy_coverage._gains
     monkeypatch.setattr(
-        _coverage, "_gains", lambda rows, *rest: measured.append(len(rows)) or gains(rows, *rest)
+        _greedy_coverage,
+        "_gains",
+        lambda rows, *rest: measured.append(len(rows)) or gains(rows, *rest),
     )
     greedy_coverage(points, points, torch.rand(4000), points[:5], 50)
     assert sum(measured) < 0.2 * 4000 * 50

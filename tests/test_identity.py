@@ -19,10 +19,10 @@ from skactivekd import DHONet, SentenceEncoder, ZeroShotTeacher
 from skactivekd.cache import EmbeddingCache
 from skactivekd.cache._owner import identify
 from skactivekd.encoders._base import encode_rows
-from skactivekd.student import RowDataset, _reuse
-from skactivekd.utils._code import Unsure, is_installed
+from skactivekd.student import RowDataset, _reuse_distilled
+from skactivekd.utils._code_identity import Unsure, is_installed
 from skactivekd.utils._fingerprint import fingerprint_of
-from skactivekd.utils._identity import state_key
+from skactivekd.utils._object_identity import state_key
 
 X = np.random.default_rng(0).random((6, 5))
 FACTOR = 1.0
@@ -414,7 +414,7 @@ def project(tmp_path, monkeypatch):
 
 
 def student_key(module):
-    return _reuse.identify(DHONet(module), RowDataset(X, None, np.full((6, 2), 0.5)), 0)
+    return _reuse_distilled.identify(DHONet(module), RowDataset(X, None, np.full((6, 2), 0.5)), 0)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from skactivekd.query import _centers, _k_center, _shard, k_center_greedy
-from skactivekd.query._points import common_dtype
+from skactivekd.query import _k_center, _k_center_bounds, _k_center_distances, k_center_greedy
+from skactivekd.query._read_rows import common_dtype
 
 
 def choose_path(monkeypatch, name):
@@ -102,9 +102,11 @@ HARD = {
 @pytest.mark.parametrize("n_centers", [0, 1, 20, 280])
 @pytest.mark.parametrize("name", HARD)
 def test_hard_data(path, name, n_centers, monkeypatch):
-    monkeypatch.setattr(_centers, "SKETCH", 16)  # small enough for screens and several pools
-    monkeypatch.setattr(_shard, "POOL", 300)
-    monkeypatch.setattr(_shard, "FRONT", 64)
+    monkeypatch.setattr(
+        _k_center_distances, "SKETCH", 16
+    )  # small enough for screens and several pools
+    monkeypatch.setattr(_k_center_bounds, "POOL", 300)
+    monkeypatch.setattr(_k_center_bounds, "FRONT", 64)
     points = np.random.default_rng(1).permutation(HARD[name])
     n_centers = min(n_centers, len(points) // 2)
     centers, points = points[:n_centers], points[n_centers:]
@@ -131,9 +133,11 @@ def test_few_rows_are_measured_against_all_centers(monkeypatch):
     cluster[:600] %= 250  # the centers miss a sixth of the clusters
     points = 0.98 * probabilities(300, 300, seed=3)[cluster] + 0.02 * probabilities(6000, 300)
     settled = []
-    settle = _shard.Shard._settle
+    settle = _k_center_bounds.Shard._settle
     monkeypatch.setattr(
-        _shard.Shard, "_settle", lambda *args: (settled.append(len(args[1])), settle(*args))
+        _k_center_bounds.Shard,
+        "_settle",
+        lambda *args: (settled.append(len(args[1])), settle(*args)),
     )
     choose_path(monkeypatch, "lazy")
     k_center_greedy(points[600:], points[:600], 50)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from skactivekd.query import PCoreSet, _cluster, _k_center, k_center_greedy
+from skactivekd.query import PCoreSet, _k_center, _k_center_dask, k_center_greedy
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -100,7 +100,7 @@ def test_chunks_of_unknown_length_are_refused_with_the_remedy(client, rows):
 
 def test_workers_keep_nothing(client, rows):
     k_center_greedy(da.from_array(rows, chunks=900), rows[:9], 5)
-    assert client.run(lambda: len(_cluster._SHARDS)) == dict.fromkeys(client.nthreads(), 0)
+    assert client.run(lambda: len(_k_center_dask._SHARDS)) == dict.fromkeys(client.nthreads(), 0)
 
 
 def kept(client):
@@ -108,7 +108,7 @@ def kept(client):
 
     def held(dask_worker):
         state = dask_worker.state
-        return len(_cluster._SHARDS), len(state.executing) + len(state.ready)
+        return len(_k_center_dask._SHARDS), len(state.executing) + len(state.ready)
 
     deadline = time.monotonic() + 10
     while any(active for _, active in client.run(held).values()):
@@ -158,11 +158,11 @@ def test_a_shard_that_is_ready_too_late_is_not_kept(rows):
     settings = (30, np.dtype(np.float32), None)
     for key in (("gone", 0), ("here", 0)):
         if key[0] == "gone":
-            _cluster._forget("gone")
-        _cluster._build(rows, key, settings, rows[:20], [], 3)
-    assert list(_cluster._SHARDS) == [("here", 0)]
-    _cluster._forget("here")
-    assert not _cluster._SHARDS
+            _k_center_dask._forget("gone")
+        _k_center_dask._build(rows, key, settings, rows[:20], [], 3)
+    assert list(_k_center_dask._SHARDS) == [("here", 0)]
+    _k_center_dask._forget("here")
+    assert not _k_center_dask._SHARDS
 
 
 def test_candidates_are_a_small_part_of_the_rows(client, caplog):
@@ -182,7 +182,7 @@ def test_without_a_cluster_this_process_does_it(rows):
 def test_a_worker_killed_on_the_way_changes_no_pick(client, rows, monkeypatch):
     expected = k_center_greedy(rows, rows[:20], 200)[0]
     rounds, killed = [], threading.Event()
-    fronts = _cluster.RemoteShards.fronts
+    fronts = _k_center_dask.RemoteShards.fronts
 
     def kill_in_the_third_round(self, n_wanted):
         rounds.append(n_wanted)
@@ -192,7 +192,7 @@ def test_a_worker_killed_on_the_way_changes_no_pick(client, rows, monkeypatch):
             killed.set()
         return fronts(self, n_wanted)
 
-    monkeypatch.setattr(_cluster.RemoteShards, "fronts", kill_in_the_third_round)
+    monkeypatch.setattr(_k_center_dask.RemoteShards, "fronts", kill_in_the_third_round)
     indices, _ = k_center_greedy(da.from_array(rows, chunks=900), rows[:20], 200)
     assert killed.is_set()
     assert len(rounds) > 3

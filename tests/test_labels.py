@@ -8,7 +8,7 @@ from sklearn.exceptions import DataConversionWarning
 from skactivekd.utils._classes import check_classes, refuse_learned_marker
 from skactivekd.utils._label_values import as_labels
 from skactivekd.utils._labels import check_labels, encode_labels, find_positions
-from skactivekd.utils._missing import is_missing
+from skactivekd.utils._missing_label import is_missing
 
 
 @pytest.mark.parametrize(

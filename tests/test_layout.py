@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 400
 
 # From left to right; a room imports from those to its left. Private modules of the root
-# (`_torch.py`, `_rows.py`) belong to the first.
+# (`_devices_and_seeds.py`, `_rows.py`) belong to the first.
 ROOMS = (
     "utils",
     "metrics",
@@ -182,12 +182,12 @@ def refuses_weights(node):
 @pytest.mark.parametrize(
     ("is_it", "home"),
     [
-        (compares_marker, "_missing"),
+        (compares_marker, "_missing_label"),
         (positions_of_labels, "_labels"),
-        (refuses_weights, "_weights"),
+        (refuses_weights, "_sample_weight"),
         (sums_to_one, "_proba"),
         (calls("accuracy_score"), "_score"),
-        (is_pickler, "_identity"),
+        (is_pickler, "_object_identity"),
     ],
     ids=[
         "marker",

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from skactivekd.encoders._preprocess import good_batches, load_batches
+from skactivekd.encoders._open_clip_preprocess import good_batches, load_batches
 
 
 def square(row):

@@ -9,9 +9,9 @@ import pytest
 
 from skactivekd.cache import EmbeddingCache, _sqlite, _store
 from skactivekd.encoders._base import encode_rows
-from skactivekd.utils import _locks
+from skactivekd.utils import _file_locks
 
-pytestmark = pytest.mark.skipif(_locks.fcntl is None, reason="needs fcntl")
+pytestmark = pytest.mark.skipif(_file_locks.fcntl is None, reason="needs fcntl")
 
 
 class Encoder:
@@ -31,7 +31,7 @@ def without_locks(monkeypatch):
     def refuse(*args):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(_locks.fcntl, "lockf", refuse)
+    monkeypatch.setattr(_file_locks.fcntl, "lockf", refuse)
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -57,15 +57,19 @@ def test_a_folder_that_cannot_be_written_is_told_by_the_file_itself(tmp_path, mo
     def refuse(*args, **kwargs):
         raise PermissionError
 
-    monkeypatch.setattr(_locks.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(_file_locks.tempfile, "TemporaryFile", refuse)
     assert len(EmbeddingCache(path)) == 1
     assert len(EmbeddingCache(tmp_path / "missing")) == 0
     monkeypatch.setattr(
-        _locks.fcntl, "lockf", lambda *args: (_ for _ in ()).throw(OSError(errno.EAGAIN, "busy"))
+        _file_locks.fcntl,
+        "lockf",
+        lambda *args: (_ for _ in ()).throw(OSError(errno.EAGAIN, "busy")),
     )
     assert len(EmbeddingCache(path)) == 1  # locked by another: there are locks
     monkeypatch.setattr(
-        _locks.fcntl, "lockf", lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSYS, "none"))
+        _file_locks.fcntl,
+        "lockf",
+        lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSYS, "none")),
     )
     with pytest.raises(OSError, match="needs file locks"):
         len(EmbeddingCache(path))
@@ -81,5 +85,5 @@ def test_what_sqlite_says_of_locks_is_put_into_words():
 
 
 def test_where_there_are_locks_nothing_is_left_behind(tmp_path):
-    _locks.check_locks(str(tmp_path / "a" / "b"), "a cache")
+    _file_locks.check_locks(str(tmp_path / "a" / "b"), "a cache")
     assert os.listdir(tmp_path) == []

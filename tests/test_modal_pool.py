@@ -25,7 +25,7 @@ from skactivekd.query import (
     Random,
     UncertaintyHerding,
 )
-from skactivekd.student import _reuse
+from skactivekd.student import _reuse_distilled
 
 X, Y = load_iris(return_X_y=True)
 ONCE = np.sort(np.unique(X, axis=0, return_index=True)[1])  # it holds one flower twice
@@ -172,7 +172,7 @@ def test_a_student_distills_once_however_often_it_is_taught(monkeypatch):
     monkeypatch.setattr(
         DHONet, "fit_loop", lambda net, *args, **kw: (trained.append(net), train(net, *args, **kw))
     )
-    _reuse.memory.clear()
+    _reuse_distilled.memory.clear()
     teacher = np.random.default_rng(0).dirichlet(np.ones(3), size=len(X))
     student = DHOClassifier(DHONet(max_epochs=3, module__hidden=16), random_state=0)
     model = make_pipeline(TeacherProba(teacher), student)

@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 
 from skactivekd import DHOClassifier, DHONet, Embedder, LabeledOnly, TeacherProba
 from skactivekd.cache import EmbeddingCache
-from skactivekd.teacher._own_identity import _loose_key
+from skactivekd.teacher._own_teacher_identity import _loose_key
 
 X, Y = make_rows()
 KNOWN = hide(Y, 30)

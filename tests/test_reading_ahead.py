@@ -7,11 +7,11 @@ from PIL import Image
 
 from skactivekd import OpenCLIPEncoder
 from skactivekd.cache import EmbeddingCache
-from skactivekd.encoders import ImageError, _preprocess
+from skactivekd.encoders import ImageError, _open_clip_preprocess
 from skactivekd.encoders import _open_clip as encoders
 from skactivekd.encoders._base import encode_rows
 from skactivekd.encoders._open_clip_models import check_preprocess
-from skactivekd.encoders._preprocess import Preparation
+from skactivekd.encoders._open_clip_preprocess import Preparation
 from skactivekd.encoders._read_image import open_image
 
 
@@ -107,7 +107,7 @@ def test_files_are_encoded_on_threads_that_do_not_wait_for_each_other(
     tiny_clip, paths, monkeypatch
 ):
     counts, before = [], torch.get_num_threads()
-    original = _preprocess.forward_parts
+    original = _open_clip_preprocess.forward_parts
 
     def noted(forward, batch):
         def counted(part):
@@ -116,7 +116,7 @@ def test_files_are_encoded_on_threads_that_do_not_wait_for_each_other(
 
         return original(counted, batch)
 
-    monkeypatch.setattr(_preprocess, "forward_parts", noted)
+    monkeypatch.setattr(_open_clip_preprocess, "forward_parts", noted)
     encoder = OpenCLIPEncoder(tiny_clip.directory, batch_size=10, n_workers=2, device="cpu")
     try:
         torch.set_num_threads(2)

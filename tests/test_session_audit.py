@@ -6,8 +6,8 @@ from session_tools import CLASSES, answer, blobs, open_session, quick_folder
 from sklearn.naive_bayes import GaussianNB
 
 from skactivekd import LabelingSession, Margin
-from skactivekd.session._advice import advise, bound, changes, turning_points, worth
 from skactivekd.session._audit import Reserve
+from skactivekd.session._stopping_advice import advise, bound, changes, turning_points, worth
 
 X, TRUTH = blobs()
 

@@ -16,7 +16,7 @@ from session_tools import answer, blobs, open_session
 
 from skactivekd.session import _journal
 from skactivekd.session._journal import Event, Journal
-from skactivekd.utils import _locks
+from skactivekd.utils import _file_locks
 
 X, TRUTH = blobs()
 KILLS = int(os.environ.get("SKACTIVEKD_KILLS", "15"))
@@ -290,12 +290,12 @@ def test_a_locked_file_is_said_to_be(tmp_path, monkeypatch):
     assert session.y[0] == "ant"
 
 
-@pytest.mark.skipif(_locks.fcntl is None, reason="needs fcntl")
+@pytest.mark.skipif(_file_locks.fcntl is None, reason="needs fcntl")
 def test_file_systems_without_locks_are_refused(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(_locks.fcntl, "lockf", refuse)
+    monkeypatch.setattr(_file_locks.fcntl, "lockf", refuse)
     with pytest.raises(OSError, match="a labeling journal needs file locks"):
         open_session(tmp_path)
     assert not (tmp_path / "labels.sqlite").exists()

@@ -37,7 +37,7 @@ from skactivekd.query import (
     PCoreSet,
     QueryStrategy,
     Random,
-    _skactiveml,
+    _skactiveml_classes,
     to_skactiveml,
 )
 
@@ -262,7 +262,7 @@ def test_classes_of_the_strategy_are_coded_as_the_labels_are(X):
 
 def test_predictions_are_looked_up_row_by_row():
     X, proba = np.arange(8.0).reshape(4, 2), np.eye(4) * 0.6 + 0.1
-    clf = _skactiveml.KnownPredictions(X, proba)
+    clf = _skactiveml_classes.KnownPredictions(X, proba)
     np.testing.assert_array_equal(clf.predict_proba(X), proba)
     np.testing.assert_array_equal(clf.predict_proba(X[2:]), proba[2:])
     np.testing.assert_array_equal(clf.predict_proba(X[[2, 0, 2]]), proba[[2, 0, 2]])

@@ -11,7 +11,7 @@ import pytest
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders._base import encode_rows
 from skactivekd.session._journal import Event, Journal
-from skactivekd.utils._strangers_sqlite import check_schema, open_file
+from skactivekd.utils._untrusted_sqlite import check_schema, open_file
 
 X = np.arange(1.0, 8.0).reshape(7, 1, 1)
 

@@ -26,7 +26,7 @@ from skactivekd.query import (
     Random,
     _base,
 )
-from skactivekd.query._embedding import ask_proba_embed, embed
+from skactivekd.query._features import ask_proba_embed, embed
 
 
 class Echo:

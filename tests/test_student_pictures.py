@@ -43,10 +43,10 @@ from skactivekd.encoders import ImageError, SkippedRowsWarning
 from skactivekd.encoders._read_image import open_image
 from skactivekd.modal import ActiveLearner
 from skactivekd.student import RowDataset, _image_files
+from skactivekd.student._augmentation import CropAndFlip, OwnView, PlainView, are_photos, drawing
 from skactivekd.student._image_files import Pictures, holds_pictures, holds_texts
-from skactivekd.student._reuse import memory
-from skactivekd.student._views import CropAndFlip, OwnView, PlainView, are_photos, drawing
-from skactivekd.student._workers import Unreadable
+from skactivekd.student._reading_workers import Unreadable
+from skactivekd.student._reuse_distilled import memory
 
 N = 60
 

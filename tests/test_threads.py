@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 
 from skactivekd import DHOClassifier, DHONet
-from skactivekd._torch import alone, fewer_threads, seeded, threads_apart
+from skactivekd._devices_and_seeds import alone, fewer_threads, seeded, threads_apart
 
 X = np.random.RandomState(0).normal(size=(60, 5)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int)
@@ -86,11 +86,11 @@ def test_counts_that_differ_by_thread_come_back(two_threads):
 def test_counts_are_set_by_one_thread_at_a_time(two_threads, block):
     def is_free():
         # A second thread gets in only if the first has let go.
-        from skactivekd import _torch
+        from skactivekd import _devices_and_seeds
 
-        free = _torch._lock.acquire(blocking=False)
+        free = _devices_and_seeds._lock.acquire(blocking=False)
         if free:
-            _torch._lock.release()
+            _devices_and_seeds._lock.release()
         return free
 
     with block():
@@ -113,9 +113,9 @@ def test_a_forked_process_has_a_lock_of_its_own():
     entered.wait(60)
     child = os.fork()
     if child == 0:
-        from skactivekd import _torch
+        from skactivekd import _devices_and_seeds
 
-        os._exit(0 if _torch._lock.acquire(timeout=10) else 1)
+        os._exit(0 if _devices_and_seeds._lock.acquire(timeout=10) else 1)
     leave.set()
     thread.join(60)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

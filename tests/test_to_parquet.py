@@ -18,8 +18,8 @@ from skactivekd.encoders import (
 )
 from skactivekd.encoders import _make_shard as making
 from skactivekd.encoders import _to_parquet as to_parquet
-from skactivekd.encoders._claims import claimed
-from skactivekd.encoders._parts import read_parts
+from skactivekd.encoders._shard_locks import claimed
+from skactivekd.encoders._source_parts import read_parts
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -276,7 +276,7 @@ def test_local_processes_make_the_same(folder, tmp_path):
 
 def test_the_time_left_is_that_of_what_is_computed(folder, capsys, monkeypatch):
     embed(numbers(10), folder)
-    monkeypatch.setattr("skactivekd.utils._bar.LATE", 0)
+    monkeypatch.setattr("skactivekd.utils._progress_bar.LATE", 0)
     bars, bar_of = [], to_parquet.bar_of
     monkeypatch.setattr(
         to_parquet, "bar_of", lambda *a, **k: bars.append(bar_of(*a, **k)) or bars[0]

@@ -17,7 +17,7 @@ from sklearn.utils import get_tags
 
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import ImageError, OpenCLIPEncoder, _open_clip
-from skactivekd.teacher import ZeroShotTeacher, _base, embed_classes
+from skactivekd.teacher import ZeroShotTeacher, _embedding_teacher, embed_classes
 
 NAMES = ["cat", "small dog", "bird", "Fish & chips"]
 TEMPLATES = ["a photo of a {}.", "{} in the wild", lambda name: f"art of the {name}"]
@@ -202,8 +202,8 @@ def embedded(tiny_clip, monkeypatch):
         GLYPH_TEMPLATES=["the digit {}", "{} by hand"],
     )
     monkeypatch.setattr(_open_clip, "GLYPH_DIR", glyph.GLYPH_DIR)
-    monkeypatch.setattr(_base, "GLYPH_CLASSES", glyph.GLYPH_CLASSES)
-    monkeypatch.setattr(_base, "GLYPH_TEMPLATES", glyph.GLYPH_TEMPLATES)
+    monkeypatch.setattr(_embedding_teacher, "GLYPH_CLASSES", glyph.GLYPH_CLASSES)
+    monkeypatch.setattr(_embedding_teacher, "GLYPH_TEMPLATES", glyph.GLYPH_TEMPLATES)
     return glyph
 
 

@@ -5,7 +5,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from skactivekd import DHOClassifier
-from skactivekd._torch import draw_seed, seeded
+from skactivekd._devices_and_seeds import draw_seed, seeded
 from skactivekd.student._dataset import RowDataset
 
 from ._mixture_search import ALPHAS, BETAS, best_mixture, hidden_folds, score_mixtures

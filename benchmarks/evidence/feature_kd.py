@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from skactivekd import DHONet
-from skactivekd._torch import seeded
+from skactivekd._devices_and_seeds import seeded
 from skactivekd.student._backbones import build_backbone, count_features
 from skactivekd.student._dataset import RowDataset
-from skactivekd.student._network import Student
+from skactivekd.student._torch_module import Student
 
 
 class FeatureLoss(nn.Module):

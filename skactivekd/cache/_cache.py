@@ -12,8 +12,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from ..utils._bar import bar
-from ..utils._params import check_choice, check_number
+from ..utils._check_params import check_choice, check_number
+from ..utils._progress_bar import bar
 from ..utils._row_identity import file_key, hash_file
 from ._store import BATCH_LIMIT, KEY_SIZE, WIDTHS, Store, follow_forks
 

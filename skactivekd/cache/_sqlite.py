@@ -4,8 +4,8 @@ import os
 import sqlite3
 import warnings
 
-from ..utils._locks import no_locks
-from ..utils._strangers_sqlite import check_schema, open_file
+from ..utils._file_locks import no_locks
+from ..utils._untrusted_sqlite import check_schema, open_file
 
 APPLICATION = 0x736B6B64  # "skkd" in the header says that the file is ours
 SCHEMA_VERSION = 3  # 1 had no seals; 2 named encoders and rows otherwise

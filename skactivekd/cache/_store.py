@@ -11,8 +11,8 @@ import zlib
 
 import numpy as np
 
-from ..utils._locks import check_locks
-from ..utils._strangers_sqlite import vacuum
+from ..utils._file_locks import check_locks
+from ..utils._untrusted_sqlite import vacuum
 from ._sqlite import connect, explain, pragma
 
 KEY_SIZE = 16  # bytes of a key

@@ -4,7 +4,7 @@ import os
 import re
 
 from ..session._classes import LONGEST, cased_pair, look
-from ._trouble import Trouble, is_shown
+from ._errors import Trouble, is_shown
 
 _WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
 

@@ -4,12 +4,12 @@ import os
 
 import click
 
-from ._opening import open_project
+from ._errors import Trouble
+from ._open_session import open_project
 from ._options import annotator_option, project_option
 from ._predict import load_model
 from ._progress import say
 from ._project import find_project
-from ._trouble import Trouble
 
 _MODELS, _LABELS = (".onnx", ".pt2"), (".csv", ".jsonl", ".json")
 _ROWS = 64  # on which an exported model is compared with the saved one
@@ -73,7 +73,7 @@ def export_project(project, file, overwrite=False):
 
 def _export_model(project, file, overwrite):
     from ..persistence import export
-    from ._opening import read_project_source
+    from ._open_session import read_project_source
     from ._students import as_rows
 
     model = load_model(project)

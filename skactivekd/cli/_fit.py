@@ -2,11 +2,11 @@
 
 import click
 
-from ._begin import begin
-from ._opening import open_project, tell_state
+from ._errors import Trouble
+from ._new_project import begin
+from ._open_session import open_project, tell_state
 from ._options import model_options, source_options
 from ._progress import say
-from ._trouble import Trouble
 
 _SHOWN = 100  # classes
 
@@ -62,7 +62,7 @@ def fit_project(project, begun=False):
         If there are too few labels.
     """
     from ..persistence import save
-    from ._training import measuring_bar, training_bar
+    from ._training_bar import measuring_bar, training_bar
 
     opened = open_project(project)
     session = opened.session

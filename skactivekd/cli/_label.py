@@ -5,13 +5,13 @@ import shlex
 
 import click
 
-from ._begin import begin, begin_demo
-from ._opening import STRATEGIES, open_project, tell_state
+from ._errors import Trouble
+from ._new_project import begin, begin_demo
+from ._open_session import STRATEGIES, open_project, tell_state
 from ._options import annotator_option, model_options, source_options
 from ._port import choose_port
 from ._progress import say
 from ._project import PREDICTIONS
-from ._trouble import Trouble
 
 
 @click.command(

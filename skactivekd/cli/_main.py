@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 import click
 
+from ._errors import in_words, one_line
 from ._progress import say
-from ._trouble import in_words, one_line
 
 # Each in a module of its own, so that --help needs no torch: name -> module and what help says.
 _COMMANDS = {

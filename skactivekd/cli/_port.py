@@ -4,7 +4,7 @@ import errno
 import socket
 import zlib
 
-from ._trouble import Trouble
+from ._errors import Trouble
 
 # Below those that systems hand out to programs that want any.
 _FIRST, _N = 20_000, 10_000

@@ -4,10 +4,10 @@ import os
 
 import click
 
+from ._errors import Trouble, one_line
 from ._options import project_option
 from ._progress import say
 from ._project import PREDICTIONS, find_project
-from ._trouble import Trouble, one_line
 
 _SHOWN = 5
 

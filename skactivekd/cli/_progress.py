@@ -2,8 +2,8 @@
 
 import click
 
-from ..utils._bar import bar
-from ._trouble import printable
+from ..utils._progress_bar import bar
+from ._errors import printable
 
 
 def progress(what, total, unit):

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ..utils._replacing import replacing
-from ._trouble import Trouble
+from ..utils._atomic_write import replacing
+from ._errors import Trouble
 
 CONFIG, FORMAT = "config.toml", 1
 JOURNAL, EMBEDDINGS, THUMBNAILS = "labels.sqlite", "embeddings.sqlite", "thumbnails.sqlite"

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from ._opening import open_project
+from ._open_session import open_project
 from ._options import project_option
 from ._progress import say
 from ._project import find_project
@@ -38,7 +38,7 @@ def report_project(project):
     report : dict
         What `LabelingSession.progress` has, "agreement" and "text".
     """
-    from ._training import measuring_bar, training_bar
+    from ._training_bar import measuring_bar, training_bar
 
     opened = open_project(project, quiet=True)
     session = opened.session

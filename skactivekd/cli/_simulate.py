@@ -5,10 +5,10 @@ import os
 
 import click
 
-from ._begin import begin
+from ._errors import Trouble
+from ._new_project import begin
 from ._options import Count, project_option, source_options
 from ._progress import say
-from ._trouble import Trouble
 
 
 @click.command(
@@ -79,7 +79,7 @@ def play(project, strategies, rounds, labels, seeds, test):
     from ..demo import tabulate
     from ..plotting import LabelEfficiencyDisplay
     from ..simulation import simulate
-    from ._opening import check_source_labels, check_strategy, read_project_source, tell_notes
+    from ._open_session import check_source_labels, check_strategy, read_project_source, tell_notes
     from ._students import Student
     from ._teachers import ask_teacher, make_encoder, make_teacher
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from ..utils._picture_files import PICTURE, find_pictures
 from ..utils._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
-from ._trouble import Trouble
+from ._errors import Trouble
 
 _LABELS = ("label", "labels", "class", "category", "target", "y")
 _TEXTS = ("text", "sentence", "question", "content", "message", "title")

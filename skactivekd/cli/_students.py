@@ -8,10 +8,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
 from ..student import DHOClassifier, DHONet, TeacherProba
-from ..student._from_arrays import for_files
-from ._prepared import Prepared
+from ..student._student_for_files import for_files
+from ._errors import Trouble, one_line
+from ._prepared_pool import Prepared
 from ._thumbnails import Thumbnails, choose_size
-from ._trouble import Trouble, one_line
 
 # With 60 labels of 3,000 generated digits, bent so far that many are told by nobody, batch
 # normalization and small shifts bring about a point on new ones, and 5 without a teacher.

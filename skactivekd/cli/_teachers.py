@@ -9,7 +9,7 @@ from ..cache import EmbeddingCache
 from ..encoders import OpenCLIPEncoder, SentenceEncoder, SkippedRowsWarning
 from ..encoders._open_clip_models import CONFIG, GLYPH_CLASSES
 from ..teacher import ZeroShotTeacher, tidy_classes
-from ._trouble import Trouble, one_line
+from ._errors import Trouble, one_line
 
 NONE, GLYPH = "none", "glyph"
 _MARKS = ("modules.json", "config_sentence_transformers.json", "config.json")

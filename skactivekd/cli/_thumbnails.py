@@ -9,7 +9,7 @@ import numpy as np
 
 from ..encoders._inputs import item_problem
 from ..encoders._read_image import open_image, reason, upright_size
-from ..student._views import PlainView
+from ..student._augmentation import PlainView
 from ..utils._row_identity import stamp_file
 from ._progress import in_blocks, progress
 

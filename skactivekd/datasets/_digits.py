@@ -4,7 +4,7 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from ..encoders._open_clip_models import GLYPH_CLASSES
-from ..utils._params import check_flag
+from ..utils._check_params import check_flag
 
 
 def load_glyph_digits(*, return_X_y=False):

@@ -2,7 +2,7 @@
 
 from ._bad_rows import ImageError, RowError, SkippedRowsWarning, TextError
 from ._base import Encoder
-from ._frames import FrameEncoder
+from ._frame_encoder import FrameEncoder
 from ._log_mel import LogMel
 from ._open_clip import OpenCLIPEncoder
 from ._precomputed import PrecomputedEncoder

@@ -11,14 +11,14 @@ from sklearn.utils import _safe_indexing
 from .._rows import one_column
 from ..cache._cache import DEFAULT_CACHE, EmbeddingCache
 from ..cache._owner import identify, keep_identity
-from ..utils._asked import COUNTS
+from ..utils._asked_rows import COUNTS
+from ..utils._check_params import check_choice
 from ..utils._fingerprint import class_name
-from ..utils._params import check_choice
+from ..utils._remote_files import check_urls
 from ..utils._row_identity import row_keys, text_keys
-from ..utils._urls import check_urls
 from ._bad_rows import ImageError, RowError, TextError, collecting, remedy, report
+from ._check_embeddings import unit_rows
 from ._inputs import LazyRows, is_lazy
-from ._unit_rows import unit_rows
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
 _PACKAGE = __name__.partition(".")[0] + "."

@@ -7,9 +7,9 @@ import numpy as np
 from joblib import cpu_count
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from ..utils._params import check_choice, check_integer, check_number
+from ..utils._check_params import check_choice, check_integer, check_number
 from ._bad_rows import RowError, remedy, report
-from ._preprocess import good_batches, load_batches
+from ._open_clip_preprocess import good_batches, load_batches
 from ._read_sound import LONGEST, check_sounds, holds_sound_files, read_sound, sound_reason
 
 _WINDOW, _HOP = 0.05, 0.02  # seconds

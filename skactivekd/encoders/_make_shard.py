@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..utils._replacing import remove_drafts
+from ..utils._atomic_write import remove_drafts
 from ._bad_rows import RowError, collecting
 from ._base import owner_of, row_method
-from ._claims import claimed
+from ._shard_locks import claimed
 from ._shards import (
     DamagedError,
     ForeignError,

@@ -15,7 +15,7 @@ from ._bad_rows import ImageError, remedy
 from ._base import Run, TextEncoder, remember
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
-from ._preprocess import AheadList, embed, good_batches, load_batches, prepare_as
+from ._open_clip_preprocess import AheadList, embed, good_batches, load_batches, prepare_as
 from ._read_image import open_image, row_reason
 
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
@@ -287,7 +287,7 @@ class OpenCLIPEncoder(TextEncoder):
         return run.model
 
     def _load_model(self, run=None):
-        from .._torch import resolve_device
+        from .._devices_and_seeds import resolve_device
 
         name, pretrained, files = self._source(run)
         preprocess = _open_clip_models.check_preprocess(self.preprocess, self.precision)

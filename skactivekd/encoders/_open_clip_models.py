@@ -141,7 +141,7 @@ def _leaving_no_trace():
     """Undo what open_clip does to torch's generator and to the root logger."""
     import torch
 
-    from .._torch import own_settings
+    from .._devices_and_seeds import own_settings
 
     handlers = logging.root.handlers[:]
     try:

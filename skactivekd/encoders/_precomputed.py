@@ -6,7 +6,7 @@ from ._bad_rows import RowError
 from ._base import Encoder, row_method
 from ._embedding_table import hash_table, open_table
 from ._sentence import SENTENCE_SCALE
-from ._wrapped import OnlyWhere, WrapsEncoder, embed_texts, identity_of
+from ._wrapping_encoders import OnlyWhere, WrapsEncoder, embed_texts, identity_of
 
 
 class PrecomputedEncoder(WrapsEncoder, Encoder):

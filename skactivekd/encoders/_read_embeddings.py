@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ..utils._replacing import replacing
+from ..utils._atomic_write import replacing
 from ..utils._row_identity import stamp_file
 from ._bad_rows import report
 from ._shards import checksum, list_shards, read_header, read_shard, shard_path

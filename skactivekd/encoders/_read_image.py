@@ -9,9 +9,10 @@ from contextlib import nullcontext, suppress
 
 import numpy as np
 
-from ..utils._files import open_regular
+from ..utils._regular_files import open_regular
+from ..utils._remote_files import is_url, read_url
 from ..utils._thread_locks import Locks
-from ..utils._urls import is_url, read_url
+from ._arrays_as_images import range_problem, to_rgb_bytes
 from ._inputs import (
     LazyRows,
     array_problem,
@@ -21,7 +22,6 @@ from ._inputs import (
     kind_problem,
     name_file,
 )
-from ._pixels import range_problem, to_rgb_bytes
 
 # What phones, scanners and the web make. PIL opens some forty more; of these PostScript is a
 # program, which it hands to an interpreter, and others go to whatever is installed.

@@ -133,7 +133,7 @@ class SentenceEncoder(TextEncoder):
         return SENTENCE_SCALE / (1 - min(max(mean, 0.0), _MOST_ALIKE))
 
     def _embed_text(self, texts, run):
-        from .._torch import own_settings
+        from .._devices_and_seeds import own_settings
 
         texts, bad = check_texts(texts)
         if bad and self.on_error == "raise":
@@ -170,7 +170,7 @@ class SentenceEncoder(TextEncoder):
         return place, _sentence_models.find_commit(place, self.revision, self.cache_dir)
 
     def _load_model(self):
-        from .._torch import resolve_device
+        from .._devices_and_seeds import resolve_device
 
         place, commit = self._source()
         return _sentence_models.load_model(

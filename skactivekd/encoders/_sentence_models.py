@@ -121,7 +121,7 @@ def load_model(place, files, revision, precision, device, cache_dir, trust_remot
     """
     import torch
 
-    from .._torch import own_settings
+    from .._devices_and_seeds import own_settings
 
     if precision not in _DTYPES:
         raise ValueError(f"precision={precision!r} is not one of {', '.join(_DTYPES)}")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..utils._replacing import replacing
+from ..utils._atomic_write import replacing
 
 FORMAT = 1
 _KEY = b"skactivekd"

@@ -5,10 +5,9 @@ import time
 import warnings
 from collections import deque
 
-from ..utils._bar import bar as bar_of
-from ..utils._params import check_flag, check_integer
+from ..utils._check_params import check_flag, check_integer
+from ..utils._progress_bar import bar as bar_of
 from ._bad_rows import RowError, remedy, report
-from ._engines import AGAIN, check_engine, opened_engine
 from ._make_shard import (
     Outcome,
     check_directory,
@@ -17,9 +16,10 @@ from ._make_shard import (
     make_plan,
     make_shard,
 )
-from ._parts import read_parts
 from ._read_embeddings import write_complete
+from ._shard_engines import AGAIN, check_engine, opened_engine
 from ._shards import DamagedError, import_pyarrow, list_shards
+from ._source_parts import read_parts
 
 _MOST_BAD = 1000  # rows; where there are more, something is wrong with all of them
 _PAUSE = 0.2  # seconds until a shard that another process makes is looked at again

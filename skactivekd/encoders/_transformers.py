@@ -7,16 +7,16 @@ from importlib.metadata import version
 import numpy as np
 from joblib import cpu_count
 
-from . import _towers
+from . import _two_tower_models
 from ._bad_rows import ImageError, RowError, remedy
 from ._base import TextEncoder, remember
 from ._inputs import check_images, check_texts, holds_files
-from ._preprocess import AheadList, embed, good_batches, load_batches
+from ._open_clip_preprocess import AheadList, embed, good_batches, load_batches
 from ._read_image import open_image, reason
 from ._read_sound import check_sounds, holds_sound_files, read_sound, sound_reason
 from ._sentence_models import hash_folder
 from ._transformers_folder import find_folder
-from ._wrapped import OnlyWhere
+from ._wrapping_encoders import OnlyWhere
 
 # Where training starts: 1 / 0.07, as some write it exp(2.6592), and 1 for SigLIP and ALIGN.
 _AS_BORN = (14.2857, 14.2849, 1.0)
@@ -216,7 +216,7 @@ class TransformersEncoder(TextEncoder):
         return 0.0 if scale in _AS_BORN else scale
 
     def _lack(self, method):
-        kind = _towers.find_kind(self.model, self.revision, self.cache_dir)
+        kind = _two_tower_models.find_kind(self.model, self.revision, self.cache_dir)
         if method == f"encode_{kind}":
             return None
         what = "sounds" if kind == "audio" else "images"
@@ -257,7 +257,7 @@ class TransformersEncoder(TextEncoder):
 
     def _prepare_ahead(self, X, pool, run):
         """Begin to read files that will be embedded next, if X holds files."""
-        tower = _towers.find_kind(self.model, self.revision, self.cache_dir)
+        tower = _two_tower_models.find_kind(self.model, self.revision, self.cache_dir)
         if not (holds_files(X) if tower == "image" else holds_sound_files(X)):
             return None
         return AheadList(X, pool, self._preparation(tower, run))
@@ -277,7 +277,7 @@ class TransformersEncoder(TextEncoder):
                 counts.extend(map(len, rows))
                 parts = [part for row in rows for part in row]
                 for start in range(0, len(parts), self.batch_size):
-                    yield _towers.stack(parts[start : start + self.batch_size])
+                    yield _two_tower_models.stack(parts[start : start + self.batch_size])
 
         reading = load_batches(prepare, list(rows), self.batch_size, n_workers)
         with closing(reading) as read:
@@ -339,11 +339,11 @@ class TransformersEncoder(TextEncoder):
         return run.model
 
     def _load(self, run=None):
-        from .._torch import resolve_device
+        from .._devices_and_seeds import resolve_device
 
         folder = run and run.source
         folder = folder or find_folder(self.model, self.revision, self.cache_dir)
-        return _towers.load(folder, self.precision, resolve_device(self.device))
+        return _two_tower_models.load(folder, self.precision, resolve_device(self.device))
 
 
 def windows(wave, length):

@@ -50,7 +50,7 @@ def loading(folder, who):
         ) from None
     import torch
 
-    from .._torch import own_settings
+    from .._devices_and_seeds import own_settings
 
     _check_safe(folder, who)
     try:

@@ -4,9 +4,9 @@ from hashlib import blake2b
 
 import numpy as np
 
+from ..utils._check_params import check_integer, naming, refuse_mask
 from ..utils._label_values import as_labels, plain
 from ..utils._matrix import as_ndarray
-from ..utils._params import check_integer, naming, refuse_mask
 from ..utils._proba import check_proba
 
 _FIT_ROWS = 5000  # enough to place the centers; radii are those of all rows
@@ -107,7 +107,7 @@ def prediction_clusters(proba, labeled=None, n_clusters=None, *, n_shuffles=3, r
     """
     from sklearn.utils import Bunch
 
-    from .._torch import draw_seed
+    from .._devices_and_seeds import draw_seed
 
     check_integer(n_shuffles, "n_shuffles", 1)
     proba = as_ndarray(check_proba(proba, "proba"))
@@ -180,7 +180,7 @@ def expected_coverage(sizes, n_labeled):
 
 def cluster_labels(proba, n_clusters, random_state):
     """Return the clusters of `prediction_clusters` alone, without the control."""
-    from .._torch import draw_seed
+    from .._devices_and_seeds import draw_seed
 
     rng = np.random.default_rng(draw_seed(random_state))
     return _cluster(proba, _check_n_clusters(proba, n_clusters), rng)[1]

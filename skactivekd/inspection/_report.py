@@ -11,7 +11,7 @@ from ..metrics._reliability import (
     log_loss,
     reliability_curve,
 )
-from ..utils._params import check_integer, check_number
+from ..utils._check_params import check_integer, check_number
 from ._clusters import prediction_clusters
 from ._report_tables import chance_level, class_table, report_notes, report_text
 

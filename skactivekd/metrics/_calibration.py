@@ -5,9 +5,9 @@ import math
 import numpy as np
 from sklearn.utils import gen_batches
 
+from ..utils._check_params import check_number, naming, refuse_mask
 from ..utils._label_values import as_labels, plain
 from ..utils._matrix import as_matrix, as_ndarray
-from ..utils._params import check_number, naming, refuse_mask
 from ..utils._proba import check_proba
 
 _BLOCK = 2**18  # numbers worked on at once: they stay in the processor's cache

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ..utils._missing import is_missing
-from ..utils._params import naming
+from ..utils._check_params import naming
+from ..utils._missing_label import is_missing
 
 METHOD = ("estimator", "strategy")
 _LARGEST = 1e100  # of scores and numbers of labels; squares of larger ones are infinite

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..utils._params import check_integer, check_number
+from ..utils._check_params import check_integer, check_number
 from ..utils._proba import check_proba
 from ._calibration import TINY, check_columns
 

@@ -3,7 +3,7 @@
 import inspect
 import math
 
-from ..student._left_out import LeftOut
+from ..student._unsaved_setting import LeftOut
 from ._values import describe
 
 _MANY = 100  # more classes than this are counted, and stand in config.json alone

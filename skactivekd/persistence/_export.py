@@ -15,7 +15,7 @@ import torch
 from sklearn.pipeline import Pipeline
 from torch import nn
 
-from .._torch import seeded
+from .._devices_and_seeds import seeded
 from ..student import TeacherProba
 from ..student._clip_student import ImageTower
 from ..student._image_files import ROW_SHAPE

@@ -9,7 +9,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from ..utils._files import open_regular
+from ..utils._regular_files import open_regular
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 

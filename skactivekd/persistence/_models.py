@@ -9,9 +9,9 @@ import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._torch import resolve_device
+from .._devices_and_seeds import resolve_device
 from ..student import AcceleratedDHONet, DHOClassifier
-from ..student._left_out import LeftOut
+from ..student._unsaved_setting import LeftOut
 from ..utils._classes import Classes
 from . import _net
 from ._card import write_card

@@ -8,11 +8,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from .._torch import seeded
+from .._devices_and_seeds import seeded
 from ..student import AcceleratedDHONet, DHONet
 from ..student._clip_student import ImageTower
-from ..student._left_out import LeftOut
-from ..student._network import Student
+from ..student._torch_module import Student
+from ..student._unsaved_setting import LeftOut
 from ._values import Unsaveable, describe
 
 # Arguments of timm that say where weights come from, which the saved ones replace.

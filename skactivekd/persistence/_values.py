@@ -11,7 +11,7 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.utils.data import DataLoader
 
 from ..student import DHOLoss, WarmupDecay
-from ..student._left_out import LeftOut
+from ..student._unsaved_setting import LeftOut
 
 # Arrays up to this many numbers stand in the config, where a person can read them.
 _READABLE = 64

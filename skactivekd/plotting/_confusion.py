@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ..utils._check_params import check_integer
 from ..utils._labels import check_labels, encode_labels
-from ..utils._params import check_integer
 from ._common import classes_in_order, own_axes, whole_ticks
 
 _LONG_NAME = 3  # letters that stand side by side

@@ -9,7 +9,7 @@ from .._rows import n_rows
 from ..encoders._inputs import is_path, is_picture
 from ..encoders._read_image import open_image
 from ..simulation._journal import read_store
-from ..utils._params import check_integer, is_integer
+from ..utils._check_params import check_integer, is_integer
 from ._common import check_axes, pyplot
 
 _LETTERS, _LINES = 24, 6  # of a text that are shown

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 
 from ..metrics._curves import check_rows
-from ..utils._params import check_flag, check_number
+from ..utils._check_params import check_flag, check_number
 from ._common import check_axes, line_styles, own_axes, pyplot, spread, whole_ticks
 
 _FEW_LINES = 4  # whose legend finds a free corner

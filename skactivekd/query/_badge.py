@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from .._torch import own_settings, resolve_device
+from .._devices_and_seeds import own_settings, resolve_device
 from ..utils._matrix import blocks
 from ._base import QueryStrategy
-from ._draw import generator
+from ._random import generator
 
 _BLOCK_ELEMENTS = 2**22  # 16 MiB of float32
 _CANCELLED = 1e-2  # squared distances this small, relative to the squares, are worked out anew

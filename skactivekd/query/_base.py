@@ -11,10 +11,10 @@ from sklearn.base import BaseEstimator
 from .._rows import check_candidates, n_rows, same_rows
 from ..utils._classes import classes_of, refuse_learned_marker
 from ..utils._labels import check_labels, encode_labels
-from ._ask import Rows
+from ._ask_model import Rows
 from ._checks import check_n_instances
-from ._skipped import choose_known
-from ._views import check_needs, check_views
+from ._skipped_rows import choose_known
+from ._strategy_inputs import check_needs, check_views
 
 
 class QueryStrategy(BaseEstimator):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from ..utils._check_params import naming, refuse_mask
 from ..utils._matrix import blocks
-from ..utils._params import naming, refuse_mask
 from ._base import QueryStrategy
-from ._draw import generator
+from ._random import generator
 
 
 class ClassBalanced(QueryStrategy):

@@ -7,13 +7,13 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone
 
-from .._torch import draw_seed
+from .._devices_and_seeds import draw_seed
 from ..utils._classes import check_classes
 from ..utils._label_values import as_labels
 from ..utils._labels import encode_labels, find_classes
 from ..utils._matrix import blocks
 from ._base import QueryStrategy
-from ._draw import own_generators
+from ._random import own_generators
 from ._to_skactiveml import require_skactiveml
 
 DENSE_LIMIT = 2**30  # bytes of what a sparse matrix may grow to; most laptops have them twice

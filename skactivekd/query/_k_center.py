@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-from .._torch import own_settings, resolve_device
+from .._devices_and_seeds import own_settings, resolve_device
 from ..utils._matrix import as_matrix, is_dask
 from ._checks import check_same_width
-from ._farthest import OneShard, farthest_first
-from ._points import common_dtype, mean_row, take
-from ._running import running_minimum, sparse_running_minimum
-from ._shard import Shard
+from ._k_center_bounds import Shard
+from ._k_center_search import OneShard, farthest_first
+from ._k_center_small import running_minimum, sparse_running_minimum
+from ._read_rows import common_dtype, mean_row, take
 
 SMALL = 4_000_000  # cells of the points
 SMALL_WORK = 1e9  # cells read
@@ -126,7 +126,7 @@ def k_center_greedy(points, centers=None, n_select=1, *, device="auto", block_si
     if issparse(points):
         opened = nullcontext((points, sparse_running_minimum))
     elif is_dask(points):
-        from ._cluster import cluster_search
+        from ._k_center_dask import cluster_search
 
         opened = cluster_search(points, block_size)
     else:

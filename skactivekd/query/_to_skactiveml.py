@@ -61,9 +61,9 @@ def to_skactiveml(strategy, *, missing_label=np.nan, random_state=None):
 def require_skactiveml():
     """Import what derives from scikit-activeml's classes, or say how to install it."""
     try:
-        from . import _skactiveml
+        from . import _skactiveml_classes
     except ImportError as error:
         raise ImportError(
             f"This needs scikit-activeml: pip install skactivekd[skactiveml] ({error})."
         ) from error
-    return _skactiveml
+    return _skactiveml_classes

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..utils._params import check_number
+from ..utils._check_params import check_number
 from ._classes import check_class, check_label, check_new, plain
 from ._journal import Event
 from ._question import Question

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from ..utils._classes import check_classes
-from ..utils._missing import is_missing
+from ..utils._missing_label import is_missing
 
 LONGEST = 200  # characters of a name that the page can show
 _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,18})(\.0*)?\s*", re.ASCII)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ._classes import check_class, check_label, check_new, whole_number
 from ._journal import Event, check_event
+from ._journal_state import IMPORT, SAYS
 from ._label_studio import read_tasks, write_tasks
 from ._records import (
     COLUMNS,
@@ -24,7 +25,6 @@ from ._records import (
     to_record,
     write_csv,
 )
-from ._state import IMPORT, SAYS
 
 _OWN_KEY = re.compile(r"[a-z]+-[0-9a-f]{16,}|id-(\".*\"|-?[0-9]+)", re.DOTALL)
 

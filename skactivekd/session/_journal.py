@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from ..utils._locks import check_locks
-from ..utils._strangers_sqlite import check_schema, open_file
+from ..utils._file_locks import check_locks
+from ..utils._untrusted_sqlite import check_schema, open_file
 
 APPLICATION = 0x736B6C62  # "sklb" in the header says that the file is ours
 FORMAT = 1

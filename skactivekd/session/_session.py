@@ -10,17 +10,17 @@ import numpy as np
 
 from ..query import UncertaintyHerding
 from ..utils._labels import check_labels
-from ..utils._missing import check_marker
+from ..utils._missing_label import check_marker
 from ._answers import Answers
-from ._asking import Asking
+from ._any_strategy import check_strategy
 from ._audit import Reserve
-from ._choose import check_strategy
 from ._classes import check_label, check_new, plain, plain_classes
-from ._figures import Figures, View
+from ._held_out_fits import Figures, View
 from ._journal import Event, Journal
+from ._journal_state import IMPORT, State
+from ._next_questions import Asking
 from ._report import Reports
 from ._rows import Pool, count_rows
-from ._state import IMPORT, State
 from ._student import Student
 
 

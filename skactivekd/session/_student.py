@@ -9,7 +9,7 @@ from sklearn.base import clone
 from .._rows import take_rows
 from ..student import DHOClassifier, TeacherProba
 from ..utils._labels import find_positions
-from ..utils._missing import is_missing
+from ..utils._missing_label import is_missing
 
 _SEEDS = 2**31 - 1
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..utils._locks import NO_LOCKS
+from ..utils._file_locks import NO_LOCKS
 
 try:
     import fcntl

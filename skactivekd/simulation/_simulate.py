@@ -16,9 +16,9 @@ from .._interrupts import noticed_interrupts
 from .._rounds import check_bought, hide_labels, initial_rows, play, play_on  # noqa: F401
 from .._rows import n_rows
 from ..query import Random
+from ..utils._check_params import check_flag, check_integer, naming
 from ..utils._digest import digest, digest_rows
 from ..utils._labels import check_labels
-from ..utils._params import check_flag, check_integer, naming
 from ._journal import Journal, Round
 
 __all__ = ["simulate"]

@@ -4,12 +4,12 @@ from ._accelerated import AcceleratedDHONet
 from ._classifier import DHOClassifier
 from ._clip_student import clip_student
 from ._dataset import RowDataset
+from ._dho_net import DHONet
 from ._gradient_cosine import GradientCosine, gradient_cosine
 from ._heads import DualHead, mix_heads
 from ._loss import DHOLoss, dho_loss
-from ._net import DHONet
-from ._pipeline import TeacherProba
 from ._schedule import WarmupDecay
+from ._teacher_proba import TeacherProba
 
 __all__ = [
     "AcceleratedDHONet",

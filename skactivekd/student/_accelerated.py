@@ -3,8 +3,8 @@
 from skorch.hf import AccelerateMixin
 from torch import nn
 
-from ._finite import check_step
-from ._net import DHONet
+from ._dho_net import DHONet
+from ._not_finite import check_step
 
 
 class AcceleratedDHONet(AccelerateMixin, DHONet):

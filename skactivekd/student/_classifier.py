@@ -4,23 +4,23 @@ import copy
 
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from .._devices_and_seeds import alone, own_settings
 from .._interrupts import noticed_interrupts
-from .._torch import alone, own_settings
-from ..utils._params import (
+from ..utils._check_params import (
     check_choice,
     check_flag,
     check_number,
     is_number,
 )
 from ..utils._score import LabeledScoreMixin
-from ._correction import Correction
+from ._dho_net import DHONet
+from ._distill_then_correct import Correction
 from ._input import TakesRows
-from ._left_out import LeftOut, refuse_left_out
-from ._net import DHONet
-from ._new_net import NetMaking
+from ._net_settings import NetMaking
 from ._prediction import Prediction
 from ._saving import Saving
-from ._teaching import Teaching
+from ._training_rows import Teaching
+from ._unsaved_setting import LeftOut, refuse_left_out
 
 
 class DHOClassifier(

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from .._torch import own_settings
+from .._devices_and_seeds import own_settings
 from ..encoders import OpenCLIPEncoder, _open_clip_models
-from ..encoders._preprocess import embed
+from ..encoders._open_clip_preprocess import embed
 from ..teacher import class_prompts
-from ..teacher._base import _defaults
+from ..teacher._embedding_teacher import _defaults
 from ..teacher._prompts import name_classes
-from ._net import DHONet
+from ._dho_net import DHONet
 
 
 @own_settings()

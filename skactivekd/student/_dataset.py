@@ -6,13 +6,13 @@ from scipy.sparse import issparse
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from ..utils._check_params import naming, refuse_mask
 from ..utils._label_values import as_labels, plain
-from ..utils._params import naming, refuse_mask
-from ..utils._weights import check_weights
+from ..utils._sample_weight import check_weights
+from ._augmentation import drawing, row_seed
 from ._image_files import Pictures, as_floats, places_of, stack_pixels
+from ._reading_workers import Unreadable
 from ._tensors import as_input
-from ._views import drawing, row_seed
-from ._workers import Unreadable
 
 
 class RowDataset(Dataset):

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._torch import check_tensor
-from ..utils._params import check_flag, check_integer, check_number, naming
+from .._devices_and_seeds import check_tensor
+from ..utils._check_params import check_flag, check_integer, check_number, naming
 
 _WIDEST = 2**31  # weights beyond it are no layer
 

@@ -14,10 +14,10 @@ from ..encoders._bad_rows import ImageError, list_rows, remedy, report
 from ..encoders._inputs import LazyRows, check_images, is_lazy, is_path, is_picture
 from ..encoders._read_image import describe, open_image, row_reason, upright_size
 from ..utils._picture_files import PICTURE
+from ..utils._remote_files import is_url
 from ..utils._row_identity import content_key, hash_content, settle_file, stamp_file
-from ..utils._urls import is_url
-from ._views import drawing, row_seed
-from ._workers import Unreadable, make_loader, worker_settings
+from ._augmentation import drawing, row_seed
+from ._reading_workers import Unreadable, make_loader, worker_settings
 
 ROW_SHAPE = (None, None, 3)  # of a row, where rows are pictures of any size
 _LOOKED_AT = 100  # strings of which one must name a file, for all to be taken for paths

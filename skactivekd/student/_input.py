@@ -7,13 +7,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..encoders._arrays_as_images import channel_axis, white_level
 from ..encoders._inputs import refuse_single
-from ..encoders._pixels import channel_axis, white_level
-from ..utils._matrix import as_ndarray
-from ..utils._params import (
+from ..utils._check_params import (
     naming,
     refuse_mask,
 )
+from ..utils._matrix import as_ndarray
 from ..utils._proba import column_names
 from ..utils._row_identity import tensor_values
 from ._image_files import ROW_SHAPE, Pictures, holds_pictures, holds_texts

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._torch import check_targets, check_tensor
-from ..utils._params import check_number
+from .._devices_and_seeds import check_targets, check_tensor
+from ..utils._check_params import check_number
 
 
 def dho_loss(

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ._residual import Basis, Problem, corrected
+from ._label_correction import Basis, Problem, corrected
 
 # Strong to weak, each a fourth of the one before: the mean over them hides the gaps. A penalty
 # without end is no correction, the teacher's head alone.

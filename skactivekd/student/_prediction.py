@@ -4,15 +4,15 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from .._torch import own_settings
-from ..utils._params import (
+from .._devices_and_seeds import own_settings
+from ..utils._check_params import (
     check_choice,
 )
 from ..utils._score import warn_of_scorer
 from ._heads import mix_heads
 from ._image_files import naming_all, spread
 from ._input import readable
-from ._outputs import fill
+from ._network_outputs import fill
 
 _BLOCK = 1024  # rows whose heads are mixed at once: the parts of a mixture are as large as it
 

@@ -6,7 +6,7 @@ from functools import partial
 from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..utils._params import is_number
+from ..utils._check_params import is_number
 
 
 def warmup_decay(step, n_steps, warmup=0.1, shape="linear"):

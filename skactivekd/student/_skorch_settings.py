@@ -8,7 +8,7 @@ from skorch.callbacks.scoring import ScoringBase
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ..utils._params import check_flag, is_integer
+from ..utils._check_params import check_flag, is_integer
 from ._epochs import EPOCHS
 from ._image_settings import check_pictures
 from ._schedule import WarmupDecay

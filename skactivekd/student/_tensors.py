@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ..encoders._pixels import channel_axis, integer_problem, white_level
+from ..encoders._arrays_as_images import channel_axis, integer_problem, white_level
 from ._image_files import Pictures, as_floats
-from ._workers import check_batch
+from ._reading_workers import check_batch
 
 
 def as_input(rows, indices=None):

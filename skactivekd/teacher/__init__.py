@@ -1,12 +1,12 @@
 """Teachers: from samples and the names of classes to probabilities."""
 
-from ._base import Embedder
-from ._chat import EndpointError
+from ._chat_server import EndpointError
 from ._clap import CLAPTeacher, clap_loss
+from ._class_names import tidy_classes, tidy_name
+from ._embedding_teacher import Embedder
 from ._endpoint import EndpointTeacher
 from ._generative import GenerativeTeacher
 from ._labeled_only import LabeledOnly
-from ._names import tidy_classes, tidy_name
 from ._prompts import (
     class_prompts,
     embed_classes,

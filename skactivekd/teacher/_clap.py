@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from ..utils._params import check_choice, check_flag, check_number
-from ._base import FewShotTeacher, check_at_least
+from ..utils._check_params import check_choice, check_flag, check_number
+from ._embedding_teacher import FewShotTeacher, check_at_least
+from ._few_shot_trust import count_folds, keep_unlabeled
 from ._tip_adapter_math import stratified_folds
-from ._trust import count_folds, keep_unlabeled
 
 WEIGHTINGS = ("standard", "balanced", "corrected", "constant")
 METRICS = ("l2", "cosine")
@@ -162,7 +162,7 @@ class CLAPTeacher(FewShotTeacher):
         self.device = device
 
     def _fit_labeled(self, embeddings, codes):
-        from .._torch import draw_seed
+        from .._devices_and_seeds import draw_seed
 
         lr, seed = self._check_params(), draw_seed(self.random_state)
         train = partial(self._train, lr=lr, seed=seed)
@@ -174,7 +174,7 @@ class CLAPTeacher(FewShotTeacher):
         """Return the prototypes and multipliers that some labeled rows lead to."""
         import torch
 
-        from .._torch import resolve_device
+        from .._devices_and_seeds import resolve_device
 
         device = resolve_device(self.device)
         anchors, features, targets = (
@@ -291,7 +291,7 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
     >>> clap_loss(t, t, torch.ones(2), t, torch.tensor([0, 1]), logit_scale=1.0)
     tensor(0.3133)
     """
-    from .._torch import check_targets, check_tensor
+    from .._devices_and_seeds import check_targets, check_tensor
 
     check_tensor(prototypes, "prototypes", (None, None))
     n_classes, d = prototypes.shape

@@ -4,12 +4,18 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..cache import EmbeddingCache
+from ..utils._check_params import (
+    WrongParameter,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+)
 from ..utils._fingerprint import class_name
-from ..utils._params import WrongParameter, check_choice, check_flag, check_integer, check_number
 from ._ask_once import ask_once, check_cache
 from ._generative_asking import Asking
 from ._inputs import Rows
-from ._prompted import PromptedTeacher
+from ._prompted_teacher import PromptedTeacher
 
 _QUESTION = {
     "text": "Which of these fits the text best: {classes}?",
@@ -269,7 +275,7 @@ class GenerativeTeacher(PromptedTeacher):
 
         import joblib
 
-        from .._torch import resolve_device
+        from .._devices_and_seeds import resolve_device
         from ..encoders._sentence_models import hash_folder
         from ._generative_models import resolve_precision
 

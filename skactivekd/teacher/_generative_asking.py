@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..utils._asked import count_asked
+from ..utils._asked_rows import count_asked
 from ..utils._row_identity import RowKeys, text_keys
 from ._ask_once import ask_once
 from ._generative_inputs import PromptWriter, Unreadable, has_chat_template
@@ -67,8 +67,8 @@ class Asking:
     def _compute(self, loaded, inputs, answers):
         import torch
 
-        from .._torch import own_settings
-        from ._likelihood import answer_likelihoods
+        from .._devices_and_seeds import own_settings
+        from ._answer_likelihood import answer_likelihoods
 
         lengths = np.tile([len(answer) for answer in answers], (len(inputs), 1))
         with own_settings(), torch.inference_mode():
@@ -76,7 +76,7 @@ class Asking:
         return np.column_stack([found, lengths])
 
     def _open(self):
-        from .._torch import resolve_device
+        from .._devices_and_seeds import resolve_device
         from ._generative_models import load, resolve_precision
 
         teacher = self.teacher

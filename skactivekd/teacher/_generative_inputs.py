@@ -3,7 +3,7 @@
 import inspect
 
 from ..encoders._read_image import open_image, reason
-from ._prompted import fill_prompt
+from ._prompted_teacher import fill_prompt
 
 _TAIL = 40  # characters of a prompt's end that decide how an answer after it is cut into tokens
 

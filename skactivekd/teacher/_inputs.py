@@ -8,10 +8,10 @@ from .._rows import one_column
 from ..encoders._bad_rows import ImageError, TextError
 from ..encoders._inputs import LazyRows, check_images, check_texts, is_lazy
 from ..encoders._read_image import is_path, is_picture
-from ..utils._params import check_choice
+from ..utils._check_params import check_choice
 from ..utils._picture_files import PICTURE
+from ..utils._remote_files import is_url
 from ..utils._row_identity import row_keys, text_keys
-from ..utils._urls import is_url
 
 
 class Rows:

@@ -11,7 +11,7 @@ from ..utils._classes import check_classes
 from ..utils._label_values import as_labels
 from ..utils._labels import check_labels, encode_labels, find_classes, find_positions
 from ..utils._proba import ordered_proba
-from ._base import KnowsClasses
+from ._embedding_teacher import KnowsClasses
 
 
 class LabeledOnly(MetaEstimatorMixin, KnowsClasses):

@@ -9,13 +9,13 @@ import numpy as np
 from .._rows import n_rows, take_rows
 from ..encoders._bad_rows import numbered
 from ..encoders._base import row_method
-from ..utils._asked import counted_as
+from ..utils._asked_rows import counted_as
 from ..utils._label_values import as_labels
 from ..utils._matrix import as_ndarray
 from ..utils._proba import check_proba, column_names, find_columns
 from ..utils._thread_locks import Locks
 from ._ask_once import answer_keys, ask_once, check_cache
-from ._own_identity import Who, learns_here
+from ._own_teacher_identity import Who, learns_here
 
 _SAVED_AT_A_TIME = 64  # rows of one call where answers go into a file: no more are lost
 

@@ -7,9 +7,9 @@ from itertools import chain
 import numpy as np
 
 from ..encoders._base import encode_texts
+from ..utils._check_params import naming
 from ..utils._classes import check_classes
 from ..utils._label_values import as_labels
-from ..utils._params import naming
 
 _SETS = {
     **dict.fromkeys(("generic", "caltech101", "stanford_cars", "sun397"), ("a photo of a {}.",)),

@@ -5,8 +5,9 @@ from functools import partial
 import numpy as np
 from sklearn.utils import gen_batches
 
-from ..utils._params import check_flag, check_number
-from ._base import FewShotTeacher, check_at_least
+from ..utils._check_params import check_flag, check_number
+from ._embedding_teacher import FewShotTeacher, check_at_least
+from ._few_shot_trust import is_even, keep_unlabeled
 from ._tip_adapter_math import (
     choose,
     cross_validate,
@@ -16,7 +17,6 @@ from ._tip_adapter_math import (
     tune_keys,
     votes,
 )
-from ._trust import is_even, keep_unlabeled
 
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _BETAS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -197,7 +197,7 @@ class TipAdapterTeacher(FewShotTeacher):
 
     def _tuning(self):
         """What tunes keys, and what judges alpha and beta with tuned keys."""
-        from .._torch import draw_seed, resolve_device
+        from .._devices_and_seeds import draw_seed, resolve_device
 
         seed = draw_seed(self.random_state)
         alpha, beta = self._start()

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..utils._params import check_number
+from ..utils._check_params import check_number
 
 
 def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, logit_scale=100.0):
@@ -52,7 +52,7 @@ def tip_adapter_logits(features, class_embeddings, keys, values, alpha, beta, lo
     >>> tip_adapter_logits(W[:1], W, W[1:], W[1:], alpha=1.0, beta=1.0, logit_scale=1.0)
     tensor([[1.0000, 0.3679]])
     """
-    from .._torch import check_tensor
+    from .._devices_and_seeds import check_tensor
 
     check_tensor(class_embeddings, "class_embeddings", (None, None))
     n_classes, d = class_embeddings.shape

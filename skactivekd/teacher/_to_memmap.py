@@ -4,10 +4,10 @@ import numpy as np
 
 from .._rows import n_rows, take_rows
 from ..encoders._bad_rows import collecting, numbered, report
-from ..utils._bar import bar
-from ..utils._params import check_choice, check_integer
+from ..utils._atomic_write import replacing
+from ..utils._check_params import check_choice, check_integer
 from ..utils._proba import check_proba
-from ..utils._replacing import replacing
+from ..utils._progress_bar import bar
 
 
 def proba_to_memmap(model, X, path, *, dtype="float16", block_size=16_384, verbose=0):

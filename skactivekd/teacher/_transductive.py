@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._rows import n_rows
 from ..encoders._base import encode_rows
+from ..utils._check_params import check_integer, check_number
 from ..utils._labels import encode_labels
-from ..utils._params import check_integer, check_number
-from ._base import EmbeddingTeacher, FewShotTeacher, Teacher
+from ._embedding_teacher import EmbeddingTeacher, FewShotTeacher, Teacher
 from ._zero_shot import ZeroShotTeacher
 
 _BLOCK = 2**22  # logits at a time, 32 MiB of float64

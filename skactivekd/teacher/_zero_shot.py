@@ -1,6 +1,6 @@
 """Zero-shot classification: samples against the names of the classes."""
 
-from ._base import EmbeddingTeacher
+from ._embedding_teacher import EmbeddingTeacher
 
 
 class ZeroShotTeacher(EmbeddingTeacher):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._label_values import as_labels, is_list, plain, refuse_odd_values
-from ._missing import check_marker, is_missing
+from ._missing_label import check_marker, is_missing
 
 _SHOWN = 10  # classes in an error
 

@@ -10,7 +10,7 @@ import stat
 
 import numpy as np
 
-from ._identity import hash_array, name_of
+from ._object_identity import hash_array, name_of
 from ._row_identity import hash_file, identify_row, tensor_values
 
 _MOMENTS = datetime.date | datetime.time | datetime.timedelta

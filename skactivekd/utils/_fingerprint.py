@@ -3,7 +3,7 @@
 import inspect
 import types
 
-from ._code import home, is_installed
+from ._code_identity import home, is_installed
 
 
 def fingerprint_of(obj, methods=()):

@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
+from ._check_params import refuse_mask
 from ._classes import explain_kinds, listed
 from ._label_values import as_labels, is_list, of_two_kinds, plain, refuse_odd_values
-from ._missing import check_marker, check_not_binary, is_minus_one, is_missing, refuse_strays
-from ._params import refuse_mask
+from ._missing_label import check_marker, check_not_binary, is_minus_one, is_missing, refuse_strays
 
 
 def check_labels(y, missing_label=-1, *, name="y", classes=None, n_rows=None, any_class=False):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import issparse
 
-from ._params import refuse_mask
+from ._check_params import refuse_mask
 
 _BLOCK_ELEMENTS = 2**20  # 8 MiB of float64: a memory map is read in small parts
 

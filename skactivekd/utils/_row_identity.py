@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from ._urls import URL, url_state
+from ._remote_files import URL, url_state
 
 # A change within one tick of the clock that dates files leaves the date as it is. Linux ticks
 # every 1 to 10 ms; file systems without fractions of seconds (FAT, old NFS) every 2 s.

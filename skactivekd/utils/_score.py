@@ -11,8 +11,8 @@ from .._rows import n_rows, take_rows
 from ._classes import classes_of, explain_kinds, refuse_learned_marker
 from ._label_values import as_labels, of_two_kinds, plain
 from ._labels import check_labels, find_positions
-from ._missing import is_missing
-from ._weights import check_weights
+from ._missing_label import is_missing
+from ._sample_weight import check_weights
 
 
 class LabeledScoreMixin:
