@@ -5,7 +5,7 @@ import pandas as pd
 import scipy.sparse as sp
 from modAL.models import ActiveLearner as _ModALActiveLearner
 
-from ._rows import find_rows, n_rows, take_rows
+from ._take_rows import find_rows, n_rows, take_rows
 from .query import PCoreSet
 from .utils._check_params import naming, refuse_mask
 from .utils._missing_label import is_missing

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 from sklearn.utils import check_random_state
 
-from ._rows import n_rows
+from ._take_rows import n_rows
 from .utils._check_params import check_flag, check_integer, naming
 from .utils._labels import check_labels, encode_labels, find_classes
 from .utils._score import labeled_score

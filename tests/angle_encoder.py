@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from skactivekd.encoders import RowError
-from skactivekd.encoders._bad_rows import report
+from skactivekd.encoders._unreadable_rows import report
 
 
 class Angles:

@@ -73,13 +73,13 @@ def _short_training():
 
     Those marked `full_training`, doctests and other processes train as a user does.
     """
-    from skactivekd.student import _epochs, _penalty
+    from skactivekd.student import _correction_penalty, _training_length
 
     two = lambda n_labeled: (min(max(n_labeled, 1), 2),) * 2  # noqa: E731
     short = (
-        (_epochs, "_STEPS", 200),
-        (_epochs, "_EPOCHS", 40),
-        (_penalty, "_count_folds", two),
+        (_training_length, "_STEPS", 200),
+        (_training_length, "_EPOCHS", 40),
+        (_correction_penalty, "_count_folds", two),
     )
     full = [(module, name, getattr(module, name)) for module, name, _ in short]
     with pytest.MonkeyPatch.context() as patch:

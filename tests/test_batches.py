@@ -7,8 +7,8 @@ from scipy import sparse
 
 from skactivekd.student._batches import PairedBatchSampler
 from skactivekd.student._dataset import RowDataset
-from skactivekd.student._epochs import steps_per_epoch
 from skactivekd.student._tensors import as_input
+from skactivekd.student._training_length import steps_per_epoch
 
 
 def sampler(n_labeled, n_unlabeled, batch_size=4, seed=0):

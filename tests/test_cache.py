@@ -16,9 +16,9 @@ from PIL import Image
 from sklearn.base import BaseEstimator, clone
 
 from skactivekd.cache import EmbeddingCache
-from skactivekd.cache._owner import identify
+from skactivekd.cache._encoder_identity import identify
 from skactivekd.encoders import ImageError, OpenCLIPEncoder, SkippedRowsWarning
-from skactivekd.encoders import _bad_rows as skipping
+from skactivekd.encoders import _unreadable_rows as skipping
 from skactivekd.encoders._base import encode_rows, encode_texts
 from skactivekd.utils._row_identity import row_keys, text_keys
 

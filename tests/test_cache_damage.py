@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skactivekd.cache import EmbeddingCache
-from skactivekd.cache._owner import identify
+from skactivekd.cache._encoder_identity import identify
 from skactivekd.encoders._base import encode_rows
 
 N_FLIPS = int(os.environ.get("N_FLIPS", 60))

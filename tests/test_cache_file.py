@@ -16,8 +16,8 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 
-from skactivekd.cache import EmbeddingCache, _cache, _sqlite, _store
-from skactivekd.cache._owner import identify
+from skactivekd.cache import EmbeddingCache, _cache, _sqlite_file, _sqlite_store
+from skactivekd.cache._encoder_identity import identify
 from skactivekd.encoders._base import encode_rows
 from skactivekd.utils import _row_identity
 
@@ -134,7 +134,7 @@ def test_float16_halves_the_file(path, X):
 
 @pytest.mark.parametrize("chunk", [3, 4096])
 def test_any_subset_in_any_order(path, X, chunk, monkeypatch, seen):
-    monkeypatch.setattr(_store, "_CHUNK", chunk)
+    monkeypatch.setattr(_sqlite_store, "_CHUNK", chunk)
     X = np.random.default_rng(1).random((50, 2, 2))
     expected = encode(None, X)
     encode(path, X[:30])
@@ -227,7 +227,7 @@ def test_a_limit_holds_while_rows_are_written(path):
         (b"no database " * 100, "no SQLite file"),
         ("PRAGMA user_version = 3", "another program"),
         ("CREATE TABLE t (x)", "another program"),
-        (f"PRAGMA application_id = {_sqlite.APPLICATION}; PRAGMA user_version = 9", "newer"),
+        (f"PRAGMA application_id = {_sqlite_file.APPLICATION}; PRAGMA user_version = 9", "newer"),
     ],
 )
 def test_a_file_that_is_not_ours_raises_and_is_left_alone(tmp_path, X, content, match):
@@ -317,7 +317,7 @@ def test_a_lock_is_waited_for_and_then_named(path, X, monkeypatch):
     timer.start()
     encode(path, X)
     timer.join()
-    monkeypatch.setattr(_sqlite, "PATIENCE", 0.1)
+    monkeypatch.setattr(_sqlite_file, "PATIENCE", 0.1)
     other.execute("BEGIN IMMEDIATE")
     with pytest.warns(UserWarning, match="locked by another process.*not kept"):
         encode(path, X, 2.0)
@@ -428,7 +428,7 @@ class Clock:
 )
 def test_writes_are_grouped_by_time(path, monkeypatch, batch_seconds, write_seconds, groups):
     clock, written = Clock(), []
-    write = _store.Store.write
+    write = _sqlite_store.Store.write
 
     def slow_write(self, owner, batches, files):
         written.append(len(batches))
@@ -440,7 +440,7 @@ def test_writes_are_grouped_by_time(path, monkeypatch, batch_seconds, write_seco
         return np.ones((len(positions), 1), dtype=np.float32)
 
     monkeypatch.setattr(_cache, "time", clock)
-    monkeypatch.setattr(_store.Store, "write", slow_write)
+    monkeypatch.setattr(_sqlite_store.Store, "write", slow_write)
     keys = [b"%d" % row for row in range(40)]
     EmbeddingCache(path).fetch("owner", keys, encode_slowly, batch_size=4)
     assert written == groups
@@ -449,7 +449,7 @@ def test_writes_are_grouped_by_time(path, monkeypatch, batch_seconds, write_seco
 
 def test_many_bytes_are_written_before_their_time(path, monkeypatch):
     clock, written = Clock(), []
-    write = _store.Store.write
+    write = _sqlite_store.Store.write
 
     def note(self, owner, batches, files):
         written.append(len(batches))
@@ -458,7 +458,7 @@ def test_many_bytes_are_written_before_their_time(path, monkeypatch):
 
     monkeypatch.setattr(_cache, "time", clock)
     monkeypatch.setattr(_cache, "_GROUP_BYTES", 100)
-    monkeypatch.setattr(_store.Store, "write", note)
+    monkeypatch.setattr(_sqlite_store.Store, "write", note)
     keys = [b"%d" % row for row in range(20)]
     EmbeddingCache(path).fetch("owner", keys, lambda p: np.ones((len(p), 4)), batch_size=2)
     assert written == [1, 4, 4, 1]

@@ -22,7 +22,7 @@ BATCH, KILLS = 8, 20
 PROGRAM = """
 import os, signal, sys, time
 import numpy as np
-from skactivekd.cache import EmbeddingCache, _cache, _store
+from skactivekd.cache import EmbeddingCache, _cache, _sqlite_store
 from skactivekd.encoders._base import encode_rows
 
 class Encoder:
@@ -43,7 +43,7 @@ def run(path, log, result, n, share):
     encoder = Encoder()
     encoder.log, encoder.cache = log, EmbeddingCache(path)
     _cache._GROUP_SHARE = share
-    write = _store.Store.write
+    write = _sqlite_store.Store.write
 
     def write_and_say(*args):
         added = write(*args)
@@ -51,7 +51,7 @@ def run(path, log, result, n, share):
             file.write("written\\n")
         return added
 
-    _store.Store.write = write_and_say
+    _sqlite_store.Store.write = write_and_say
     np.save(result, encode_rows(encoder, np.arange(float(n)).reshape(-1, 1, 1)))
 
 warm = Encoder()

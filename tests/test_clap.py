@@ -7,7 +7,8 @@ from few_shot_data import CLASSES, NAMES, Directions, hide, make_rows
 
 from skactivekd import CLAPTeacher, ZeroShotTeacher
 from skactivekd.teacher import clap_loss
-from skactivekd.teacher._clap import class_multipliers, train_prototypes
+from skactivekd.teacher._clap import train_prototypes
+from skactivekd.teacher._clap_penalty import class_multipliers
 
 X, Y = make_rows()
 WEIGHTINGS = ["standard", "balanced", "corrected", "constant"]

@@ -43,7 +43,7 @@ def truth(path):
 def test_sixty_answers_on_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if N_IMAGES < 3000:
-        monkeypatch.setattr("skactivekd.student._epochs._STEPS", 300)
+        monkeypatch.setattr("skactivekd.student._training_length._STEPS", 300)
     write_digits("digits", N_IMAGES, seed=0)
     write_digits("new", 200, seed=1)
 

@@ -139,7 +139,7 @@ def test_classes_that_differ_in_case_alone_are_one_slip():
 
 @pytest.mark.slow
 def test_a_simulation_with_a_teacher(here, capsys, monkeypatch):
-    monkeypatch.setattr("skactivekd.student._epochs._STEPS", 40)
+    monkeypatch.setattr("skactivekd.student._training_length._STEPS", 40)
     monkeypatch.setattr("os.cpu_count", lambda: 1)  # so that it is this process that plays
     from skactivekd.cli._new_project import write_digits
 

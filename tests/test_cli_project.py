@@ -37,8 +37,8 @@ TEXTS, NAMES = sentences(60)
 def here(tmp_path, monkeypatch):
     """An empty current folder, and students that learn no longer than a test may take."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("skactivekd.student._epochs._STEPS", 250)
-    monkeypatch.setattr("skactivekd.student._epochs._EPOCHS", 60)
+    monkeypatch.setattr("skactivekd.student._training_length._STEPS", 250)
+    monkeypatch.setattr("skactivekd.student._training_length._EPOCHS", 60)
     return tmp_path
 
 

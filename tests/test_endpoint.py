@@ -32,7 +32,7 @@ from skactivekd import (
 from skactivekd.encoders import RowError, SkippedRowsWarning
 from skactivekd.teacher import EndpointError
 from skactivekd.teacher._chat_server import check_url
-from skactivekd.teacher._lettered_menu import letter_probabilities, read_answer
+from skactivekd.teacher._lettered_answers import letter_probabilities, read_answer
 
 KEY = "sk-very-secret-0123456789"
 

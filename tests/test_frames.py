@@ -21,7 +21,7 @@ from skactivekd import (
 from skactivekd.cache import EmbeddingCache
 from skactivekd.encoders import FrameEncoder, ImageError, SkippedRowsWarning
 from skactivekd.encoders._base import encode_rows
-from skactivekd.encoders._read_clip import read_frames
+from skactivekd.encoders._read_video import read_frames
 from skactivekd.utils.estimator_checks import check_encoder
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (5, 12, 10, 14, 3), dtype=np.uint8)
@@ -174,7 +174,7 @@ def test_clips_are_embedded_once_until_their_files_change(images, tmp_path):
 
 
 def test_films_are_seen_as_they_are_turned():
-    from skactivekd.encoders._read_clip import _upright
+    from skactivekd.encoders._read_video import _upright
 
     class Frame:
         rotation = -90
@@ -318,13 +318,13 @@ def test_wrong_settings_are_refused(images, tmp_path, monkeypatch):
     for encoder in (None, OpenCLIPEncoder, "ViT-B-32"):
         with pytest.raises(TypeError, match=r"must be an object with encode_image\(X\), such as"):
             FrameEncoder(encoder).encode_image(CLIPS)
-    from skactivekd.encoders import _read_clip
+    from skactivekd.encoders import _read_video
 
     path = tmp_path / "a.mp4"
     path.write_bytes(b"abc")
     monkeypatch.setitem(sys.modules, "av", None)
-    _read_clip._av.cache_clear()
+    _read_video._av.cache_clear()
     assert FrameEncoder(images).encode_image(CLIPS).shape == (5, 16)
     with pytest.raises(ImportError, match=r'pip install "skactivekd\[video\]"'):
         FrameEncoder(images).encode_image([str(path)])
-    _read_clip._av.cache_clear()
+    _read_video._av.cache_clear()

@@ -17,12 +17,12 @@ from torch import nn
 
 from skactivekd import DHONet, SentenceEncoder, ZeroShotTeacher
 from skactivekd.cache import EmbeddingCache
-from skactivekd.cache._owner import identify
+from skactivekd.cache._encoder_identity import identify
 from skactivekd.encoders._base import encode_rows
 from skactivekd.student import RowDataset, _reuse_distilled
 from skactivekd.utils._code_identity import Unsure, is_installed
-from skactivekd.utils._fingerprint import fingerprint_of
 from skactivekd.utils._object_identity import state_key
+from skactivekd.utils._own_fingerprint import fingerprint_of
 
 X = np.random.default_rng(0).random((6, 5))
 FACTOR = 1.0

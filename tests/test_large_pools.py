@@ -14,7 +14,7 @@ from skactivekd.encoders import (
     embed_to_parquet,
     read_embeddings,
 )
-from skactivekd.query._core_set import _are_unit
+from skactivekd.query._pcoreset import _are_unit
 from skactivekd.teacher import proba_to_memmap
 
 pytest.importorskip("pyarrow")

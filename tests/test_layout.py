@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 400
 
 # From left to right; a room imports from those to its left. Private modules of the root
-# (`_devices_and_seeds.py`, `_rows.py`) belong to the first.
+# (`_devices_and_seeds.py`, `_take_rows.py`) belong to the first.
 ROOMS = (
     "utils",
     "metrics",

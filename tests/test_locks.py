@@ -7,7 +7,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from skactivekd.cache import EmbeddingCache, _sqlite, _store
+from skactivekd.cache import EmbeddingCache, _sqlite_file, _sqlite_store
 from skactivekd.encoders._base import encode_rows
 from skactivekd.utils import _file_locks
 
@@ -40,7 +40,7 @@ def test_a_cache_there_is_one_error_before_any_work(tmp_path, monkeypatch, exist
     if exists:
         encode_rows(Encoder(path), np.zeros((3, 2, 2)))
     request.getfixturevalue("without_locks")
-    monkeypatch.setattr(_store, "connect", None)
+    monkeypatch.setattr(_sqlite_store, "connect", None)
     encoder = Encoder(path)
     with pytest.raises(OSError, match=r"cache of embeddings needs file locks.*local disk") as error:
         encode_rows(encoder, np.zeros((5, 2, 2)))
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_written_is_told_by_the_file_itself(tmp_path, mo
 def test_what_sqlite_says_of_locks_is_put_into_words():
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_LOCK"
-    told = _sqlite.explain("/drive/cache", error)
+    told = _sqlite_file.explain("/drive/cache", error)
     assert isinstance(told, OSError)
     assert "/drive/cache" in str(told)
     assert "needs file locks" in str(told)

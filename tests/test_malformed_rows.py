@@ -11,8 +11,8 @@ from PIL import Image
 from sklearn.utils import get_tags
 
 from skactivekd.encoders import FrameEncoder, LogMel, RowError, SkippedRowsWarning
-from skactivekd.encoders._read_clip import as_clips, read_frames
 from skactivekd.encoders._read_sound import check_sounds, read_sound
+from skactivekd.encoders._read_video import as_clips, read_frames
 
 RATE = 8000
 TONE = np.sin(np.arange(4000) / 3).astype(np.float32)

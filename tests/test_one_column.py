@@ -24,7 +24,7 @@ from skactivekd import (
     ZeroShotTeacher,
     simulate,
 )
-from skactivekd._rows import one_column
+from skactivekd._take_rows import one_column
 from skactivekd.encoders import OpenCLIPEncoder
 from skactivekd.query import FromSkactiveml, QueryStrategy
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 def here(tmp_path, monkeypatch):
     """An empty current folder, and students that learn no longer than a test may take."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("skactivekd.student._epochs._STEPS", 200)
+    monkeypatch.setattr("skactivekd.student._training_length._STEPS", 200)
     return tmp_path
 
 

@@ -416,7 +416,7 @@ def test_a_crash_leaves_what_was_there(student, tmp_path, monkeypatch, step, ove
     if step == "fsync":
         monkeypatch.setattr(os, "fsync", fail)
     elif step == "check":
-        monkeypatch.setattr("skactivekd.persistence._net.same_outputs", fail)
+        monkeypatch.setattr("skactivekd.persistence._saved_net.same_outputs", fail)
     else:
         rename = Path.rename
 

@@ -29,11 +29,12 @@ from skactivekd.plotting import LabelEfficiencyDisplay
 from skactivekd.student import DHOLoss, DualHead, RowDataset
 from skactivekd.student._image_files import stack_pixels
 from skactivekd.teacher import clap_loss, class_prompts
-from skactivekd.teacher._clap import class_multipliers, drift
-from skactivekd.teacher._lettered_menu import MalformedAnswer, read_answer
+from skactivekd.teacher._clap import drift
+from skactivekd.teacher._clap_penalty import class_multipliers
+from skactivekd.teacher._lettered_answers import MalformedAnswer, read_answer
 from skactivekd.utils._check_params import check_number
 from skactivekd.utils._label_values import is_nan
-from skactivekd.utils._tables import as_numbers, as_text, read_blocks
+from skactivekd.utils._read_tables import as_numbers, as_text, read_blocks
 
 X = np.arange(24.0).reshape(12, 2)
 Y = np.arange(12) % 2

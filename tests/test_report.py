@@ -22,7 +22,7 @@ from skactivekd import (
 )
 from skactivekd.encoders import SkippedRowsWarning
 from skactivekd.inspection import prediction_clusters
-from skactivekd.inspection._clusters import deal_others, expected_coverage
+from skactivekd.inspection._prediction_clusters import deal_others, expected_coverage
 
 
 def simulated(n=300, n_classes=5, accuracy=0.7, n_labeled=100, seed=0):
@@ -338,7 +338,7 @@ def test_one_hot_predictions_have_no_radius(n_classes):
 
 def test_large_pools_are_clustered_on_a_sample(monkeypatch):
     proba, _ = habits(n=600)
-    monkeypatch.setattr("skactivekd.inspection._clusters._FIT_ROWS", 200)
+    monkeypatch.setattr("skactivekd.inspection._prediction_clusters._FIT_ROWS", 200)
     found = prediction_clusters(proba, n_clusters=6)
     assert found.table["n"].sum() == 600
     assert found.mean_radius < 0.05

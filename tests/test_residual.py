@@ -7,8 +7,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
+from skactivekd.student._correction_penalty import PENALTIES, choose_residual, plan_folds
 from skactivekd.student._label_correction import Residual, fit_residual
-from skactivekd.student._penalty import PENALTIES, choose_residual, plan_folds
 
 INF = float("inf")
 

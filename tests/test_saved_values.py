@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skactivekd.persistence._values import LeftOut, Reader, Unsaveable, Writer
+from skactivekd.persistence._json_values import LeftOut, Reader, Unsaveable, Writer
 
 VALUES = [
     None, True, "é", 3, 2.5, math.inf, -math.inf, (1, "a"), {1, 2}, frozenset({"a"}),

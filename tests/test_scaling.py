@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from skactivekd import DHOClassifier, DHONet
-from skactivekd.student._scaling import measure_scaling
+from skactivekd.student._input_scaling import measure_scaling
 
 rng = np.random.RandomState(0)
 X = rng.standard_normal((200, 6)) * [1, 2, 3, 1, 2, 3]

@@ -12,7 +12,7 @@ from session_tools import CLASSES, answer, blobs, open_session
 from sklearn.dummy import DummyClassifier
 
 from skactivekd import LabelingSession
-from skactivekd.session._rows import Pool
+from skactivekd.session._row_ids import Pool
 
 X, TRUTH = blobs(40)
 

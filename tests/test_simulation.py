@@ -16,7 +16,7 @@ from skactivekd import (
     Random,
     simulate,
 )
-from skactivekd._rounds import hide_labels, initial_rows, play
+from skactivekd._played_rounds import hide_labels, initial_rows, play
 from skactivekd.plotting import summarize
 
 X, Y = load_iris(return_X_y=True)

@@ -15,7 +15,7 @@ from skactivekd import (
     value_report,
 )
 from skactivekd.metrics._ranks import places
-from skactivekd.simulation._value import default_targets
+from skactivekd.simulation._make_value_report import default_targets
 
 N_LABELS = [10, 20, 40]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from skactiveml.pool import ProbCover, TypiClust
 
 from skactivekd.query import FromSkactiveml
-from skactivekd.query._core_set import unit_rows
+from skactivekd.query._pcoreset import unit_rows
 
 
 class OnUnitFeatures(FromSkactiveml):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skactivekd._rounds import hide_labels, initial_rows
+from skactivekd._played_rounds import hide_labels, initial_rows
 from skactivekd.simulation._simulate import _seeded_clone
 
 from ._threads import use_one_thread

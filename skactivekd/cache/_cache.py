@@ -15,7 +15,7 @@ import numpy as np
 from ..utils._check_params import check_choice, check_number
 from ..utils._progress_bar import bar
 from ..utils._row_identity import file_key, hash_file
-from ._store import BATCH_LIMIT, KEY_SIZE, WIDTHS, Store, follow_forks
+from ._sqlite_store import BATCH_LIMIT, KEY_SIZE, WIDTHS, Store, follow_forks
 
 _MEMORY_BYTES = 2**29  # 262,144 rows of 512 float32 values
 # Rows are written together: when a second has passed, or twenty times what the last write took,

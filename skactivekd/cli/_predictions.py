@@ -8,10 +8,10 @@ import numpy as np
 
 from ..encoders._inputs import item_problem
 from ..encoders._read_image import open_image, reason
-from ..session._records import _guard
+from ..session._record_files import _guard
 from ..utils._atomic_write import replacing
 from ..utils._picture_files import find_pictures
-from ..utils._tables import as_numbers, as_text, is_table, read_blocks
+from ..utils._read_tables import as_numbers, as_text, is_table, read_blocks
 from ._errors import Trouble, one_line
 from ._progress import in_blocks, progress
 

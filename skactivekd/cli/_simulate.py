@@ -75,7 +75,7 @@ def play(project, strategies, rounds, labels, seeds, test):
     import numpy as np
     from sklearn.model_selection import train_test_split
 
-    from .._rows import take_rows
+    from .._take_rows import take_rows
     from ..demo import tabulate
     from ..plotting import LabelEfficiencyDisplay
     from ..simulation import simulate

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from ..utils._picture_files import PICTURE, find_pictures
-from ..utils._tables import SUFFIXES, as_numbers, as_text, is_table, read_table
+from ..utils._read_tables import SUFFIXES, as_numbers, as_text, is_table, read_table
 from ._errors import Trouble
 
 _LABELS = ("label", "labels", "class", "category", "target", "y")

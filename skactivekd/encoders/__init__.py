@@ -1,6 +1,5 @@
 """Frozen encoders: from images and texts to embeddings of norm 1."""
 
-from ._bad_rows import ImageError, RowError, SkippedRowsWarning, TextError
 from ._base import Encoder
 from ._frame_encoder import FrameEncoder
 from ._log_mel import LogMel
@@ -10,6 +9,7 @@ from ._read_embeddings import read_embeddings
 from ._sentence import SentenceEncoder
 from ._to_parquet import embed_to_parquet
 from ._transformers import TransformersEncoder
+from ._unreadable_rows import ImageError, RowError, SkippedRowsWarning, TextError
 
 __all__ = [
     "Encoder",

@@ -8,17 +8,17 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 
-from .._rows import one_column
+from .._take_rows import one_column
 from ..cache._cache import DEFAULT_CACHE, EmbeddingCache
-from ..cache._owner import identify, keep_identity
+from ..cache._encoder_identity import identify, keep_identity
 from ..utils._asked_rows import COUNTS
 from ..utils._check_params import check_choice
-from ..utils._fingerprint import class_name
+from ..utils._own_fingerprint import class_name
 from ..utils._remote_files import check_urls
 from ..utils._row_identity import row_keys, text_keys
-from ._bad_rows import ImageError, RowError, TextError, collecting, remedy, report
 from ._check_embeddings import unit_rows
 from ._inputs import LazyRows, is_lazy
+from ._unreadable_rows import ImageError, RowError, TextError, collecting, remedy, report
 
 ROW_METHODS = ("encode_image", "encode_audio", "encode_text")
 _PACKAGE = __name__.partition(".")[0] + "."
@@ -73,7 +73,7 @@ class Encoder(BaseEstimator):
     >>> LoudnessEncoder().encode_audio([np.ones(3), np.zeros(0)])
     Traceback (most recent call last):
     ...
-    skactivekd.encoders._bad_rows.RowError: 1 row cannot be encoded; mend or leave out ...:
+    skactivekd.encoders._unreadable_rows.RowError: 1 row cannot be encoded; mend or leave out ...:
       row 1: no sound
     """
 

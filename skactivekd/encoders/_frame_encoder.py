@@ -7,10 +7,9 @@ from joblib import cpu_count
 from tqdm.auto import tqdm
 
 from ..utils._check_params import check_integer
-from ._bad_rows import ImageError, remedy
 from ._base import Encoder
 from ._open_clip_preprocess import load_batches
-from ._read_clip import (
+from ._read_video import (
     as_clips,
     check_can_decode,
     clip_reason,
@@ -19,6 +18,7 @@ from ._read_clip import (
     read_frames,
 )
 from ._transformers import join_parts
+from ._unreadable_rows import ImageError, remedy
 from ._wrapping_encoders import OnlyWhere, WrapsEncoder, embed_texts, encode_good, identity_of
 
 

@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 
-from .._rows import one_column
+from .._take_rows import one_column
 from ..utils._check_params import refuse_mask
 from ..utils._remote_files import check_urls, is_url
 from ..utils._row_identity import tensor_values
 from ._arrays_as_images import SHAPES, range_problem, shape_problem, white_level
-from ._bad_rows import ImageError
+from ._unreadable_rows import ImageError
 
 _SHOWN, _SHOWN_OF_PATH = 60, 300  # characters of a text in a message, and of a path
 _MAX_LISTED = 10  # array rows named in one message; files are always all named

@@ -8,9 +8,9 @@ from joblib import cpu_count
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ..utils._check_params import check_choice, check_integer, check_number
-from ._bad_rows import RowError, remedy, report
 from ._open_clip_preprocess import good_batches, load_batches
 from ._read_sound import LONGEST, check_sounds, holds_sound_files, read_sound, sound_reason
+from ._unreadable_rows import RowError, remedy, report
 
 _WINDOW, _HOP = 0.05, 0.02  # seconds
 _FLOOR = -80.0  # decibels below full scale that are silence

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..utils._atomic_write import remove_drafts
-from ._bad_rows import RowError, collecting
 from ._base import owner_of, row_method
 from ._shard_locks import claimed
 from ._shards import (
@@ -21,6 +20,7 @@ from ._shards import (
     shard_path,
     write_shard,
 )
+from ._unreadable_rows import RowError, collecting
 
 _OTHER = "choose another directory, or set overwrite=True"
 

@@ -11,12 +11,12 @@ from joblib import cpu_count
 
 from ..utils._row_identity import hash_model_file
 from . import _open_clip_models
-from ._bad_rows import ImageError, remedy
 from ._base import Run, TextEncoder, remember
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_models import CONFIG, GLYPH_DIR, GLYPH_SCALE, HUB, LOCAL
 from ._open_clip_preprocess import AheadList, embed, good_batches, load_batches, prepare_as
 from ._read_image import open_image, row_reason
+from ._unreadable_rows import ImageError, remedy
 
 _UNTRAINED = (14.2857, 10.0)  # where training starts in CLIP, 1 / 0.07, and in SigLIP
 

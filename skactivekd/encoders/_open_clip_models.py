@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..utils._row_identity import hash_model_file
-from ._bad_rows import explain_download
 from ._inputs import warn_of_long_texts
+from ._unreadable_rows import explain_download
 
 CONFIG = "open_clip_config.json"
 LOCAL, HUB = "local-dir:", "hf-hub:"

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ._bad_rows import RowError
 from ._base import Encoder, row_method
 from ._embedding_table import hash_table, open_table
 from ._sentence import SENTENCE_SCALE
+from ._unreadable_rows import RowError
 from ._wrapping_encoders import OnlyWhere, WrapsEncoder, embed_texts, identity_of
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..utils._atomic_write import replacing
 from ..utils._row_identity import stamp_file
-from ._bad_rows import report
 from ._shards import checksum, list_shards, read_header, read_shard, shard_path
+from ._unreadable_rows import report
 
 _COMPLETE = "complete.json"  # rows and shards there are, once all were there
 _MAP, _IDS, _MAPPED = "embeddings.npy", "ids.npy", "mapped.json"

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from .._rows import one_column
+from .._take_rows import one_column
 from ._read_image import UnreadableError, _open_stream, reason
 
 FORMS = (

@@ -10,8 +10,8 @@ import threading
 from contextlib import contextmanager
 
 from ..utils._row_identity import hash_model_file, stamp_status
-from ._bad_rows import explain_download
 from ._inputs import warn_of_long_texts
+from ._unreadable_rows import explain_download
 
 LOCK = threading.RLock()
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._rows import one_column
+from .._take_rows import one_column
 from ..utils._picture_files import find_pictures
+from ..utils._read_tables import SUFFIXES, count_rows, is_table, read_blocks
 from ..utils._remote_files import is_url
 from ..utils._row_identity import identify_row
-from ..utils._tables import SUFFIXES, count_rows, is_table, read_blocks
 
 _SHOWN = 80  # characters of an id or a row in a message
 

@@ -7,7 +7,6 @@ from collections import deque
 
 from ..utils._check_params import check_flag, check_integer
 from ..utils._progress_bar import bar as bar_of
-from ._bad_rows import RowError, remedy, report
 from ._make_shard import (
     Outcome,
     check_directory,
@@ -20,6 +19,7 @@ from ._read_embeddings import write_complete
 from ._shard_engines import AGAIN, check_engine, opened_engine
 from ._shards import DamagedError, import_pyarrow, list_shards
 from ._source_parts import read_parts
+from ._unreadable_rows import RowError, remedy, report
 
 _MOST_BAD = 1000  # rows; where there are more, something is wrong with all of them
 _PAUSE = 0.2  # seconds until a shard that another process makes is looked at again

@@ -8,7 +8,6 @@ import numpy as np
 from joblib import cpu_count
 
 from . import _two_tower_models
-from ._bad_rows import ImageError, RowError, remedy
 from ._base import TextEncoder, remember
 from ._inputs import check_images, check_texts, holds_files
 from ._open_clip_preprocess import AheadList, embed, good_batches, load_batches
@@ -16,6 +15,7 @@ from ._read_image import open_image, reason
 from ._read_sound import check_sounds, holds_sound_files, read_sound, sound_reason
 from ._sentence_models import hash_folder
 from ._transformers_folder import find_folder
+from ._unreadable_rows import ImageError, RowError, remedy
 from ._wrapping_encoders import OnlyWhere
 
 # Where training starts: 1 / 0.07, as some write it exp(2.6592), and 1 for SigLIP and ALIGN.

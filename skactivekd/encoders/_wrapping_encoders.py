@@ -7,8 +7,8 @@ from types import MethodType
 
 import numpy as np
 
-from ._bad_rows import RowError, collecting
 from ._base import Run, encode_texts, owner_of
+from ._unreadable_rows import RowError, collecting
 
 _PROCESS = uuid.uuid4().hex
 

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
-from .._rows import take_rows
-from ..encoders._bad_rows import collecting, report
+from .._take_rows import take_rows
+from ..encoders._unreadable_rows import collecting, report
 from ..teacher._zero_shot import ZeroShotTeacher
 from ..utils._classes import check_classes, explain_kinds, refuse_learned_marker
 from ..utils._label_values import as_labels, of_two_kinds

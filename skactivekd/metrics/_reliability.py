@@ -6,7 +6,7 @@ import numpy as np
 
 from ..utils._check_params import check_integer, check_number
 from ..utils._proba import check_proba
-from ._calibration import TINY, check_columns
+from ._temperature_scaling import TINY, check_columns
 
 _MOST_BINS = 10**6  # more than float32 tells apart near 1
 

@@ -4,7 +4,7 @@ import inspect
 import math
 
 from ..student._unsaved_setting import LeftOut
-from ._values import describe
+from ._json_values import describe
 
 _MANY = 100  # more classes than this are counted, and stand in config.json alone
 

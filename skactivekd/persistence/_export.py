@@ -21,10 +21,10 @@ from ..student._clip_student import ImageTower
 from ..student._image_files import ROW_SHAPE
 from ..student._tensors import as_input
 from ._folder import checksum, write_file
-from ._models import split_estimator, versions
-from ._net import cpu_copy
-from ._steps import dump_step
-from ._values import Unsaveable
+from ._json_values import Unsaveable
+from ._pipeline_steps import dump_step
+from ._save_and_load import split_estimator, versions
+from ._saved_net import cpu_copy
 
 # How far a program may be from predict_proba: rounding is a hundredth of it.
 _TOLERANCE = 1e-4

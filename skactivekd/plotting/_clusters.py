@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..inspection._clusters import check_mask, cluster_labels
+from ..inspection._prediction_clusters import check_mask, cluster_labels
 from ..utils._check_params import is_integer
 from ..utils._proba import check_proba
 from ._common import own_axes, pyplot

@@ -5,7 +5,7 @@ import textwrap
 
 import numpy as np
 
-from .._rows import n_rows
+from .._take_rows import n_rows
 from ..encoders._inputs import is_path, is_picture
 from ..encoders._read_image import open_image
 from ..simulation._journal import read_store

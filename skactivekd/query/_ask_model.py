@@ -5,8 +5,8 @@ import copy
 import numpy as np
 from scipy.sparse import issparse
 
-from .._rows import check_row_count, n_rows, take_rows
-from ..encoders._bad_rows import numbered
+from .._take_rows import check_row_count, n_rows, take_rows
+from ..encoders._unreadable_rows import numbered
 from ._ask_proba import ask_proba
 from ._features import ask_proba_embed, embed
 

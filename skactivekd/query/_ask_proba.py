@@ -1,6 +1,6 @@
 """What a model predicts for the rows a strategy asks about."""
 
-from .._rows import n_rows
+from .._take_rows import n_rows
 from ..utils._classes import classes_of
 from ..utils._proba import column_names, ordered_proba
 

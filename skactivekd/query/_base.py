@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._rows import check_candidates, n_rows, same_rows
+from .._take_rows import check_candidates, n_rows, same_rows
 from ..utils._classes import classes_of, refuse_learned_marker
 from ..utils._labels import check_labels, encode_labels
 from ._ask_model import Rows

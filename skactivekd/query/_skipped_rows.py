@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..encoders._bad_rows import collecting, report
+from ..encoders._unreadable_rows import collecting, report
 
 
 def choose_known(choose, rows):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._rows import n_rows
+from .._take_rows import n_rows
 from ..utils._proba import check_proba
 from ._checks import check_finite, check_labeled, check_same_width
 from ._read_rows import take

@@ -8,8 +8,8 @@ from .._devices_and_seeds import own_settings, resolve_device
 from ..utils._check_params import check_integer, check_number
 from ..utils._matrix import blocks
 from ._base import QueryStrategy
-from ._core_set import unit_rows
 from ._greedy_coverage import greedy_coverage
+from ._pcoreset import unit_rows
 from ._random import generator
 from ._uncertainty import margins
 

@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 from sklearn.base import clone
 
-from .._rounds import _check_picks
-from .._rows import take_rows
+from .._played_rounds import _check_picks
+from .._take_rows import take_rows
 from ..modal import ActiveLearner
 from ..query import FromSkactiveml
 from ..utils._missing_label import is_missing

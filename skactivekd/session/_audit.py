@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..metrics._reliability import accuracy_interval
-from ._rows import place
+from ._row_ids import place
 
 _FOLDS = 5  # each fit lacks a fifth of the audit rows: 2 % of the labels at an audit of 10 %
 

@@ -10,7 +10,7 @@ from ._classes import check_class, check_label, check_new, whole_number
 from ._journal import Event, check_event
 from ._journal_state import IMPORT, SAYS
 from ._label_studio import read_tasks, write_tasks
-from ._records import (
+from ._record_files import (
     COLUMNS,
     NAMES,
     columns,

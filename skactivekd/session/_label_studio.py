@@ -7,8 +7,8 @@ pre-annotated data". What it has no place for travels in the `meta` of a task.
 import mimetypes
 from datetime import UTC, datetime
 
-from .._rows import take_rows
-from ._records import to_record
+from .._take_rows import take_rows
+from ._record_files import to_record
 
 CONTROL = "label"  # name of <Choices> in the labeling interface
 _KEY, _META = "skactivekd_key", "skactivekd"

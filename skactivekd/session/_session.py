@@ -20,7 +20,7 @@ from ._journal import Event, Journal
 from ._journal_state import IMPORT, State
 from ._next_questions import Asking
 from ._report import Reports
-from ._rows import Pool, count_rows
+from ._row_ids import Pool, count_rows
 from ._student import Student
 
 

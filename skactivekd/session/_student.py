@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.base import clone
 
-from .._rows import take_rows
+from .._take_rows import take_rows
 from ..student import DHOClassifier, TeacherProba
 from ..utils._labels import find_positions
 from ..utils._missing_label import is_missing

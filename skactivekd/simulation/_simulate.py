@@ -13,8 +13,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from .._interrupts import noticed_interrupts
-from .._rounds import check_bought, hide_labels, initial_rows, play, play_on  # noqa: F401
-from .._rows import n_rows
+from .._played_rounds import check_bought, hide_labels, initial_rows, play, play_on  # noqa: F401
+from .._take_rows import n_rows
 from ..query import Random
 from ..utils._check_params import check_flag, check_integer, naming
 from ..utils._digest import digest, digest_rows

@@ -13,7 +13,7 @@ from ..metrics._curves import (
     verdict,
 )
 from ..metrics._ranks import rank_table
-from ._value_text import report_html, report_text
+from ._value_report_text import report_html, report_text
 
 
 class ValueReport:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ..encoders._bad_rows import explain_download
+from ..encoders._unreadable_rows import explain_download
 
 _WHAT_TO_DO = (
     "Without a network name a file of the weights: DHONet({0!r}, module__pretrained=True, "

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from ._epochs import steps_per_epoch
+from ._training_length import steps_per_epoch
 
 
 class PairedBatchSampler(Sampler):

@@ -10,15 +10,15 @@ from skorch.utils import is_dataset
 from .._devices_and_seeds import own_settings
 from ._backbones import build_backbone, count_features, takes_channels_last
 from ._dataset import RowDataset, halves, source_of
-from ._epochs import TrainingLength
+from ._dho_loss import DHOLoss
 from ._heads import DualHead, ResidualHeads
 from ._image_settings import ImageInput
 from ._loaders import Loading
-from ._loss import DHOLoss
 from ._network_outputs import Outputs
 from ._schedule import WarmupDecay
 from ._skorch_settings import check_settings, replaces_schedule, split_labeled
 from ._torch_module import Student
+from ._training_length import TrainingLength
 from ._training_loop import TrainingLoop
 
 

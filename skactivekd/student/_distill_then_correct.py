@@ -6,10 +6,10 @@ import numpy as np
 
 from .._devices_and_seeds import draw_seed, fewer_threads, seeded
 from . import _distillation
+from ._correction_penalty import PENALTIES, choose_residual, plan_folds
 from ._image_files import naming_all
 from ._label_correction import fit_residual
 from ._net_settings import device_of
-from ._penalty import PENALTIES, choose_residual, plan_folds
 from ._reuse_distilled import identify, memory
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..encoders._bad_rows import ImageError, list_rows, remedy, report
 from ..encoders._inputs import LazyRows, check_images, is_lazy, is_path, is_picture
 from ..encoders._read_image import describe, open_image, row_reason, upright_size
+from ..encoders._unreadable_rows import ImageError, list_rows, remedy, report
 from ..utils._picture_files import PICTURE
 from ..utils._remote_files import is_url
 from ..utils._row_identity import content_key, hash_content, settle_file, stamp_file

@@ -8,7 +8,7 @@ from ..utils._check_params import check_choice, is_integer
 from ._augmentation import CropAndFlip, OwnView, PlainView, are_photos, is_augmentation, sample_rows
 from ._backbones import find_pixel_config
 from ._image_files import Pictures, holds_pictures
-from ._scaling import InputScaler, PixelScaler
+from ._input_scaling import InputScaler, PixelScaler
 
 _SIZE = 64  # pixels of a side, which the package's network learns on a laptop
 

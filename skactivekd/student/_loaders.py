@@ -9,10 +9,10 @@ from torch.utils.data import BatchSampler, Dataset, SequentialSampler, Subset
 
 from ._batches import PairedBatchSampler, Seeded
 from ._dataset import halves, source_of
-from ._epochs import PASSES
 from ._image_files import Pictures
 from ._reading_workers import make_loader, worker_settings
 from ._skorch_settings import loader_settings
+from ._training_length import PASSES
 
 
 class Loading:

@@ -7,7 +7,7 @@ from .._devices_and_seeds import draw_seed, resolve_device, seeded
 from ..encoders._arrays_as_images import channel_axis
 from ._dho_net import DHONet
 from ._image_files import Pictures, naming_all
-from ._scaling import measure_scaling
+from ._input_scaling import measure_scaling
 
 _ROUNDING = 0.1  # by which bicubic resizing may leave [0, 1]; normalized pixels leave it by far
 

@@ -4,7 +4,7 @@ import warnings
 
 from torch.utils.data import DataLoader
 
-from ..encoders._bad_rows import ImageError, remedy
+from ..encoders._unreadable_rows import ImageError, remedy
 
 
 def make_loader(dataset, kind, **settings):

@@ -9,9 +9,9 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from ..utils._check_params import check_flag, is_integer
-from ._epochs import EPOCHS
 from ._image_settings import check_pictures
 from ._schedule import WarmupDecay
+from ._training_length import EPOCHS
 
 _LOADER = {
     "shuffle": "training draws its rows in random order, and prediction needs them in order",

@@ -11,7 +11,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._rows import check_row_count, n_rows
+from .._take_rows import check_row_count, n_rows
 from ..teacher._ask_once import check_cache
 from ..teacher._embedding_teacher import EncodesRows
 from ..teacher._own_teacher import ask_own, asks_itself, can_be_asked, refuse_second_cache

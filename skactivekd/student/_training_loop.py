@@ -9,8 +9,8 @@ from torch.utils.data import Subset
 from .._devices_and_seeds import fewer_threads, is_small, own_settings
 from .._interrupts import check_stop
 from ._dataset import halves
+from ._dho_loss import DHOLoss, weigh_terms
 from ._image_files import as_floats
-from ._loss import DHOLoss, weigh_terms
 from ._not_finite import SpoiledWeights, check_network, check_outputs, check_step, explain_weights
 from ._reading_workers import check_batch
 from ._torch_module import running_statistics

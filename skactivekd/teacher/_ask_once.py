@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import issparse
 
-from .._rows import one_column
+from .._take_rows import one_column
 from ..cache import EmbeddingCache
 from ..encoders._inputs import LazyRows, is_lazy
 from ..utils._row_identity import RowKeys, identify_sparse_rows, row_keys

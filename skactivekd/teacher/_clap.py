@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 
 from ..utils._check_params import check_choice, check_flag, check_number
+from ._clap_penalty import WEIGHTINGS, augmented_lagrangian, class_multipliers
 from ._embedding_teacher import FewShotTeacher, check_at_least
 from ._few_shot_trust import count_folds, keep_unlabeled
 from ._tip_adapter_math import stratified_folds
 
-WEIGHTINGS = ("standard", "balanced", "corrected", "constant")
 METRICS = ("l2", "cosine")
 _WARM_UP = 1e-4  # share of the learning rate in the first epoch
 _STEP = 2.5  # learning rate of the logits' weights, s w_c
@@ -325,30 +325,6 @@ def drift(prototypes, anchors, metric="l2"):
 
 def _unit(rows):
     return rows / rows.norm(dim=1, keepdim=True)
-
-
-def class_multipliers(proba, targets, weighting="standard"):
-    """Weight each class's constraint by how well zero-shot does on its labels, see `CLAPTeacher`.
-
-    It is 1, the largest value, for a class without rows: nothing speaks against its name.
-    """
-    if weighting not in WEIGHTINGS:
-        raise ValueError(f"weighting={weighting!r} must be one of {WEIGHTINGS}")
-    ones = proba.new_ones(proba.shape[1])
-    if weighting == "balanced":
-        return ones
-    counts = targets.bincount(minlength=len(ones))
-    own = proba.gather(1, targets[:, None])[:, 0]
-    sums = (0 * ones).index_add(0, targets, own)
-    standard = (sums / counts.clamp(min=1)).where(counts > 0, ones)
-    if weighting == "corrected":
-        return standard / standard.mean()
-    return ones * standard.mean() if weighting == "constant" else standard
-
-
-def augmented_lagrangian(multipliers, penalty, violation):
-    """Return max(a + rho h, 0) and the next rho, h: of Powell, Hestenes and Rockafellar."""
-    return (multipliers + penalty * violation).clamp(min=0), violation
 
 
 def train_prototypes(

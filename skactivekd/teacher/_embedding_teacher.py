@@ -12,13 +12,13 @@ from sklearn.base import (
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from .._rows import n_rows, take_rows
-from ..encoders._bad_rows import RowError, collecting, numbered
+from .._take_rows import n_rows, take_rows
 from ..encoders._base import ROW_METHODS, encode_rows, row_method
 from ..encoders._open_clip import OpenCLIPEncoder
 from ..encoders._open_clip_models import GLYPH_CLASSES, GLYPH_TEMPLATES, check_digits
 from ..encoders._sentence import SENTENCE_SCALE
-from ..metrics._calibration import best_logit_scale
+from ..encoders._unreadable_rows import RowError, collecting, numbered
+from ..metrics._temperature_scaling import best_logit_scale
 from ..utils._check_params import check_integer, check_number, is_number
 from ..utils._labels import encode_labels
 from ..utils._score import LabeledScoreMixin, warn_of_scorer

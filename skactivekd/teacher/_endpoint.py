@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..encoders._read_image import reason
 from ..utils._asked_rows import count_asked
 from ..utils._check_params import WrongParameter, check_choice, check_integer, check_number
-from ..utils._fingerprint import class_name
+from ..utils._own_fingerprint import class_name
 from ..utils._progress_bar import bar
 from ._api_key import check_key_name, read_key
 from ._ask_once import ask_once, check_cache
@@ -17,7 +17,7 @@ from ._chat_server import Chat, RowUnreadable, check_url
 from ._concurrent_requests import ask_side_by_side
 from ._data_url import data_url
 from ._inputs import Rows
-from ._lettered_menu import LETTERS, letter_probabilities, menu, read_answer
+from ._lettered_answers import LETTERS, letter_probabilities, menu, read_answer
 from ._prompted_teacher import PromptedTeacher, fill_prompt
 
 _QUESTION = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..metrics._calibration import best_logit_scale
+from ..metrics._temperature_scaling import best_logit_scale
 
 SHARES = np.linspace(0, 1, 6)  # of the taught logits in the mean with zero-shot's
 

@@ -11,7 +11,7 @@ from ..utils._check_params import (
     check_integer,
     check_number,
 )
-from ..utils._fingerprint import class_name
+from ..utils._own_fingerprint import class_name
 from ._ask_once import ask_once, check_cache
 from ._generative_asking import Asking
 from ._inputs import Rows

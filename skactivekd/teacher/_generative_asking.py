@@ -68,7 +68,7 @@ class Asking:
         import torch
 
         from .._devices_and_seeds import own_settings
-        from ._answer_likelihood import answer_likelihoods
+        from ._generative_likelihood import answer_likelihoods
 
         lengths = np.tile([len(answer) for answer in answers], (len(inputs), 1))
         with own_settings(), torch.inference_mode():

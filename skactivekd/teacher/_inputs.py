@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 
-from .._rows import one_column
-from ..encoders._bad_rows import ImageError, TextError
+from .._take_rows import one_column
 from ..encoders._inputs import LazyRows, check_images, check_texts, is_lazy
 from ..encoders._read_image import is_path, is_picture
+from ..encoders._unreadable_rows import ImageError, TextError
 from ..utils._check_params import check_choice
 from ..utils._picture_files import PICTURE
 from ..utils._remote_files import is_url

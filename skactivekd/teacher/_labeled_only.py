@@ -5,8 +5,8 @@ from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from .._rows import n_rows, take_rows
-from ..encoders._bad_rows import numbered
+from .._take_rows import n_rows, take_rows
+from ..encoders._unreadable_rows import numbered
 from ..utils._classes import check_classes
 from ..utils._label_values import as_labels
 from ..utils._labels import check_labels, encode_labels, find_classes, find_positions

@@ -6,9 +6,9 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from .._rows import n_rows, take_rows
-from ..encoders._bad_rows import numbered
+from .._take_rows import n_rows, take_rows
 from ..encoders._base import row_method
+from ..encoders._unreadable_rows import numbered
 from ..utils._asked_rows import counted_as
 from ..utils._label_values import as_labels
 from ..utils._matrix import as_ndarray

@@ -6,10 +6,10 @@ import warnings
 
 from sklearn.frozen import FrozenEstimator
 
-from ..cache._owner import Local, fingerprint_owner, local_owner, same_owner, state_of
+from ..cache._encoder_identity import Local, fingerprint_owner, local_owner, same_owner, state_of
 from ..utils._code_identity import Unsure
-from ..utils._fingerprint import class_name
 from ..utils._object_identity import state_key
+from ..utils._own_fingerprint import class_name
 
 # Libraries whose classifiers compute on this machine what they learned from the labels: new with
 # each fit, and so are their answers.

@@ -2,10 +2,10 @@
 
 import re
 
-from ..cache._owner import named_owner
-from ..encoders._bad_rows import report
+from ..cache._encoder_identity import named_owner
+from ..encoders._unreadable_rows import report
 from ..utils._check_params import WrongParameter
-from ..utils._fingerprint import fingerprint_of
+from ..utils._own_fingerprint import fingerprint_of
 from ._embedding_teacher import Teacher
 from ._prompts import name_classes
 

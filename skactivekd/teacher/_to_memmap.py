@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._rows import n_rows, take_rows
-from ..encoders._bad_rows import collecting, numbered, report
+from .._take_rows import n_rows, take_rows
+from ..encoders._unreadable_rows import collecting, numbered, report
 from ..utils._atomic_write import replacing
 from ..utils._check_params import check_choice, check_integer
 from ..utils._proba import check_proba

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._rows import n_rows
+from .._take_rows import n_rows
 from ..encoders._base import encode_rows
 from ..utils._check_params import check_integer, check_number
 from ..utils._labels import encode_labels

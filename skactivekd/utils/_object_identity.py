@@ -18,7 +18,7 @@ import types
 import numpy as np
 
 from ._code_identity import Reach, Unsure, describe_path, home, is_installed
-from ._fingerprint import ADDED, fingerprint_of
+from ._own_fingerprint import ADDED, fingerprint_of
 
 _BLOCK = 2**24  # bytes hashed at once, so that no array is copied as a whole
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._rows import n_rows, take_rows
+from .._take_rows import n_rows, take_rows
 from ._classes import classes_of, explain_kinds, refuse_learned_marker
 from ._label_values import as_labels, of_two_kinds, plain
 from ._labels import check_labels, find_positions
@@ -72,7 +72,7 @@ def labeled_score(estimator, X, y, missing_label=-1, sample_weight=None):
         )
     if len(rows) < len(y):
         X = take_rows(X, rows)
-    from ..encoders._bad_rows import numbered  # which itself stands on this module
+    from ..encoders._unreadable_rows import numbered  # which itself stands on this module
 
     with numbered(rows):
         predicted = estimator.predict(X)

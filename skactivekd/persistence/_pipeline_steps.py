@@ -4,7 +4,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from ..student import TeacherProba
-from ._values import Unsaveable, describe
+from ._json_values import Unsaveable, describe
 
 # Steps of this package that are settings alone, and run nothing when they are loaded.
 _OWN = {"skactivekd.encoders._log_mel.LogMel"}

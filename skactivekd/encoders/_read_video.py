@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from .._rows import one_column
+from .._take_rows import one_column
 from ..utils._row_identity import stamp_file
 from ._inputs import LazyRows, is_lazy
 from ._read_image import (

@@ -70,7 +70,7 @@ def one_column(X):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd._rows import one_column
+    >>> from skactivekd._take_rows import one_column
     >>> one_column(np.array([["a.png"], ["b.png"]]))
     array(['a.png', 'b.png'], dtype='<U5')
     """
@@ -140,7 +140,7 @@ def check_candidates(candidates, n, name="X"):
 
     Examples
     --------
-    >>> from skactivekd._rows import check_candidates
+    >>> from skactivekd._take_rows import check_candidates
     >>> check_candidates([4, 0], 5), check_candidates([True, False, True], 3)
     (array([0, 4]), array([0, 2]))
     """
@@ -218,7 +218,7 @@ def find_rows(X, rows, new):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd._rows import find_rows
+    >>> from skactivekd._take_rows import find_rows
     >>> find_rows(np.array([[0], [5], [5]]), np.array([1, 2]), np.array([[5], [5], [5]]))
     array([ 1,  2, -1])
     """

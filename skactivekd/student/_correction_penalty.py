@@ -101,7 +101,7 @@ def plan_folds(codes, is_anchor, sample_weight, unseen_mass, random_state):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.student._penalty import plan_folds
+    >>> from skactivekd.student._correction_penalty import plan_folds
     >>> rng = np.random.RandomState(0)
     >>> fit, test = plan_folds(np.array([0, 0, 1]), np.zeros(3, bool), np.ones(3), 0.0, rng)
     >>> test.sum(axis=1)  # one label of class 1 says nothing of a penalty

@@ -86,7 +86,7 @@ def measure_scaling(X, sample_weight=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.student._scaling import measure_scaling
+    >>> from skactivekd.student._input_scaling import measure_scaling
     >>> shift, scale = measure_scaling(np.array([[0.0, 1.0], [4.0, 1.0]]))
     >>> shift, scale
     (array([2., 1.]), array([2. , 0.2]))

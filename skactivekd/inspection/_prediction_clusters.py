@@ -148,7 +148,7 @@ def deal_others(proba, rng):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd.inspection._clusters import deal_others
+    >>> from skactivekd.inspection._prediction_clusters import deal_others
     >>> dealt = deal_others(np.array([[0.1, 0.6, 0.0, 0.3]]), np.random.default_rng(0))
     >>> np.sort(dealt).tolist(), float(dealt[0, 1])
     ([[0.0, 0.1, 0.3, 0.6]], 0.6)
@@ -168,7 +168,7 @@ def expected_coverage(sizes, n_labeled):
 
     Examples
     --------
-    >>> from skactivekd.inspection._clusters import expected_coverage
+    >>> from skactivekd.inspection._prediction_clusters import expected_coverage
     >>> expected_coverage([1, 1], 1)
     0.5
     """

@@ -7,7 +7,7 @@ import re
 import tempfile
 from datetime import UTC, datetime
 
-from ..utils._tables import separator_of
+from ..utils._read_tables import separator_of
 
 COLUMNS = (
     "kind index key name label annotator time source seconds suggestions class action uid".split()

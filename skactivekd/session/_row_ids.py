@@ -8,7 +8,7 @@ import os
 import numpy as np
 from scipy.sparse import issparse
 
-from .._rows import n_rows
+from .._take_rows import n_rows
 from ..utils._row_identity import hash_file, identify_row, identify_sparse_rows, stamp_file
 
 
@@ -52,7 +52,7 @@ class Pool:
 
     Examples
     --------
-    >>> from skactivekd.session._rows import Pool
+    >>> from skactivekd.session._row_ids import Pool
     >>> pool = Pool(["a text", "another", "a text"])
     >>> list(pool.rows.values())
     [[0, 2], [1]]
@@ -186,7 +186,7 @@ def place(key, salt):
 
     Examples
     --------
-    >>> from skactivekd.session._rows import place
+    >>> from skactivekd.session._row_ids import place
     >>> round(place("text-1", "audit 0"), 3) == round(place("text-1", "audit 0"), 3)
     True
     """

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..utils._file_locks import check_locks
 from ..utils._untrusted_sqlite import vacuum
-from ._sqlite import connect, explain, pragma
+from ._sqlite_file import connect, explain, pragma
 
 KEY_SIZE = 16  # bytes of a key
 BATCH_LIMIT = 2**20  # rows in a batch; a slot is its number times this, plus the row

@@ -116,7 +116,7 @@ def default_targets(results, reference):
     Examples
     --------
     >>> import pandas as pd
-    >>> from skactivekd.simulation._value import default_targets
+    >>> from skactivekd.simulation._make_value_report import default_targets
     >>> results = pd.DataFrame({
     ...     "estimator": "a", "strategy": "random", "round": [0, 1], "score": [0.2, 0.987],
     ... })

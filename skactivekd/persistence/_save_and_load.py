@@ -13,11 +13,11 @@ from .._devices_and_seeds import resolve_device
 from ..student import AcceleratedDHONet, DHOClassifier
 from ..student._unsaved_setting import LeftOut
 from ..utils._classes import Classes
-from . import _net
+from . import _saved_net
 from ._card import write_card
 from ._folder import CARD, WEIGHTS, read_folder, write_folder
-from ._steps import read_steps, write_steps
-from ._values import Reader, Unsaveable, Writer, describe, is_plain_number
+from ._json_values import Reader, Unsaveable, Writer, describe, is_plain_number
+from ._pipeline_steps import read_steps, write_steps
 
 # What a fitted DHOClassifier consists of, beside its nets and parameters.
 _FITTED = (
@@ -114,7 +114,7 @@ def save(estimator, directory, *, overwrite=False, scores=None, modules=None):
             config["steps"] = write_steps(steps, files)
     except Unsaveable as error:
         raise ValueError(f"{type(estimator).__name__} cannot be saved: {error}.") from error
-    files[WEIGHTS] = _net.save_weights(classifier.net_, arrays)
+    files[WEIGHTS] = _saved_net.save_weights(classifier.net_, arrays)
     files[CARD] = write_card(classifier, config).encode()
 
     def check(folder):
@@ -126,7 +126,7 @@ def save(estimator, directory, *, overwrite=False, scores=None, modules=None):
                 f"{type(estimator).__name__} cannot be saved, as it could not be loaded: {reason}"
             ) from error
         twin = split_estimator(loaded, "save")[1]
-        if not _net.same_outputs(classifier.net_, twin.net_):
+        if not _saved_net.same_outputs(classifier.net_, twin.net_):
             raise ValueError(
                 f"{type(estimator).__name__} cannot be saved: loaded again, it predicts otherwise. "
                 "Something in its network is neither a weight nor made by its settings."
@@ -194,7 +194,7 @@ def load(directory, *, device=None, modules=None):
     modules = _check_modules(modules)
     config, files = read_folder(directory)
     try:
-        weights, arrays = _net.read_weights(files[WEIGHTS])
+        weights, arrays = _saved_net.read_weights(files[WEIGHTS])
         written = config["classifier"]
         classifier = _read_classifier(written, Reader(arrays), weights, device, modules)
         if config["kind"] == "classifier":
@@ -283,13 +283,13 @@ def _write_classifier(classifier, writer, modules, left_out):
             value = getattr(classifier, name)
             value = tuple(value) if isinstance(value, Classes) else value
             written["fitted"][name] = writer.write(value, name)
-    backbone = _net.plain_module(classifier.net_).backbone
+    backbone = _saved_net.plain_module(classifier.net_).backbone
     if isinstance(net, AcceleratedDHONet | LeftOut):
         left_out["net"] = describe(type(net))
         written["net"] = {"left_out": describe(type(net))}
     elif net is not None:
         arguments = "net", net.module, backbone, modules, left_out
-        written["net"] = {"params": _net.write_params(net, writer, *arguments)}
+        written["net"] = {"params": _saved_net.write_params(net, writer, *arguments)}
     # A module of the user's was copied for the fit: it is known by the one that was given.
     module = classifier.net_.module
     if isinstance(module, torch.nn.Module) and isinstance(
@@ -299,7 +299,7 @@ def _write_classifier(classifier, writer, modules, left_out):
     # The same settings as net's, so that what is left out was named already.
     arguments = "net_", module, backbone, modules, {}
     written["net_"] = {
-        "params": _net.write_params(classifier.net_, writer, *arguments),
+        "params": _saved_net.write_params(classifier.net_, writer, *arguments),
         "trained_heads": writer.write(classifier.net_.trained_heads_, "net_.trained_heads_"),
     }
     return written
@@ -311,7 +311,7 @@ def _read_classifier(written, reader, weights, device, modules):
     if net is not None and "left_out" in net:
         net = LeftOut(net["left_out"])
     elif net is not None:
-        net = _net.build_unfitted(_net.read_params(net["params"], reader, modules)[0])
+        net = _saved_net.build_unfitted(_saved_net.read_params(net["params"], reader, modules)[0])
     classifier = DHOClassifier(net, **params)
     if device is not None:
         classifier.device = device
@@ -322,9 +322,9 @@ def _read_classifier(written, reader, weights, device, modules):
         raise ValueError(f"a fitted classifier has {min(set(_ALWAYS) - set(fitted))}")
     fitted["_declared"] = Classes(*fitted["_declared"])
     vars(classifier).update(fitted)
-    net_params, architecture = _net.read_params(written["net_"]["params"], reader, modules)
+    net_params, architecture = _saved_net.read_params(written["net_"]["params"], reader, modules)
     where = _find_device(classifier.device)
-    classifier.net_ = _net.build_net(net_params, architecture, weights, where)
+    classifier.net_ = _saved_net.build_net(net_params, architecture, weights, where)
     classifier.net_.trained_heads_ = reader.read(written["net_"]["trained_heads"])
     if not any(isinstance(value, LeftOut) for value in params.values()):
         classifier._check_params()

@@ -9,8 +9,8 @@ from collections import OrderedDict, namedtuple
 from hashlib import blake2b
 
 from ..utils._code_identity import Unsure
-from ..utils._fingerprint import class_name, fingerprint_of
 from ..utils._object_identity import state_key
+from ..utils._own_fingerprint import class_name, fingerprint_of
 
 _CODE = types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
 _IRRELEVANT = ("cache", "batch_size", "verbose")

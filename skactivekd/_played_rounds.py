@@ -177,7 +177,7 @@ def hide_labels(y, labeled, missing_label=-1):
     Examples
     --------
     >>> import numpy as np
-    >>> from skactivekd._rounds import hide_labels
+    >>> from skactivekd._played_rounds import hide_labels
     >>> hide_labels(np.array([3, 1, 2]), [2])
     array([-1, -1,  2])
     >>> hide_labels(np.array(["a", "b"]), [0], missing_label=None)

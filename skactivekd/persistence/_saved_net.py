@@ -13,7 +13,7 @@ from ..student import AcceleratedDHONet, DHONet
 from ..student._clip_student import ImageTower
 from ..student._torch_module import Student
 from ..student._unsaved_setting import LeftOut
-from ._values import Unsaveable, describe
+from ._json_values import Unsaveable, describe
 
 # Arguments of timm that say where weights come from, which the saved ones replace.
 _SOURCES = ("pretrained", "checkpoint_path", "cache_dir")
