@@ -63,8 +63,9 @@ class CLAPTeacher(FewShotTeacher):
     missing_label : int, float nan, str or None, default=-1
         Marks the unlabeled rows of y.
     random_state : None, int or numpy.random.RandomState, default=None
-        Draws the batches; without effect on up to `batch_size` labels. Global
-        generators are neither read nor moved.
+        Draws the folds of labels held out for the guard, and the batches of
+        more than `batch_size` labels. Global generators are neither read nor
+        moved.
     device : {"auto"}, str or torch.device, default="auto"
         Where to train. "auto" takes CUDA, then MPS, then the CPU.
 
@@ -309,7 +310,12 @@ def clap_loss(prototypes, anchors, multipliers, features, targets, logit_scale=1
             raise TypeError(f"{name} has dtype {rows.dtype}, but prototypes {prototypes.dtype}.")
     check_number(logit_scale, "logit_scale", above=0)
     check_choice(metric, "metric", METRICS)
-    log_proba = (logit_scale * _unit(features) @ _unit(prototypes).T).log_softmax(dim=1)
+    return _loss(prototypes, anchors, multipliers, _unit(features), targets, logit_scale, metric)
+
+
+def _loss(prototypes, anchors, multipliers, unit_features, targets, logit_scale, metric):
+    """Compute `clap_loss` of what was checked; a step of few rows is quicker than the checks."""
+    log_proba = (logit_scale * unit_features @ _unit(prototypes).T).log_softmax(dim=1)
     cross_entropy = -log_proba.gather(1, targets[:, None]).mean()
     return cross_entropy + (multipliers * drift(prototypes, anchors, metric)).mean()
 
@@ -345,18 +351,19 @@ def train_prototypes(
     """Minimize `clap_loss` from the anchors on, by SGD with a cosine schedule."""
     import torch
 
-    prototypes = anchors.clone().requires_grad_()
-    optimizer = torch.optim.SGD([prototypes], lr=lr, momentum=momentum)
-    penalty = torch.zeros_like(multipliers)
+    prototypes, momentum_of = anchors.clone().requires_grad_(), None
+    penalty, features = torch.zeros_like(multipliers), _unit(features)
     for epoch in range(max_epochs):
         decay = (1 + math.cos(math.pi * epoch / max_epochs)) / 2 if epoch else _WARM_UP
-        optimizer.param_groups[0]["lr"] = lr * decay
         for rows in _batches(len(features), batch_size, generator):
-            optimizer.zero_grad()
             batch = features[rows], targets[rows]
-            loss = clap_loss(prototypes, anchors, multipliers, *batch, logit_scale, metric)
-            loss.backward()
-            optimizer.step()
+            loss = _loss(prototypes, anchors, multipliers, *batch, logit_scale, metric)
+            (step,) = torch.autograd.grad(loss, prototypes)
+            with torch.no_grad():  # the steps of torch.optim.SGD, which take half as long as its own
+                if momentum:
+                    step = step if momentum_of is None else momentum_of.mul_(momentum).add_(step)
+                    momentum_of = step
+                prototypes.add_(step, alpha=-lr * decay)
         if adaptive:
             violation = drift(prototypes.detach(), anchors, metric)
             multipliers, penalty = augmented_lagrangian(multipliers, penalty, violation)
