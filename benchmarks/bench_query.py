@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 
 N_LABELED, N_PICKS, N_CLASSES = 100, 50, 10
-CASES = {  # backbone, side of the images in pixels, images
-    "small, 32 px": (None, 32, 2000),
-    "small, 64 px": (None, 64, 800),
-    "resnet18, 64 px": ("resnet18", 64, 400),
+CASES = {  # backbone, side of the images in pixels, channels, images
+    "small, 28 px, gray": (None, 28, 1, 2000),
+    "small, 32 px": (None, 32, 3, 2000),
+    "small, 64 px": (None, 64, 3, 800),
+    "resnet18, 64 px": ("resnet18", 64, 3, 400),
 }
 
 
@@ -32,9 +33,9 @@ def times(case, first):
 
     from skactivekd import DHOClassifier, DHONet, query
 
-    backbone, side, n = CASES[case]
+    backbone, side, n_channels, n = CASES[case]
     rng = np.random.default_rng(0)
-    shape = (n, 3, side, side) if first else (n, side, side, 3)
+    shape = (n, n_channels, side, side) if first else (n, side, side, n_channels)
     X = rng.integers(0, 256, shape).astype(np.uint8)
     y = np.full(n, -1)
     y[:N_LABELED] = np.arange(N_LABELED) % N_CLASSES

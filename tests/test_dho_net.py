@@ -9,7 +9,13 @@ from torch import nn
 
 from skactivekd import DHOClassifier, DHONet, load
 from skactivekd.student import WarmupDecay
-from skactivekd.student._backbones import AveragePool, RandomShift, build_backbone, count_features
+from skactivekd.student._backbones import (
+    AveragePool,
+    RandomShift,
+    build_backbone,
+    channels_side_by_side,
+    count_features,
+)
 from skactivekd.student._dataset import RowDataset
 from skactivekd.student._schedule import warmup_decay
 
@@ -128,6 +134,40 @@ def test_pooling_before_the_relu_changes_no_bit(last, batch_norm):
         seen.append([out.detach(), *(weight.grad.clone() for weight in net.parameters())])
         net.zero_grad()
     assert all(map(torch.equal, *seen))
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 12, 9), (5, 1, 8, 8), (5, 3, 12, 9), (1, 1, 20, 20)])
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_images_with_channels_side_by_side_are_the_same_images(shape, upside_down):
+    images = torch.from_numpy(RNG.rand(*shape))
+    images = images.flip(2).transpose(2, 3).contiguous().transpose(2, 3) if upside_down else images
+    found = channels_side_by_side(images)
+    assert torch.equal(found, images)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    if max(shape) > 8:
+        assert found.stride(1) == 1  # what torch looks at
+
+
+@pytest.mark.parametrize("side", [8, 12])
+def test_a_gray_image_takes_the_fast_way_where_the_network_can(side):
+    class Flat(nn.Module):
+        """Flattens by ``view``, which images with channels side by side do not allow."""
+
+        def __init__(self):
+            super().__init__()
+            self.convolve = nn.Conv2d(1, 4, 3, padding=1)
+
+        def forward(self, images):
+            return self.convolve(images).view(len(images), -1)
+
+    pixels = RNG.rand(40, side, side)
+    found = {}
+    for name, net in {"flat": DHONet(Flat, max_epochs=2), "small": DHONet(max_epochs=2)}.items():
+        model = DHOClassifier(net, random_state=0).fit(pixels, HIDDEN, teacher_proba=TEACHER)
+        found[name] = model.net_.module_.channels_last
+        assert np.isfinite(model.predict_proba(pixels)).all()
+    # Of 8 pixels torch chooses the way where channels do not matter.
+    assert found == {"flat": side == 8, "small": True}
 
 
 def test_default_perceptron_takes_widths():

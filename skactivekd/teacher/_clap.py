@@ -359,7 +359,9 @@ def train_prototypes(
             batch = features[rows], targets[rows]
             loss = _loss(prototypes, anchors, multipliers, *batch, logit_scale, metric)
             (step,) = torch.autograd.grad(loss, prototypes)
-            with torch.no_grad():  # the steps of torch.optim.SGD, which take half as long as its own
+            with (
+                torch.no_grad()
+            ):  # the steps of torch.optim.SGD, which take half as long as its own
                 if momentum:
                     step = step if momentum_of is None else momentum_of.mul_(momentum).add_(step)
                     momentum_of = step
