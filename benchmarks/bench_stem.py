@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from skactivekd import DHOClassifier, DHONet, ZeroShotTeacher, load_glyph_digits
 from skactivekd.student import _backbones
+from skactivekd.student._reuse_distilled import memory
 
 
 def enlarge(X):
@@ -58,6 +59,7 @@ def main():
         for seed in range(options.seeds):
             for way, finest in {"in steps of 2": 32, "whole": 10**6}.items():
                 _backbones._FINE = finest
+                memory.clear()  # it cannot know of that
                 labels = np.full(1000, -1)
                 known = np.random.RandomState(seed).permutation(1000)[:50]
                 labels[known] = y[train][known]
