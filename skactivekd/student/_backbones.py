@@ -43,7 +43,7 @@ class MLP(nn.Sequential):
 
 
 # Where the first layer sees larger images whole, it takes most of the time: on digits enlarged to
-# 64 pixels 3.6 times that of all, for 0.4 points (benchmarks/bench_stem.py, one seed).
+# 64 pixels 3.3 times that of all, for 0.4 points (benchmarks/bench_stem.py, one seed).
 _FINE = 32
 
 
