@@ -94,7 +94,7 @@ class SmallCNN(nn.Sequential):
             channels, image_size = width, -(-image_size // 2)
         while image_size > 4:
             # The largest of four is the same before and after the ReLU, which then has a quarter of
-            # the numbers: a step of images of 32 pixels takes a fifth less.
+            # the numbers to go through.
             layers += [*convolve(), nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()]
             channels, width, image_size = width, min(2 * width, 128), -(-image_size // 2)
         layers += [*convolve(), nn.ReLU(), AveragePool(4)]
@@ -313,16 +313,14 @@ def takes_channels_last(backbone, input_shape):
     return True
 
 
-_TINY = (
-    8  # pixels of the longer side; a step of such images of one channel takes as long either way
-)
+_TINY = 8  # pixels of the longer side: a step of such images, gray, takes as long either way
 
 
 def channels_side_by_side(images):
     """Return images of shape (n, C, H, W) as they lie in memory where convolutions are fastest.
 
     One channel lies beside itself in any order, and torch would take it for the slower one: a step
-    of 12 to 96 pixels took 1.4 to 1.6 times as long, a prediction twice.
+    of 12 to 96 pixels took 1.3 to 1.7 times as long, a prediction twice (benchmarks/bench_gray.py).
     """
     if images.shape[1] == 1 and max(images.shape[2:]) > _TINY:
         return images.contiguous()[:, 0, :, :, None].permute(0, 3, 1, 2)

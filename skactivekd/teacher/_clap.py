@@ -351,21 +351,17 @@ def train_prototypes(
     """Minimize `clap_loss` from the anchors on, by SGD with a cosine schedule."""
     import torch
 
-    prototypes, momentum_of = anchors.clone().requires_grad_(), None
+    prototypes = anchors.clone().requires_grad_()
+    optimizer = torch.optim.SGD([prototypes], lr=lr, momentum=momentum)
     penalty, features = torch.zeros_like(multipliers), _unit(features)
     for epoch in range(max_epochs):
         decay = (1 + math.cos(math.pi * epoch / max_epochs)) / 2 if epoch else _WARM_UP
+        optimizer.param_groups[0]["lr"] = lr * decay
         for rows in _batches(len(features), batch_size, generator):
+            optimizer.zero_grad()
             batch = features[rows], targets[rows]
-            loss = _loss(prototypes, anchors, multipliers, *batch, logit_scale, metric)
-            (step,) = torch.autograd.grad(loss, prototypes)
-            with (
-                torch.no_grad()
-            ):  # the steps of torch.optim.SGD, which take half as long as its own
-                if momentum:
-                    step = step if momentum_of is None else momentum_of.mul_(momentum).add_(step)
-                    momentum_of = step
-                prototypes.add_(step, alpha=-lr * decay)
+            _loss(prototypes, anchors, multipliers, *batch, logit_scale, metric).backward()
+            optimizer.step()
         if adaptive:
             violation = drift(prototypes.detach(), anchors, metric)
             multipliers, penalty = augmented_lagrangian(multipliers, penalty, violation)
